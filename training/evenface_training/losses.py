@@ -1,0 +1,107 @@
+"""The losses of the VAE and the DB-VAE, each as its formula stands in the literature.
+
+Pure functions of tensors: no state, no configuration objects. q(z|x) is a Gaussian given by its
+mean and log_variance = log sigma^2.
+
+Sources: Kingma & Welling 2014 (appendix B) for the KL term; Amini et al., AIES 2019, and
+MIT 6.S191 lab 2 for the rest.
+"""
+
+from collections.abc import Callable, Mapping
+
+from torch import Tensor
+from torch.nn import functional
+
+from evenface_training.config import Reconstruction
+
+
+def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL divergence of q(z|x) from the standard normal, per image.
+
+    L_KL = 1/2 * sum_d (exp(log_variance_d) + mean_d^2 - 1 - log_variance_d)
+
+    Args:
+        mean: [N, L].
+        log_variance: [N, L].
+
+    Returns:
+        [N], in nats; at least 0.
+    """
+    return 0.5 * (log_variance.exp() + mean.square() - 1.0 - log_variance).sum(dim=1)
+
+
+def reconstruction_error(images: Tensor, reconstruction: Tensor, kind: Reconstruction) -> Tensor:
+    """How far each reconstruction is from its image, averaged over channels and pixels.
+
+    l1: mean |x - x'|;  mse: mean (x - x')^2;  bce: -mean (x log x' + (1 - x) log(1 - x'))
+
+    Args:
+        images: [N, C, S, S] in [0, 1].
+        reconstruction: [N, C, S, S] in [0, 1].
+        kind: Which of the three.
+
+    Returns:
+        [N].
+    """
+    return _PIXEL_ERRORS[kind](reconstruction, images).flatten(start_dim=1).mean(dim=1)
+
+
+def _absolute(reconstruction: Tensor, images: Tensor) -> Tensor:
+    return (images - reconstruction).abs()
+
+
+def _squared(reconstruction: Tensor, images: Tensor) -> Tensor:
+    return (images - reconstruction).square()
+
+
+def _cross_entropy(reconstruction: Tensor, images: Tensor) -> Tensor:
+    return functional.binary_cross_entropy(reconstruction, images, reduction="none")
+
+
+_PIXEL_ERRORS: Mapping[Reconstruction, Callable[[Tensor, Tensor], Tensor]] = {
+    "l1": _absolute,
+    "mse": _squared,
+    "bce": _cross_entropy,
+}
+
+
+def classification_error(logit: Tensor, is_face: Tensor) -> Tensor:
+    """Binary cross-entropy of face against non-face, per image.
+
+    BCE(y, s) = -(y log sigmoid(s) + (1 - y) log(1 - sigmoid(s)))
+
+    Args:
+        logit: [N].
+        is_face: [N], 1 for a face, 0 for a non-face; float.
+
+    Returns:
+        [N], in nats.
+    """
+    return functional.binary_cross_entropy_with_logits(logit, is_face, reduction="none")
+
+
+def vae_loss(kl: Tensor, reconstruction: Tensor, kl_weight: float) -> Tensor:
+    """VAE = c * L_KL + L_reconstruction, per image.
+
+    Args:
+        kl: [N], of `kl_divergence`.
+        reconstruction: [N], of `reconstruction_error`.
+        kl_weight: c.
+
+    Returns:
+        [N].
+    """
+    return kl_weight * kl + reconstruction
+
+
+def dbvae_loss(classification: Tensor, vae_of_faces: Tensor) -> Tensor:
+    """DB-VAE = mean_i (BCE_i + 1[y_i = face] * VAE_i): a non-face counts in the first term alone.
+
+    Args:
+        classification: [N], of `classification_error`, over faces and non-faces.
+        vae_of_faces: [F], of `vae_loss`, over the faces among them.
+
+    Returns:
+        A scalar.
+    """
+    return (classification.sum() + vae_of_faces.sum()) / len(classification)
