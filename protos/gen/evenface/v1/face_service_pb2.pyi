@@ -493,7 +493,7 @@ class ResampleWeightsResponse(_message.Message):
     HISTOGRAM_FIELD_NUMBER: _builtins.int
     EFFECTIVE_SAMPLE_SIZE_FIELD_NUMBER: _builtins.int
     TEMPER_FIELD_NUMBER: _builtins.int
-    TOTAL_FIELD_NUMBER: _builtins.int
+    LOG_TOTAL_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model that served."""
     version: _builtins.str
@@ -502,9 +502,10 @@ class ResampleWeightsResponse(_message.Message):
     """(Σ w)² / Σ w², between 1 and N."""
     temper: _builtins.float
     """The exponent t, 1 where nothing was tempered."""
-    total: _builtins.float
-    """Sum of the scores before they were normalised: weight · total compares items of several
-    requests that used the same histogram, rule and smoothing and were not tempered.
+    log_total: _builtins.float
+    """Logarithm of the sum of the scores before they were normalised: weight · exp(log_total)
+    compares items of several requests that used the same histogram, rule and smoothing and were
+    not tempered.
     """
     @_builtins.property
     def weights(self) -> _common_pb2.Tensor:
@@ -523,11 +524,11 @@ class ResampleWeightsResponse(_message.Message):
         histogram: _common_pb2.LatentHistogram | None = ...,
         effective_sample_size: _builtins.float = ...,
         temper: _builtins.float = ...,
-        total: _builtins.float = ...,
+        log_total: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["histogram", b"histogram", "weights", b"weights"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_sample_size", b"effective_sample_size", "histogram", b"histogram", "model", b"model", "temper", b"temper", "total", b"total", "version", b"version", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_sample_size", b"effective_sample_size", "histogram", b"histogram", "log_total", b"log_total", "model", b"model", "temper", b"temper", "version", b"version", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

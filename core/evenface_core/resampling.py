@@ -1,0 +1,263 @@
+"""Resampling weights that raise rare items, from mergeable histograms. Needs numpy alone.
+
+A histogram with fixed edges is all the state there is: shards count on their own, histograms add
+up, and weights follow from the sum exactly as if one machine had seen everything.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evenface_core.errors import InvalidInput
+from evenface_core.latents import require_finite
+from evenface_core.rules import RULES
+from evenface_core.rules.evidence import Evidence, Float64
+
+Int64 = NDArray[np.int64]
+Latents = NDArray[np.floating]
+
+DEFAULT_BINS = 10
+DEFAULT_SMOOTHING = 0.001
+MAX_BINS = 1000
+
+_BLOCK_ROWS = 2**16  # bounds the memory of the per-item tables
+_BISECTIONS = 60
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Resampling weights and what to know about them.
+
+    Attributes:
+        values: float64 [N], summing to 1.
+        log_total: Logarithm of the sum of the scores before they were normalised:
+            values · exp(log_total) compares items of several calls against one histogram.
+        temper: The exponent t of w^t; 1 where nothing was tempered.
+        effective_sample_size: (Σ w)² / Σ w², between 1 and N.
+        rule: Name of the rule.
+    """
+
+    values: Float64
+    log_total: float
+    temper: float
+    effective_sample_size: float
+    rule: str
+
+
+@dataclass(frozen=True)
+class LatentHistogram:
+    """Counts of latents per dimension and bin.
+
+    Attributes:
+        edges: float64 [D, B + 1], increasing; the outer bins are open, so that a value beyond
+            the first or last edge counts in them.
+        counts: int64 [D, B]; every dimension has the same sum.
+
+    Raises:
+        InvalidInput: Shapes, order or sums are wrong.
+    """
+
+    edges: Float64
+    counts: Int64
+
+    def __post_init__(self) -> None:
+        _check_edges(self.edges)
+        if self.counts.shape != (self.edges.shape[0], self.edges.shape[1] - 1):
+            raise InvalidInput(
+                "histogram.counts",
+                f"shape {self.counts.shape} does not fit edges of shape {self.edges.shape}",
+            )
+        sums = self.counts.sum(axis=1)
+        if (self.counts < 0).any() or (sums != sums[0]).any():
+            raise InvalidInput(
+                "histogram.counts", "must be ≥ 0 and have the same sum in every dimension"
+            )
+
+    @classmethod
+    def from_latents(cls, latents: Latents, bins: int = DEFAULT_BINS) -> Self:
+        """Count latents in equal bins between their least and greatest value.
+
+        Args:
+            latents: [N, D], N ≥ 1, finite.
+            bins: B, 2 to 1000.
+
+        Raises:
+            InvalidInput: The latents or the number of bins cannot be used.
+        """
+        if not 2 <= bins <= MAX_BINS:  # noqa: PLR2004
+            raise InvalidInput("bins", f"{bins} is outside 2 to {MAX_BINS}", value=bins)
+        _check_latents(latents, None)
+        low, high = latents.min(axis=0).astype(float), latents.max(axis=0).astype(float)
+        # As numpy.histogram does where all values are equal.
+        flat = low == high
+        low, high = np.where(flat, low - 0.5, low), np.where(flat, high + 0.5, high)
+        return cls.with_edges(latents, np.linspace(low, high, bins + 1, axis=1))
+
+    @classmethod
+    def with_edges(cls, latents: Latents, edges: Float64) -> Self:
+        """Count latents in given bins, so that the result can be merged with others.
+
+        Args:
+            latents: [N, D], N ≥ 1, finite.
+            edges: float64 [D, B + 1], increasing.
+
+        Raises:
+            InvalidInput: The latents or the edges cannot be used.
+        """
+        _check_edges(edges)
+        _check_latents(latents, edges.shape[0])
+        size, bins = edges.shape[0], edges.shape[1] - 1
+        counts = np.zeros(size * bins, np.int64)
+        offsets = np.arange(size) * bins
+        for start in range(0, len(latents), _BLOCK_ROWS):
+            found = _bins_of(latents[start : start + _BLOCK_ROWS], edges)
+            counts += np.bincount((found + offsets).ravel(), minlength=counts.size)
+        return cls(edges, counts.reshape(size, bins))
+
+    @property
+    def total(self) -> int:
+        """The number of items counted."""
+        return int(self.counts[0].sum())
+
+    def merge(self, other: Self) -> Self:
+        """Add another histogram with the same edges.
+
+        Raises:
+            InvalidInput: The edges differ.
+        """
+        if not np.array_equal(self.edges, other.edges):
+            raise InvalidInput("histogram.edges", "only histograms with equal edges can be merged")
+        return type(self)(self.edges, self.counts + other.counts)
+
+    def density(self, smoothing: float = DEFAULT_SMOOTHING) -> Float64:
+        """Return the smoothed density, float64 [D, B], summing to 1 over the bins.
+
+        As the lab computes it: count / (items · bin width), plus `smoothing`, divided by the sum.
+
+        Raises:
+            InvalidInput: Smoothing is not positive and finite, or nothing has been counted.
+        """
+        if not 0 < smoothing < np.inf:
+            raise InvalidInput("smoothing", f"{smoothing} is not above 0", value=smoothing)
+        if self.total == 0:
+            raise InvalidInput("histogram.counts", "the histogram counts no item")
+        smoothed = self.counts / (self.total * np.diff(self.edges, axis=1)) + smoothing
+        normalised: Float64 = smoothed / smoothed.sum(axis=1, keepdims=True)
+        return normalised
+
+    def weights(
+        self,
+        latents: Latents,
+        rule: str = "lab",
+        *,
+        smoothing: float = DEFAULT_SMOOTHING,
+        min_effective_sample_size: float = 0.0,
+    ) -> Weights:
+        """Weight items by their rarity in this histogram.
+
+        Args:
+            latents: [N, D], N ≥ 1, finite.
+            rule: A name in `evenface_core.rules.RULES`.
+            smoothing: Added to the density, > 0.
+            min_effective_sample_size: Share of N, 0 to 1, that tempering must reach; 0 leaves
+                the weights as the rule gives them.
+
+        Raises:
+            InvalidInput: An argument cannot be used.
+        """
+        if rule not in RULES:
+            raise InvalidInput("rule", f"'{rule}' is unknown; known: {', '.join(RULES)}")
+        if not 0 <= min_effective_sample_size <= 1:
+            raise InvalidInput(
+                "min_effective_sample_size",
+                f"{min_effective_sample_size} is outside 0 to 1",
+                value=min_effective_sample_size,
+            )
+        scores = self._log_scores(latents, rule, smoothing)
+        exponent = temper(scores, min_effective_sample_size * len(scores))
+        values = _normalise(scores * exponent)
+        peak = scores.max()
+        return Weights(
+            values=values,
+            log_total=float(peak + np.log(np.exp(scores - peak).sum())),
+            temper=exponent,
+            effective_sample_size=effective_sample_size(values),
+            rule=rule,
+        )
+
+    def _log_scores(self, latents: Latents, rule: str, smoothing: float) -> Float64:
+        _check_latents(latents, self.edges.shape[0])
+        density = self.density(smoothing)
+        blocks = []
+        for start in range(0, len(latents), _BLOCK_ROWS):
+            block = latents[start : start + _BLOCK_ROWS].astype(np.float64)
+            found = _bins_of(block, self.edges)
+            blocks.append(RULES[rule](Evidence(block, found, self.counts, density)))
+        return np.concatenate(blocks)
+
+
+def effective_sample_size(weights: Float64) -> float:
+    """Return (Σ w)² / Σ w² (Kish 1965): how many equally weighted items tell as much."""
+    return float(weights.sum() ** 2 / np.square(weights).sum())
+
+
+def temper(log_scores: Float64, minimum: float) -> float:
+    """Find the largest exponent t ≤ 1 at which w^t has an effective sample size of `minimum`.
+
+    Args:
+        log_scores: float64 [N].
+        minimum: Effective sample size to reach, 0 to N.
+
+    Returns:
+        t, 0 to 1, by bisection.
+    """
+
+    def reaches(exponent: float) -> bool:
+        return effective_sample_size(_normalise(log_scores * exponent)) >= minimum
+
+    if reaches(1.0):
+        return 1.0
+    low, high = 0.0, 1.0
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if reaches(middle) else (low, middle)
+    return low
+
+
+def _normalise(log_scores: Float64) -> Float64:
+    scores: Float64 = np.exp(log_scores - log_scores.max())
+    scores /= scores.sum()
+    return scores
+
+
+def _bins_of(latents: Latents, edges: Float64) -> NDArray[np.intp]:
+    """The bin of each value, intp [N, D]: the number of inner edges at or below it."""
+    values = latents.astype(np.float64, copy=False)
+    found = np.zeros(values.shape, np.uint16)
+    for inner in edges.T[1:-1]:  # all dimensions at once, faster than a search in each
+        found += values >= inner
+    return found.astype(np.intp)
+
+
+def _check_edges(edges: Float64) -> None:
+    if edges.ndim != 2 or edges.shape[0] < 1 or not 3 <= edges.shape[1] <= MAX_BINS + 1:  # noqa: PLR2004
+        raise InvalidInput(
+            "histogram.edges", f"shape {edges.shape} is not [D, B + 1] with 2 ≤ B ≤ {MAX_BINS}"
+        )
+    if not np.isfinite(edges).all() or not (np.diff(edges, axis=1) > 0).all():
+        raise InvalidInput("histogram.edges", "must be finite and increase in each dimension")
+
+
+def _check_latents(latents: Latents, size: int | None) -> None:
+    if latents.ndim != 2 or 0 in latents.shape:  # noqa: PLR2004
+        raise InvalidInput("latents", f"shape {latents.shape} is not [N, D] with N ≥ 1, D ≥ 1")
+    if size is not None and latents.shape[1] != size:
+        raise InvalidInput(
+            "latents",
+            f"{latents.shape[1]} dimensions, but the histogram has {size}",
+            value=latents.shape[1],
+            limit=size,
+        )
+    require_finite(latents, field="latents")
