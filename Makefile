@@ -1,0 +1,71 @@
+# `make help` lists what there is. Everything runs in its own virtual environment.
+PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3 2>/dev/null))
+VENV   ?= .venv
+PY     := $(VENV)/bin/python
+BIN    := $(VENV)/bin
+DATA   ?= data/portraits
+OUT    ?= models
+SERVE  ?=
+TESTS  ?= tests
+
+INSTALL = $(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+
+.DEFAULT_GOAL := help
+.PHONY: help serve demo test lint format protos protos-check default-model docs clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(PY):
+	@test -n "$(PYTHON)" || { echo "error: no python3 found; install Python 3.11 or name one with PYTHON=" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: $(PYTHON) is $$($(PYTHON) -V); Python 3.11 or newer is needed" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.server: pyproject.toml constraints.txt | $(PY)
+	@echo "installing the server and the client into $(VENV)"
+	@$(INSTALL) '.[server,cli]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(PY)
+	@echo "installing everything into $(VENV); with PyTorch this takes a minute or more"
+	@$(INSTALL) '.[dev]'
+	@touch $(VENV)/.server $@
+
+serve: $(VENV)/.server ## Run the service on the committed bundle (127.0.0.1:50051); options in SERVE=
+	$(BIN)/evenface-server --models models $(SERVE)
+
+demo: $(VENV)/.server ## Start a server, call every RPC, leave pictures in demo-output/
+	$(PY) demo/demo.py --out demo-output
+
+test: $(VENV)/.dev ## Run all tests; one part with TESTS=tests/unit
+	$(PY) -m pytest $(TESTS)
+
+lint: $(VENV)/.dev ## Style, types and import rules
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## Format the code and mend what ruff can mend
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+protos: $(VENV)/.dev ## Generate the stubs in protos/gen from protos/evenface
+	@rm -f protos/gen/evenface/v1/*_pb2*
+	@include=$$($(PY) -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])') && \
+	PATH="$(abspath $(BIN)):$$PATH" $(PY) -m grpc_tools.protoc -I protos -I "$$include" \
+	  --python_out=protos/gen --grpc_python_out=protos/gen \
+	  --mypy_out=quiet:protos/gen --mypy_grpc_out=quiet:protos/gen protos/evenface/v1/*.proto
+
+protos-check: protos ## Fail if the committed stubs are not those of the .proto files
+	@changes=$$(git status --porcelain protos) && test -z "$$changes" || \
+	  { echo "error: run 'make protos' and commit what it changes:"; echo "$$changes"; exit 1; }
+
+default-model: $(VENV)/.dev ## Train, export and describe models/faces/1 from DATA=
+	$(BIN)/evenface-train faces --run runs/faces \
+	  --set data.faces=$(DATA)/face --set data.nonfaces=$(DATA)/nonface --set data.labels=$(DATA)/labels.csv
+	$(BIN)/evenface-export runs/faces --out $(OUT) --name faces --version 1 --replace
+
+clean: ## Remove the virtual environment, caches, runs and demo output
+	rm -rf $(VENV) .cache runs demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
