@@ -1,0 +1,234 @@
+"""Resampling against a plain per-dimension loop written from the formula."""
+
+import numpy as np
+import pytest
+from evenface_core.errors import InvalidInput
+from evenface_core.latents import Float64
+from evenface_core.resampling import (
+    DEFAULT_SMOOTHING,
+    LatentHistogram,
+    effective_sample_size,
+    temper,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+def densities_by_loop(values: Float64, bins: int, smoothing: float) -> tuple[Float64, Float64]:
+    """Smoothed density of each item's bin in one dimension, and 1 / it normalised over items."""
+    counts, edges = np.histogram(values, bins=bins)
+    density = [
+        counts[b] / (len(values) * (edges[b + 1] - edges[b])) + smoothing for b in range(bins)
+    ]
+    share = [one / sum(density) for one in density]
+    own = []
+    for value in values:
+        bin_of_value = 0
+        while bin_of_value < bins - 1 and value >= edges[bin_of_value + 1]:
+            bin_of_value += 1
+        own.append(share[bin_of_value])
+    inverse = np.array([1 / one for one in own])
+    return np.array(own), inverse / inverse.sum()
+
+
+def lab_by_loop(latents: Float64, bins: int, smoothing: float) -> Float64:
+    best = np.zeros(len(latents))
+    for dimension in range(latents.shape[1]):
+        _, p = densities_by_loop(latents[:, dimension], bins, smoothing)
+        best = np.maximum(best, p)
+    best /= best.sum()
+    return best
+
+
+def paper_by_loop(latents: Float64, bins: int, smoothing: float) -> Float64:
+    product = np.ones(len(latents))
+    for dimension in range(latents.shape[1]):
+        own, _ = densities_by_loop(latents[:, dimension], bins, smoothing)
+        product = product / own
+    product /= product.sum()
+    return product
+
+
+def latents_of(rows: int, size: int, seed: int = 0) -> Float64:
+    return np.random.default_rng(seed).normal(size=(rows, size)) * np.linspace(0.1, 5, size)
+
+
+@pytest.mark.parametrize("bins", [2, 10, 37])
+@pytest.mark.parametrize("smoothing", [0.001, 0.1, 3.0])
+def test_the_lab_rule_equals_the_plain_loop(bins: int, smoothing: float) -> None:
+    latents = latents_of(500, 12)
+    weights = LatentHistogram.from_latents(latents, bins).weights(latents, smoothing=smoothing)
+    assert np.abs(weights.values - lab_by_loop(latents, bins, smoothing)).max() < 1e-12
+
+
+@pytest.mark.parametrize("size", [1, 7, 40])
+def test_the_paper_rule_equals_the_plain_loop(size: int) -> None:
+    latents = latents_of(300, size)
+    weights = LatentHistogram.from_latents(latents).weights(latents, "paper")
+    expected = paper_by_loop(latents, 10, DEFAULT_SMOOTHING)
+    assert np.abs(weights.values - expected).max() < 1e-12
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 40), st.integers(1, 5), st.integers(2, 12), st.integers(0, 2**32), st.booleans()
+)
+def test_both_rules_equal_the_loop_on_any_data(
+    rows: int, size: int, bins: int, seed: int, rounded: bool
+) -> None:
+    latents = latents_of(rows, size, seed)
+    if rounded:  # many equal values, some of them on the edges
+        latents = np.round(latents)
+    histogram = LatentHistogram.from_latents(latents, bins)
+    for rule, loop in (("lab", lab_by_loop), ("paper", paper_by_loop)):
+        values = histogram.weights(latents, rule).values
+        assert np.abs(values - loop(latents, bins, DEFAULT_SMOOTHING)).max() < 1e-12
+
+
+def test_float32_latents_fall_in_the_same_bins_as_in_the_loop() -> None:
+    latents = latents_of(400, 20).astype(np.float32)
+    values = LatentHistogram.from_latents(latents).weights(latents).values
+    expected = lab_by_loop(latents.astype(np.float64), 10, DEFAULT_SMOOTHING)
+    assert np.abs(values - expected).max() < 1e-12
+
+
+def test_a_rare_item_weighs_more_than_a_common_one() -> None:
+    latents = np.concatenate([np.zeros((98, 1)), [[9.0]], [[10.0]]])
+    latents[:98] += np.linspace(0, 0.5, 98)[:, None]
+    values = LatentHistogram.from_latents(latents).weights(latents).values
+    assert values[-1] > 10 * values[0]
+
+
+def test_merged_shards_weigh_exactly_as_the_whole() -> None:
+    latents = latents_of(1000, 8)
+    whole = LatentHistogram.from_latents(latents)
+    shards = [LatentHistogram.with_edges(part, whole.edges) for part in np.split(latents, 4)]
+    merged = shards[0].merge(shards[1]).merge(shards[2]).merge(shards[3])
+    assert np.array_equal(merged.counts, whole.counts)
+    assert np.array_equal(merged.weights(latents).values, whole.weights(latents).values)
+
+
+@pytest.mark.parametrize("rule", ["lab", "paper"])
+def test_batches_against_one_histogram_combine_to_the_global_weights(rule: str) -> None:
+    latents = latents_of(600, 8)
+    histogram = LatentHistogram.from_latents(latents)
+    parts = [histogram.weights(part, rule) for part in np.split(latents, 3)]
+    scores = np.concatenate([part.values * np.exp(part.log_total) for part in parts])
+    expected = histogram.weights(latents, rule).values
+    assert np.abs(scores / scores.sum() - expected).max() < 1e-14
+
+
+def test_values_beyond_the_edges_count_in_the_outer_bins() -> None:
+    histogram = LatentHistogram.with_edges(
+        np.array([[-100.0], [0.5], [100.0]]), np.array([[0.0, 1.0, 2.0]])
+    )
+    assert histogram.counts.tolist() == [[2, 1]]
+
+
+def test_edges_that_differ_do_not_merge() -> None:
+    one = LatentHistogram.from_latents(latents_of(10, 2))
+    other = LatentHistogram.from_latents(latents_of(10, 2, seed=1))
+    with pytest.raises(InvalidInput, match="equal edges"):
+        one.merge(other)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_tempering_reaches_the_least_effective_sample_size_and_no_more(share: float) -> None:
+    latents = latents_of(500, 60)
+    histogram = LatentHistogram.from_latents(latents)
+    plain = histogram.weights(latents, "paper")
+    tempered = histogram.weights(latents, "paper", min_effective_sample_size=share)
+    assert plain.effective_sample_size < 0.1 * 500
+    assert tempered.effective_sample_size == pytest.approx(share * 500, rel=1e-6)
+    assert tempered.effective_sample_size >= share * 500
+    assert 0 < tempered.temper < 1
+    assert np.array_equal(np.argsort(tempered.values), np.argsort(plain.values))
+
+
+def test_weights_that_are_even_enough_are_not_tempered() -> None:
+    latents = latents_of(500, 3)
+    weights = LatentHistogram.from_latents(latents).weights(
+        latents, smoothing=10.0, min_effective_sample_size=0.5
+    )
+    assert weights.temper == 1.0
+
+
+def test_full_tempering_gives_equal_weights() -> None:
+    exponent = temper(np.array([0.0, 5.0, -3.0]), 3.0)
+    assert exponent == pytest.approx(0.0, abs=1e-6)
+
+
+def test_the_effective_sample_size_of_equal_weights_is_their_number() -> None:
+    assert effective_sample_size(np.full(7, 1 / 7)) == pytest.approx(7)
+    assert effective_sample_size(np.array([1.0, 0.0, 0.0])) == pytest.approx(1)
+
+
+def test_one_item_and_constant_dimensions_have_weights() -> None:
+    latents = np.full((1, 4), 3.0)
+    assert LatentHistogram.from_latents(latents).weights(latents).values.tolist() == [1.0]
+
+
+def test_hundreds_of_dimensions_do_not_overflow_the_paper_rule() -> None:
+    latents = latents_of(200, 900)
+    values = LatentHistogram.from_latents(latents).weights(latents, "paper").values
+    assert np.isfinite(values).all()
+    assert values.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"rule": "none"}, "rule"),
+        ({"smoothing": 0.0}, "smoothing"),
+        ({"smoothing": float("inf")}, "smoothing"),
+        ({"min_effective_sample_size": 1.5}, "min_effective_sample_size"),
+    ],
+)
+def test_a_bad_argument_is_named(change: dict[str, float | str], field: str) -> None:
+    latents = latents_of(10, 2)
+    with pytest.raises(InvalidInput) as caught:
+        LatentHistogram.from_latents(latents).weights(latents, **change)  # type: ignore[arg-type]
+    assert caught.value.field == field
+
+
+def test_an_infinite_latent_is_named_by_its_index() -> None:
+    latents = latents_of(10, 2)
+    latents[7, 1] = np.inf
+    with pytest.raises(InvalidInput, match=r"latents\[7\]"):
+        LatentHistogram.from_latents(latents)
+
+
+@pytest.mark.parametrize(
+    ("edges", "counts", "problem"),
+    [
+        ([[0.0, 1.0, 1.0]], [[1, 1]], "increase"),
+        ([[0.0, 1.0, np.nan]], [[1, 1]], "finite"),
+        ([[0.0, 1.0]], [[1]], "shape"),
+        ([[0.0, 1.0, 2.0]], [[1, 1, 1]], "does not fit"),
+        ([[0.0, 1.0, 2.0], [0.0, 1.0, 2.0]], [[1, 1], [1, 2]], "same sum"),
+        ([[0.0, 1.0, 2.0]], [[-1, 2]], "≥ 0"),
+    ],
+)
+def test_a_histogram_that_makes_no_sense_is_refused(
+    edges: list[list[float]], counts: list[list[int]], problem: str
+) -> None:
+    with pytest.raises(InvalidInput, match=problem):
+        LatentHistogram(np.array(edges), np.array(counts))
+
+
+def test_an_empty_histogram_gives_no_weights() -> None:
+    empty = LatentHistogram(np.array([[0.0, 1.0, 2.0]]), np.array([[0, 0]]))
+    with pytest.raises(InvalidInput, match="counts no item"):
+        empty.weights(np.zeros((1, 1)))
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (3,)])
+def test_latents_without_items_or_dimensions_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InvalidInput, match="latents"):
+        LatentHistogram.from_latents(np.zeros(shape))
+
+
+def test_latents_of_another_size_are_refused() -> None:
+    histogram = LatentHistogram.from_latents(latents_of(10, 3))
+    with pytest.raises(InvalidInput, match="4 dimensions, but the histogram has 3"):
+        histogram.weights(latents_of(10, 4))
