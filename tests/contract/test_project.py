@@ -1,0 +1,72 @@
+"""What the project promises of itself: dependencies, constraints, pages, commands."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+
+
+def project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]  # type: ignore[no-any-return]
+
+
+def constraints() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pinned = (line.split("==") for line in lines if line and not line.startswith("#"))
+    return {name.lower().replace("_", "-"): version for name, version in pinned}
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {re.split(r"[\[<>=;]", requirement)[0].lower() for requirement in requirements}
+
+
+def test_the_gpu_extra_is_the_server_s_with_the_cuda_build_of_onnx_runtime() -> None:
+    extras = project()["optional-dependencies"]
+    server = {line.replace("onnxruntime>", "onnxruntime-gpu>") for line in extras["server"]}
+    assert set(extras["gpu"]) == server
+
+
+def test_every_dependency_has_an_exact_version() -> None:
+    extras = project()["optional-dependencies"]
+    wanted = names(project()["dependencies"]).union(*(names(lines) for lines in extras.values()))
+    assert wanted - {"evenface"} <= set(constraints())
+
+
+def test_torch_is_pinned_without_a_build_tag() -> None:
+    assert constraints()["torch"] == "2.13.0"
+
+
+def test_the_packages_of_the_wheel_are_typed_and_exist() -> None:
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    for package in build["targets"]["wheel"]["packages"]:
+        assert (ROOT / package / "py.typed").exists(), package
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md")]
+    assert len(pages) > 3
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_make_targets_named_in_pages_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md")]:
+        for target in re.findall(
+            r"\bmake ([a-z]+(?:-[a-z]+)*)\b", " ".join(re.findall(r"`+[^`]*`+", page.read_text()))
+        ):
+            assert target in targets, f"{page.name}: make {target}"
+
+
+def test_source_files_stay_within_350_lines() -> None:
+    packages = ("core", "training", "export", "server", "clients/python", "demo")
+    long = {
+        str(path.relative_to(ROOT)): count
+        for package in packages
+        for path in (ROOT / package).rglob("*.py")
+        if (count := len(path.read_text().splitlines())) > 350
+    }
+    assert long == {}

@@ -1,0 +1,118 @@
+"""Each extra in a fresh virtual environment: it works, and it holds no more than it should."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+CLIENT_ALONE = {
+    "evenface",
+    "googleapis-common-protos",
+    "grpcio",
+    "grpcio-status",
+    "numpy",
+    "protobuf",
+    "typing-extensions",
+}
+
+
+def run(*command: object) -> str:
+    done = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, check=False, timeout=600
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder, ROOT)
+    (built,) = folder.glob("evenface-*.whl")
+    return built
+
+
+class Installed:
+    """A virtual environment with one extra of evenface and nothing else."""
+
+    def __init__(self, folder: Path, wheel: Path, extra: str) -> None:
+        self.folder = folder
+        run(sys.executable, "-m", "venv", "--without-pip", folder)
+        wanted = f"{wheel}[{extra}]" if extra else wheel
+        constraints = ROOT / "constraints.txt"
+        self.pip("install", "--quiet", "--no-compile", "--constraint", constraints, wanted)
+
+    def pip(self, *arguments: object) -> str:
+        python = self.folder / "bin" / "python"
+        return run(sys.executable, "-m", "pip", "--python", python, *arguments)
+
+    def packages(self) -> set[str]:
+        listed = json.loads(self.pip("list", "--format", "json"))
+        return {package["name"].lower().replace("_", "-") for package in listed}
+
+    def python(self, code: str) -> str:
+        return run(self.folder / "bin" / "python", "-I", "-c", code)
+
+    def program(self, name: str) -> Path:
+        return self.folder / "bin" / name
+
+
+@pytest.fixture
+def extra(request: pytest.FixtureRequest, tmp_path: Path, wheel: Path) -> Installed:
+    return Installed(tmp_path / "venv", wheel, request.param)
+
+
+@pytest.mark.parametrize("extra", [""], indirect=True)
+def test_the_bare_install_is_the_client_and_nothing_more(extra: Installed) -> None:
+    assert extra.packages() <= CLIENT_ALONE
+    extra.python("import evenface_client; evenface_client.Client; evenface_client.AsyncClient")
+
+
+@pytest.mark.parametrize("extra", ["server"], indirect=True)
+def test_the_server_starts_from_its_extra_alone_without_torch(extra: Installed) -> None:
+    assert not {"torch", "onnx", "onnxscript", "lightning-fabric"} & extra.packages()
+    models = ROOT / "models"
+    with subprocess.Popen(
+        [
+            extra.program("evenface-server"),
+            "--models",
+            models,
+            "--port",
+            "0",
+            "--metrics-port",
+            "0",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as server:
+        assert server.stdout is not None
+        try:
+            lines = iter(server.stdout.readline, "")
+            address = next(
+                record["address"] for record in map(json.loads, lines) if "address" in record
+            )
+            listed = extra.python(
+                "from evenface_client import Client\n"
+                f"with Client({address!r}) as client: print([m.name for m in client.models()])"
+            )
+            assert "faces" in listed
+        finally:
+            server.terminate()
+        assert server.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize("extra", ["training"], indirect=True)
+def test_training_runs_from_its_extra_alone_without_onnx(extra: Installed) -> None:
+    assert not {"onnx", "onnxruntime", "onnxscript", "grpcio-health-checking"} & extra.packages()
+    assert "lab-dbvae" in run(extra.program("evenface-train"), "--help")
+
+
+@pytest.mark.parametrize("extra", ["export"], indirect=True)
+def test_export_runs_from_its_extra_alone(extra: Installed) -> None:
+    assert {"onnx", "onnxruntime", "torch"} <= extra.packages()
+    assert "--replace" in run(extra.program("evenface-export"), "--help")
