@@ -1,0 +1,185 @@
+"""Running a trained model over many images, and the figures that come out of it.
+
+Used by training on its validation part, and by export.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from evenface_training import metrics
+from evenface_training.config import LossConfig
+from evenface_training.data import Int64, SplitFolder, TrainingData, UInt8
+from evenface_training.models import FaceModel, Output
+from evenface_training.objective import loss_terms
+
+Float32 = NDArray[np.float32]
+
+_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Encodings:
+    """What a model says of N images; a part that its kind lacks is None.
+
+    Attributes:
+        logit: float32 [N].
+        mean: float32 [N, L].
+        log_variance: float32 [N, L].
+    """
+
+    logit: Float32 | None = field(repr=False)
+    mean: Float32 | None = field(repr=False)
+    log_variance: Float32 | None = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures of a model on held-out images.
+
+    Attributes:
+        figures: `loss` and its terms; `accuracy` and `auc` of face against non-face; `l1`, `psnr`
+            (dB) and `ssim` of reconstructions from the mean; what the kind lacks is left out.
+        true_positive_rates: By group, at logit 0.
+        group_sizes: Held-out faces by group.
+    """
+
+    figures: Mapping[str, float]
+    true_positive_rates: Mapping[str, float]
+    group_sizes: Mapping[str, int]
+
+
+def to_tensor(images: UInt8, device: torch.device) -> Tensor:
+    """Turn uint8 [N, S, S, C] into float32 [N, C, S, S] in [0, 1] on a device."""
+    moved = torch.from_numpy(images).to(device)
+    return moved.permute(0, 3, 1, 2).float().contiguous() / 255.0
+
+
+def to_images(tensor: Tensor) -> UInt8:
+    """Turn float [N, C, S, S] in [0, 1] into uint8 [N, S, S, C]."""
+    scaled = (tensor.detach().clamp(0, 1) * 255.0).round().to(torch.uint8)
+    pixels: UInt8 = scaled.permute(0, 2, 3, 1).cpu().numpy()
+    return pixels
+
+
+@torch.inference_mode()
+def encode_all(model: FaceModel, images: UInt8, rows: Int64) -> Encodings:
+    """Encode many images, a batch at a time, on the model's device.
+
+    Args:
+        model: In eval mode.
+        images: uint8 [N, S, S, C].
+        rows: int64 [M], which of them.
+    """
+    parts = [model.encode(batch) for batch in _batches(model, images, rows)]
+    return Encodings(*(_join(column) for column in zip(*parts, strict=True)))
+
+
+@torch.inference_mode()
+def decode_all(model: FaceModel, latents: Float32) -> UInt8:
+    """Decode latents float32 [N, L] to images uint8 [N, S, S, C] on the model's device."""
+    return to_images(model.decode(torch.from_numpy(latents).to(device_of(model))))
+
+
+def aggregate_posterior(mean: Float32, log_variance: Float32) -> tuple[Float32, Float32]:
+    """Mean and standard deviation per dimension of the latents of a whole data set.
+
+    q(z) = 1/N sum_i N(mean_i, exp(log_variance_i)) has the variance
+    var_i(mean_i) + mean_i(exp(log_variance_i)) (law of total variance).
+
+    Args:
+        mean: float32 [N, L].
+        log_variance: float32 [N, L].
+
+    Returns:
+        float32 [L] and float32 [L].
+    """
+    variance = mean.var(axis=0, dtype=np.float64) + np.exp(log_variance, dtype=np.float64).mean(0)
+    centre = mean.mean(axis=0, dtype=np.float64)
+    return centre.astype(np.float32), np.sqrt(variance).astype(np.float32)
+
+
+@torch.inference_mode()
+def evaluate(model: FaceModel, data: TrainingData, loss: LossConfig) -> Evaluation:
+    """Measure a model on the held-out part of its data.
+
+    Reconstructions are decoded from the mean, so that nothing here is random. As in a training
+    batch, faces and non-faces count alike in the loss, however many there are.
+
+    Args:
+        model: In eval mode.
+        data: Its `validation` rows are used.
+        loss: The loss to report.
+    """
+    faces = _measure(model, data.faces, loss, are_faces=True)
+    figures = {name: float(np.mean(values)) for name, values in faces.items() if name != "logit"}
+    groups = data.groups(data.faces.validation)
+    rates: dict[str, float] = {}
+    if data.nonfaces is not None:
+        others = _measure(model, data.nonfaces, loss, are_faces=False)
+        means = (figures["classification"], float(np.mean(others["classification"])))
+        figures["classification"] = sum(means) / 2
+        figures["accuracy"] = metrics.accuracy(faces["logit"], others["logit"])
+        figures["auc"] = metrics.auc(faces["logit"], others["logit"])
+        rates = metrics.true_positive_rates(faces["logit"], groups)
+    figures = {"loss": _balanced_loss(figures, loss.kl_weight), **figures}
+    sizes = {name: int(members.sum()) for name, members in groups.items()}
+    return Evaluation(figures, rates, sizes)
+
+
+def _balanced_loss(figures: Mapping[str, float], kl_weight: float) -> float:
+    """The loss of a batch that is half faces, from the means of its terms."""
+    if "kl" not in figures:
+        return figures["classification"]
+    vae = kl_weight * figures["kl"] + figures["reconstruction"]
+    return figures["classification"] + vae / 2 if "classification" in figures else vae
+
+
+def _measure(
+    model: FaceModel, part: SplitFolder, loss: LossConfig, *, are_faces: bool
+) -> dict[str, Float32]:
+    """Every figure of every held-out image, float32 [V] by name."""
+    parts = [
+        _measure_batch(model, images, loss, are_faces=are_faces)
+        for images in _batches(model, part.images, part.validation)
+    ]
+    return {name: torch.cat([values[name] for values in parts]).cpu().numpy() for name in parts[0]}
+
+
+def _measure_batch(
+    model: FaceModel, images: Tensor, loss: LossConfig, *, are_faces: bool
+) -> dict[str, Tensor]:
+    logit, mean, log_variance = model.encode(images)
+    if not are_faces:  # classification is all that counts for them
+        mean = log_variance = None
+    reconstruction = None if mean is None else model.decode(mean)
+    output = Output(logit, mean, log_variance, reconstruction)
+    terms = loss_terms(output, images, len(images) if are_faces else 0, loss)
+    measured = {"logit": logit, **terms._asdict()}
+    if reconstruction is not None:
+        measured["l1"] = metrics.l1(images, reconstruction)
+        measured["psnr"] = metrics.psnr(images, reconstruction)
+        measured["ssim"] = metrics.ssim(images, reconstruction)
+    return {name: values for name, values in measured.items() if values is not None}
+
+
+def _batches(model: FaceModel, images: UInt8, rows: Int64) -> Iterator[Tensor]:
+    for start in range(0, len(rows), _BATCH):
+        yield to_tensor(images[rows[start : start + _BATCH]], device_of(model))
+
+
+def device_of(model: FaceModel) -> torch.device:
+    """Where the model's weights lie."""
+    return next(model.parameters()).device
+
+
+def _join(column: tuple[Tensor | None, ...]) -> Float32 | None:
+    tensors = [part for part in column if part is not None]
+    if not tensors:
+        return None
+    joined: Float32 = torch.cat(tensors).cpu().numpy()
+    return joined

@@ -1,0 +1,307 @@
+"""The training loop: steps, epochs, validation, checkpoints, and going on after a stop.
+
+All state of a run is in `Trainer`, and `Trainer.checkpoint` puts all of it into one value.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import numpy as np
+import torch
+from evenface_core.errors import TrainingError
+from evenface_core.resampling import Weights
+from lightning_fabric import Fabric
+from torch import Tensor
+from tqdm import tqdm
+
+from evenface_training.averaging import AveragedModel
+from evenface_training.checkpoint import Checkpoint, Progress, save_checkpoint
+from evenface_training.config import TrainingConfig
+from evenface_training.data import TrainingData
+from evenface_training.evaluate import Evaluation, encode_all, evaluate, to_tensor
+from evenface_training.metrics import group_shares
+from evenface_training.models import build_model
+from evenface_training.objective import loss_terms, total_loss
+from evenface_training.pictures import draw_faces, draw_losses
+from evenface_training.run_folder import RunFolder
+from evenface_training.sampler import (
+    EpochPlan,
+    face_weights,
+    plan_epoch,
+    steps_per_epoch,
+    weights_are_due,
+)
+from evenface_training.schedule import learning_rate
+
+_PRECISIONS: Mapping[str, Literal["32-true", "bf16-mixed"]] = {
+    "float32": "32-true",
+    "bfloat16": "bf16-mixed",
+}
+
+
+class Trainer:
+    """A run in progress.
+
+    Args:
+        config: What to do.
+        data: What to learn from.
+        run: Where to write.
+    """
+
+    def __init__(self, config: TrainingConfig, data: TrainingData, run: RunFolder) -> None:
+        self._config, self._data, self._run = config, data, run
+        self._fabric = _fabric(config)
+        self._raw_model = build_model(config.model, config.seed)
+        self._raw_optimizer = torch.optim.Adam(
+            self._raw_model.parameters(), lr=config.optimizer.learning_rate
+        )
+        self._model, self._optimizer = self._fabric.setup(self._raw_model, self._raw_optimizer)
+        self._averaged = AveragedModel(self._raw_model, config.optimizer.ema_decay)
+        self._random = torch.Generator().manual_seed(config.seed)
+        self._weights: Tensor | None = None
+        self._plan: EpochPlan | None = None
+        self._progress = Progress()
+        self._faces = len(data.faces.train)
+        self._nonfaces = 0 if data.nonfaces is None else len(data.nonfaces.train)
+        steps = steps_per_epoch(self._faces, self._nonfaces, config.optimizer.batch_size)
+        self._total_steps = steps * config.optimizer.epochs
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model runs."""
+        device: torch.device = self._fabric.device
+        return device
+
+    def fit(self, stop: Callable[[], bool]) -> None:
+        """Train until the last epoch is done.
+
+        Args:
+            stop: Asked after every step; when true, the run is saved and left.
+
+        Raises:
+            KeyboardInterrupt: `stop` said so; the last checkpoint holds everything up to there.
+            TrainingError: The loss is no longer a number, or something cannot be written.
+        """
+        while self._progress.epoch < self._config.optimizer.epochs:
+            started = time.monotonic()
+            plan = self._plan or self._begin_epoch()
+            self._train_epoch(plan, stop)
+            self._end_epoch(plan, time.monotonic() - started)
+
+    def checkpoint(self) -> Checkpoint:
+        """Everything that is needed to go on from here."""
+        tensors = {f"model.{k}": v for k, v in self._raw_model.state_dict().items()}
+        tensors |= {f"averaged.{k}": v for k, v in self._averaged.model.state_dict().items()}
+        for index, state in self._raw_optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
+        tensors["random.state"] = self._random.get_state()
+        if self._weights is not None:
+            tensors["sampler.weights"] = self._weights
+        if self._plan is not None:
+            tensors |= {"sampler.faces": self._plan.faces, "sampler.nonfaces": self._plan.nonfaces}
+        return Checkpoint(self._config, self._progress, self._data.digest, tensors)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go back to where a checkpoint was made.
+
+        Raises:
+            TrainingError: It belongs to other data or another model.
+        """
+        if checkpoint.data_digest != self._data.digest:
+            raise TrainingError(
+                f"the images have changed since {self._run.last} was written; start a new run"
+            )
+        try:
+            self._raw_model.load_state_dict(checkpoint.section("model"))
+            self._averaged.model.load_state_dict(checkpoint.section("averaged"))
+            self._raw_optimizer.load_state_dict(self._optimizer_state(checkpoint))
+            self._random.set_state(checkpoint.section("random")["state"])
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise TrainingError(f"{self._run.last} does not fit its own configuration") from error
+        sampler = checkpoint.section("sampler")
+        self._weights = sampler.get("weights")
+        self._plan = (
+            EpochPlan(sampler["faces"], sampler["nonfaces"]) if "faces" in sampler else None
+        )
+        self._progress = checkpoint.progress
+        self._run.rewind(checkpoint.progress)
+
+    def _optimizer_state(self, checkpoint: Checkpoint) -> dict[str, object]:
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in checkpoint.section("optimizer").items():
+            index, _, key = name.partition(".")
+            state.setdefault(int(index), {})[key] = value
+        groups = self._raw_optimizer.state_dict()["param_groups"]
+        return {"state": state, "param_groups": groups}
+
+    def _begin_epoch(self) -> EpochPlan:
+        if weights_are_due(self._progress.epoch, self._config.resampling):
+            weights = self.face_weights()
+            self._weights = torch.from_numpy(weights.values)
+            self._record_weights(weights)
+        self._plan = plan_epoch(
+            self._faces,
+            self._nonfaces,
+            self._config.optimizer.batch_size,
+            self._weights,
+            self._random,
+        )
+        return self._plan
+
+    def _train_epoch(self, plan: EpochPlan, stop: Callable[[], bool]) -> None:
+        self._model.train()
+        begun = self._progress.position
+        title = f"epoch {self._progress.epoch + 1}/{self._config.optimizer.epochs}"
+        with tqdm(total=plan.steps, initial=begun, desc=title, unit="step", disable=None) as bar:
+            for position in range(begun, plan.steps):
+                figures = self._step(plan, position)
+                self._advance(position + 1, figures)
+                bar.set_postfix(loss=f"{figures['loss']:.4f}", refresh=False)
+                bar.update()
+                if stop():
+                    save_checkpoint(self._run.last, self.checkpoint())
+                    raise KeyboardInterrupt
+
+    def _step(self, plan: EpochPlan, position: int) -> dict[str, float]:
+        """Take one step and give its loss and the terms of it."""
+        images, faces = self._batch(plan, position)
+        eps = None
+        if self._config.model.generates:
+            # Drawn on the CPU, so that a seed means the same on every device.
+            shape = (faces, self._config.model.latent_size)
+            eps = torch.randn(shape, generator=self._random).to(self.device)
+        terms = loss_terms(self._model(images, eps), images, faces, self._config.loss)
+        loss = total_loss(terms, self._config.loss)
+        values = {"loss": loss.item(), **{k: v.item() for k, v in terms.means().items()}}
+        self._require_finite(values["loss"], position)
+        self._descend(loss)
+        return values
+
+    def _descend(self, loss: Tensor) -> None:
+        settings = self._config.optimizer
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate(self._progress.step, self._total_steps, settings)
+        self._optimizer.zero_grad()
+        self._fabric.backward(loss)
+        if settings.gradient_clip:
+            self._fabric.clip_gradients(
+                self._model, self._optimizer, max_norm=settings.gradient_clip
+            )
+        self._optimizer.step()
+        self._averaged.update(self._raw_model, self._progress.step)
+
+    def _batch(self, plan: EpochPlan, position: int) -> tuple[Tensor, int]:
+        """The images of a step, faces first, and how many of them are faces."""
+        chosen = plan.faces[position].numpy()
+        parts = [self._data.faces.images[self._data.faces.train[chosen]]]
+        if self._data.nonfaces is not None:
+            others = self._data.nonfaces.train[plan.nonfaces[position].numpy()]
+            parts.append(self._data.nonfaces.images[others])
+        images = to_tensor(np.concatenate(parts), self.device)
+        if self._config.data.horizontal_flip:
+            mirrored = torch.rand(len(images), generator=self._random) < 0.5  # noqa: PLR2004
+            mirrored = mirrored.to(self.device)[:, None, None, None]
+            images = torch.where(mirrored, images.flip(-1), images)
+        return images, len(chosen)
+
+    def _advance(self, position: int, figures: dict[str, float]) -> None:
+        old = self._progress
+        sums = {name: old.sums.get(name, 0.0) + value for name, value in figures.items()}
+        step = old.step + 1
+        self._progress = old.model_copy(update={"position": position, "step": step, "sums": sums})
+        if step % self._config.log_every == 0:
+            self._run.record({"kind": "step", "step": step, **figures})
+
+    def _end_epoch(self, plan: EpochPlan, seconds: float) -> None:
+        evaluation = evaluate(self._averaged.model, self._data, self._config.loss)
+        loss = evaluation.figures["loss"]
+        self._require_finite(loss, plan.steps - 1)
+        old = self._progress
+        improved = old.best_loss is None or loss < old.best_loss
+        self._progress = Progress(
+            epoch=old.epoch + 1,
+            step=old.step,
+            best_loss=loss if improved else old.best_loss,
+            metrics=dict(evaluation.figures),
+        )
+        self._plan = None
+        train = {name: value / plan.steps for name, value in old.sums.items()}
+        self._record_epoch(train, evaluation, seconds)
+        self._draw_if_due()
+        if improved:
+            save_checkpoint(self._run.best, self.checkpoint())
+        save_checkpoint(self._run.last, self.checkpoint())
+
+    def face_weights(self) -> Weights:
+        """Weights of the training faces by the latents that the averaged model gives them."""
+        faces = self._data.faces
+        latents = encode_all(self._averaged.model, faces.images, faces.train).mean
+        assert latents is not None  # noqa: S101 - the configuration refuses resampling for a cnn
+        return face_weights(latents, self._config.resampling)
+
+    def _record_weights(self, weights: Weights) -> None:
+        shares = group_shares(weights.values, self._data.groups(self._data.faces.train))
+        self._run.record(
+            {
+                "kind": "resampling",
+                "epoch": self._progress.epoch + 1,
+                "step": self._progress.step,
+                "effective_sample_size": weights.effective_sample_size,
+                "temper": weights.temper,
+                "groups": {
+                    name: {"before": before, "after": after}
+                    for name, (before, after) in shares.items()
+                },
+            }
+        )
+
+    def _record_epoch(
+        self, train: dict[str, float], evaluation: Evaluation, seconds: float
+    ) -> None:
+        epoch, step = self._progress.epoch, self._progress.step
+        self._run.record(
+            {
+                "kind": "epoch",
+                "epoch": epoch,
+                "step": step,
+                "seconds": round(seconds, 3),
+                "learning_rate": learning_rate(step - 1, self._total_steps, self._config.optimizer),
+                "train": train,
+                "validation": dict(evaluation.figures),
+                "true_positive_rate": dict(evaluation.true_positive_rates),
+            }
+        )
+        figures = "  ".join(f"{k} {v:.4f}" for k, v in evaluation.figures.items())
+        tqdm.write(f"epoch {epoch}: {figures}")
+
+    def _draw_if_due(self) -> None:
+        epoch, epochs = self._progress.epoch, self._config.optimizer.epochs
+        if epoch % self._config.pictures_every and epoch != epochs:
+            return
+        draw_losses(self._run.pictures / "losses.png", self._run.records())
+        if self._config.model.generates:
+            draw_faces(
+                self._run.pictures, self._averaged.model, self._data, self._config.resampling
+            )
+
+    def _require_finite(self, loss: float, position: int) -> None:
+        if not math.isfinite(loss):
+            kept = f"; {self._run.last} is from before" if self._run.last.is_file() else ""
+            raise TrainingError(
+                f"the loss became {loss} in epoch {self._progress.epoch + 1}, step {position + 1}; "
+                f"try a lower optimizer.learning_rate, an optimizer.gradient_clip such as 1, or "
+                f"precision float32{kept}"
+            )
+
+
+def _fabric(config: TrainingConfig) -> Fabric:
+    precision = config.precision
+    if precision == "auto":
+        on_cuda = config.device in ("auto", "cuda") and torch.cuda.is_available()
+        precision = "bfloat16" if on_cuda else "float32"
+    try:
+        return Fabric(accelerator=config.device, devices=1, precision=_PRECISIONS[precision])
+    except (RuntimeError, ValueError) as error:
+        raise TrainingError(f"device {config.device} cannot be used: {error}") from error

@@ -1,0 +1,113 @@
+"""The command `evenface-train`: a configuration in, a run folder out."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from evenface_core.cli import guarded
+from evenface_core.errors import ConfigError
+from tqdm import tqdm
+
+from evenface_training.checkpoint import Checkpoint, load_checkpoint
+from evenface_training.config import TrainingConfig, load_config, ready_made
+from evenface_training.data import TrainingData, load_data
+from evenface_training.interrupt import StopRequest
+from evenface_training.loop import Trainer
+from evenface_training.run_folder import RunFolder, default_path
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0, 2 after an error, 130 after Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    return guarded(lambda: _train(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="evenface-train",
+        description="Train a face model: CNN classifier, VAE or debiasing VAE.",
+    )
+    parser.add_argument(
+        "config",
+        nargs="?",
+        help=f"a YAML file, or one of the ready-made {', '.join(ready_made())}",
+    )
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="KEY=VALUE",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="replace single values, as in: --set optimizer.epochs=3 data.faces=photos",
+    )
+    parser.add_argument("--run", type=Path, help="folder to write (default: runs/NAME-timestamp)")
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in a folder")
+    parser.add_argument("--device", help="auto, cpu, cuda or mps (default: as configured)")
+    return parser
+
+
+def _train(options: argparse.Namespace) -> None:
+    if (options.config is None) == (options.resume is None):
+        raise ConfigError("give either a configuration or --resume RUN")
+    if options.resume is not None and (options.overrides or options.run):
+        raise ConfigError("--resume takes its folder and settings from the run; leave out the rest")
+    # Fabric announces the precision; the run folder's config.yaml already says it.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    if options.resume is not None:
+        _resume(RunFolder.open(options.resume), options.device)
+    else:
+        device = [f"device={options.device}"] if options.device else []
+        config = load_config(options.config, [*options.overrides, *device])
+        _start(config, RunFolder.create(options.run or default_path(config)))
+
+
+def _start(config: TrainingConfig, run: RunFolder) -> None:
+    data = load_data(config)
+    run.describe(config, data)
+    _fit(config, data, run, None)
+
+
+def _resume(run: RunFolder, device: str | None) -> None:
+    checkpoint = load_checkpoint(run.last)
+    config = checkpoint.config
+    if device:
+        config = TrainingConfig.model_validate({**config.model_dump(), "device": device})
+    _fit(config, load_data(config), run, checkpoint)
+
+
+def _fit(
+    config: TrainingConfig, data: TrainingData, run: RunFolder, checkpoint: Checkpoint | None
+) -> None:
+    trainer = Trainer(config, data, run)
+    if checkpoint is not None:
+        trainer.restore(checkpoint)
+    _announce(data, trainer, run)
+    try:
+        with StopRequest() as stop:
+            trainer.fit(stop)
+    except KeyboardInterrupt:
+        if run.last.is_file():
+            tqdm.write(f"go on with: evenface-train --resume {run.path}", file=sys.stderr)
+        raise
+    finally:
+        run.close()
+    tqdm.write(f"done: {run.best}")
+
+
+def _announce(data: TrainingData, trainer: Trainer, run: RunFolder) -> None:
+    parts = {"faces": data.faces, "non-faces": data.nonfaces}
+    counts = ", ".join(
+        f"{len(part.train)} {name} (+ {len(part.validation)} held out)"
+        for name, part in parts.items()
+        if part is not None
+    )
+    broken = sum(len(files) for files in data.broken.values())
+    skipped = f", {broken} broken files skipped (see {run.path / 'broken-files.txt'})"
+    tqdm.write(f"{counts}{skipped if broken else ''}; on {trainer.device}, into {run.path}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

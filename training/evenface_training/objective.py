@@ -1,0 +1,72 @@
+"""From a model's output on a batch to the loss of its kind and the terms that make it up."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from evenface_training.config import LossConfig
+from evenface_training.losses import (
+    classification_error,
+    dbvae_loss,
+    kl_divergence,
+    reconstruction_error,
+    vae_loss,
+)
+from evenface_training.models import Output
+
+
+class Terms(NamedTuple):
+    """Terms of the loss, one value an image; None where the kind of model lacks them.
+
+    Attributes:
+        classification: [N].
+        kl: [F], faces alone.
+        reconstruction: [F], faces alone.
+    """
+
+    classification: Tensor | None
+    kl: Tensor | None
+    reconstruction: Tensor | None
+
+    def means(self) -> dict[str, Tensor]:
+        """The mean of each term that there is, by name."""
+        return {name: term.mean() for name, term in self._asdict().items() if term is not None}
+
+
+def loss_terms(output: Output, images: Tensor, faces: int, config: LossConfig) -> Terms:
+    """Compute the terms on a batch whose first images are its faces.
+
+    Args:
+        output: The model's output on `images`.
+        images: float32 [N, C, S, S] in [0, 1].
+        faces: F, how many of them are faces.
+        config: Kind of the reconstruction term.
+    """
+    classification = kl = reconstruction = None
+    if output.logit is not None:
+        is_face = (torch.arange(len(images), device=images.device) < faces).float()
+        classification = classification_error(output.logit, is_face)
+    if output.mean is not None and output.log_variance is not None:
+        kl = kl_divergence(output.mean[:faces], output.log_variance[:faces])
+    if output.reconstruction is not None:
+        reconstruction = reconstruction_error(
+            images[:faces], output.reconstruction, config.reconstruction
+        )
+    return Terms(classification, kl, reconstruction)
+
+
+def total_loss(terms: Terms, config: LossConfig) -> Tensor:
+    """Combine the terms of a batch into the scalar to minimise.
+
+    Args:
+        terms: Of `loss_terms`; classification or the other two or all of them.
+        config: Weight of the KL term.
+    """
+    if terms.kl is None or terms.reconstruction is None:
+        assert terms.classification is not None  # noqa: S101 - every kind has one or the other
+        return terms.classification.mean()
+    of_faces = vae_loss(terms.kl, terms.reconstruction, config.kl_weight)
+    if terms.classification is None:
+        return of_faces.mean()
+    return dbvae_loss(terms.classification, of_faces)

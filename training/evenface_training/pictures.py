@@ -1,0 +1,102 @@
+"""The pictures of a run, to be looked at: figures alone do not show a model that has gone wrong."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from evenface_core.latents import standard_normal
+from evenface_core.pictures import grid, save_png
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from evenface_training.config import ResamplingConfig
+from evenface_training.data import SplitFolder, TrainingData
+from evenface_training.evaluate import aggregate_posterior, decode_all, encode_all
+from evenface_training.files import explained
+from evenface_training.models import FaceModel
+from evenface_training.sampler import face_weights
+
+Float32 = NDArray[np.float32]
+
+_COLUMNS = 12
+_SHOWN = 36
+_SEED = 0
+
+
+def draw_faces(
+    folder: Path, model: FaceModel, data: TrainingData, resampling: ResamplingConfig
+) -> None:
+    """Draw what a `vae` or `dbvae` has learned.
+
+    Writes `reconstructions.png` (held-out faces, each row above its reconstructions),
+    `samples.png` (above from N(0, 1), below from the aggregate posterior), `rarest.png` and
+    `commonest.png` (training faces by weight).
+
+    Raises:
+        TrainingError: A picture cannot be written.
+    """
+    encodings = encode_all(model, data.faces.images, data.faces.train)
+    mean, log_variance = encodings.mean, encodings.log_variance
+    assert mean is not None  # noqa: S101 - callers leave a cnn out
+    assert log_variance is not None  # noqa: S101 - as above
+    _draw_reconstructions(folder / "reconstructions.png", model, data.faces)
+    _draw_samples(folder / "samples.png", model, *aggregate_posterior(mean, log_variance))
+    order = np.argsort(face_weights(mean, resampling).values, kind="stable")
+    chosen = {"commonest.png": order[:_SHOWN], "rarest.png": order[::-1][:_SHOWN]}
+    for name, rows in chosen.items():
+        _save(folder / name, data.faces.images[data.faces.train[rows]])
+
+
+def draw_losses(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """Draw each term of the loss over the epochs, training and validation in one panel.
+
+    Args:
+        path: The PNG file.
+        records: Lines of `metrics.jsonl`.
+
+    Raises:
+        TrainingError: The picture cannot be written.
+    """
+    epochs = [record for record in records if record["kind"] == "epoch"]
+    names = list(epochs[0]["train"])
+    figure = Figure(figsize=(4 * len(names), 3.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+        for part in ("train", "validation"):
+            axes.plot(
+                [record["epoch"] for record in epochs],
+                [record[part][name] for record in epochs],
+                marker=".",
+                label=part,
+            )
+        axes.set(title=name, xlabel="epoch")
+        axes.legend()
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=100)
+
+
+def _draw_reconstructions(path: Path, model: FaceModel, faces: SplitFolder) -> None:
+    rows = faces.validation[: _SHOWN // 2]
+    originals = faces.images[rows]
+    mean = encode_all(model, faces.images, rows).mean
+    assert mean is not None  # noqa: S101 - callers leave a cnn out
+    rebuilt = decode_all(model, mean)
+    pairs = [
+        part[start : start + _COLUMNS // 2]
+        for start in range(0, len(rows), _COLUMNS // 2)
+        for part in (originals, rebuilt)
+    ]
+    _save(path, np.concatenate(pairs), columns=min(_COLUMNS // 2, len(rows)))
+
+
+def _draw_samples(path: Path, model: FaceModel, centre: Float32, spread: Float32) -> None:
+    eps = standard_normal(_SEED, range(_SHOWN // 2), centre.size)
+    _save(path, np.concatenate([decode_all(model, eps), decode_all(model, centre + spread * eps)]))
+
+
+def _save(path: Path, images: NDArray[np.uint8], columns: int = _COLUMNS) -> None:
+    with explained(path):
+        save_png(path, grid(images, columns, scale=max(1, 96 // images.shape[1])))

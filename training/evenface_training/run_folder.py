@@ -1,0 +1,142 @@
+"""The folder of a run: its configuration, metrics, checkpoints and pictures.
+
+config.yaml  metrics.jsonl  broken-files.txt  tensorboard/  checkpoints/  pictures/
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from evenface_core.errors import TrainingError
+from torch.utils.tensorboard.writer import SummaryWriter
+
+from evenface_training.checkpoint import Progress
+from evenface_training.config import TrainingConfig
+from evenface_training.data import TrainingData
+from evenface_training.files import explained, write_atomically
+
+Record = Mapping[str, Any]
+
+
+class RunFolder:
+    """Where a run writes. `create` makes a new one, `open` goes on with an old one.
+
+    Args:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.last = path / "checkpoints" / "last.safetensors"
+        self.best = path / "checkpoints" / "best.safetensors"
+        self.pictures = path / "pictures"
+        self._metrics = path / "metrics.jsonl"
+        self._writer: SummaryWriter | None = None
+
+    @classmethod
+    def create(cls, path: Path) -> "RunFolder":
+        """Make a folder for a new run and see that it can be written.
+
+        Raises:
+            TrainingError: It holds something already, or cannot be written.
+        """
+        with explained(path):
+            path.mkdir(parents=True, exist_ok=True)
+            if any(path.iterdir()):
+                raise TrainingError(
+                    f"{path} is not empty; continue that run with --resume or choose another --run"
+                )
+            probe = path / ".probe"
+            probe.touch()
+            probe.unlink()
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """Go on with the folder of an earlier run.
+
+        Raises:
+            TrainingError: There is no checkpoint in it.
+        """
+        run = cls(path)
+        if not run.last.is_file():
+            raise TrainingError(f"{path}: no run to resume ({run.last} is missing)")
+        return run
+
+    def describe(self, config: TrainingConfig, data: TrainingData) -> None:
+        """Write down what the run was told and which files it leaves out."""
+        text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+        write_atomically(self.path / "config.yaml", text.encode())
+        broken = "".join(
+            f"{folder / item.file}\t{item.problem}\n"
+            for folder, items in data.broken.items()
+            for item in items
+        )
+        if broken:
+            write_atomically(self.path / "broken-files.txt", broken.encode())
+
+    def rewind(self, progress: Progress) -> None:
+        """Drop the metrics written after a checkpoint, which the resumed run will write again."""
+        kept = [record for record in self.records() if _is_before(record, progress)]
+        lines = "".join(f"{json.dumps(record)}\n" for record in kept)
+        write_atomically(self._metrics, lines.encode())
+        with explained(self.path):
+            self._writer = SummaryWriter(
+                str(self.path / "tensorboard"), purge_step=progress.step + 1
+            )
+
+    def record(self, record: Record) -> None:
+        """Append a line to `metrics.jsonl` and its figures to TensorBoard.
+
+        Args:
+            record: `kind`, `step` and numbers, possibly nested in mappings.
+        """
+        with explained(self._metrics), self._metrics.open("a", encoding="utf-8") as file:
+            file.write(f"{json.dumps(record)}\n")
+        with explained(self.path / "tensorboard"):
+            if self._writer is None:
+                self._writer = SummaryWriter(str(self.path / "tensorboard"))
+            for name, value in _flatten(record):
+                self._writer.add_scalar(f"{record['kind']}/{name}", value, record["step"])
+
+    def records(self) -> list[Record]:
+        """All lines of `metrics.jsonl` so far; a line cut short by a crash is left out."""
+        if not self._metrics.is_file():
+            return []
+        found: list[Record] = []
+        for line in self._metrics.read_text(encoding="utf-8").splitlines():
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                continue
+        return found
+
+    def close(self) -> None:
+        """Let TensorBoard finish its file."""
+        if self._writer is not None:
+            with explained(self.path / "tensorboard"):
+                self._writer.close()
+
+
+def default_path(config: TrainingConfig) -> Path:
+    """`runs/NAME-timestamp` in the current directory."""
+    return Path("runs") / f"{config.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def _is_before(record: Record, progress: Progress) -> bool:
+    begun = progress.epoch + (progress.position > 0)
+    last_epoch = {"epoch": progress.epoch, "resampling": begun}.get(record["kind"])
+    if last_epoch is not None:
+        return bool(record["epoch"] <= last_epoch)
+    return bool(record["step"] <= progress.step)
+
+
+def _flatten(record: Record, prefix: str = "") -> Iterator[tuple[str, float]]:
+    for key, value in record.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}/")
+        elif isinstance(value, int | float) and key not in ("step", "epoch"):
+            yield f"{prefix}{key}", value

@@ -1,0 +1,93 @@
+"""Which images each step of an epoch sees, and how rare faces come to be seen more often."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from evenface_core.resampling import LatentHistogram, Weights
+from numpy.typing import NDArray
+from torch import Tensor
+
+from evenface_training.config import ResamplingConfig
+
+
+@dataclass(frozen=True)
+class EpochPlan:
+    """The order of one epoch.
+
+    Attributes:
+        faces: int64 [steps, F]; positions among the training faces.
+        nonfaces: int64 [steps, M]; positions among the training non-faces; M is 0 for a `vae`.
+    """
+
+    faces: Tensor
+    nonfaces: Tensor
+
+    @property
+    def steps(self) -> int:
+        """Steps in the epoch."""
+        return len(self.faces)
+
+
+def steps_per_epoch(faces: int, nonfaces: int, batch_size: int) -> int:
+    """Steps until as many images have been drawn as there are, at least one."""
+    return max(1, (faces + nonfaces) // batch_size)
+
+
+def plan_epoch(
+    faces: int,
+    nonfaces: int,
+    batch_size: int,
+    weights: Tensor | None,
+    generator: torch.Generator,
+) -> EpochPlan:
+    """Draw the order of an epoch; half of each batch are faces, as in the lab.
+
+    Args:
+        faces: Number of training faces.
+        nonfaces: Number of training non-faces; 0 makes every batch all faces.
+        batch_size: Images a step.
+        weights: float64 [faces] to draw faces by, with replacement; None goes through them in
+            random order.
+        generator: Source of all randomness here.
+    """
+    steps = steps_per_epoch(faces, nonfaces, batch_size)
+    nonfaces_a_step = batch_size // 2 if nonfaces else 0
+    faces_a_step = batch_size - nonfaces_a_step
+    draws = steps * faces_a_step
+    if weights is None:
+        chosen = _shuffled(faces, draws, generator)
+    else:
+        chosen = torch.multinomial(weights, draws, replacement=True, generator=generator)
+    others = _shuffled(nonfaces, steps * nonfaces_a_step, generator)
+    return EpochPlan(chosen.view(steps, faces_a_step), others.view(steps, nonfaces_a_step))
+
+
+def face_weights(latents: NDArray[np.float32], config: ResamplingConfig) -> Weights:
+    """Weight faces by the rarity of their latents.
+
+    Args:
+        latents: float32 [N, L], the means of the training faces.
+        config: Rule, bins, smoothing and tempering.
+    """
+    return LatentHistogram.from_latents(latents, bins=config.bins).weights(
+        latents,
+        config.rule,
+        smoothing=config.smoothing,
+        min_effective_sample_size=config.min_effective_sample_size,
+    )
+
+
+def weights_are_due(epoch: int, config: ResamplingConfig) -> bool:
+    """Whether an epoch, counted from 0, begins with new weights."""
+    since = epoch - config.warmup_epochs
+    return config.enabled and since >= 0 and since % config.every == 0
+
+
+def _shuffled(count: int, draws: int, generator: torch.Generator) -> Tensor:
+    """Go through all items in random order, as often as it takes for `draws`."""
+    if draws == 0:
+        return torch.empty(0, dtype=torch.int64)
+    rounds = -(-draws // count)
+    orders = [torch.randperm(count, generator=generator) for _ in range(rounds)]
+    return torch.cat(orders)[:draws]
