@@ -1,0 +1,210 @@
+"""The way from a checkpoint to a bundle, step by step.
+
+Nothing is written before every graph has passed the parity gate and every figure is known.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from evenface_core.bundle import write_bundle
+from evenface_core.errors import BundleError, DataError, ExportError
+from evenface_core.manifest import CARD_FILE, FunctionName, Manifest, TrainingHistogram, check_name
+from evenface_training.checkpoint import LoadedModel, load_model
+from evenface_training.config import TrainingConfig
+from evenface_training.data import TrainingData, load_data
+from tqdm import tqdm
+
+from evenface_export.card import CardFacts, write_card
+from evenface_export.figures import measure
+from evenface_export.graphs import Graph, export_graphs
+from evenface_export.parity import (
+    BATCHES,
+    Deviation,
+    measure_graphs,
+    measure_halves,
+    require_parity,
+    worst_by_output,
+)
+from evenface_export.pictures import draw_pictures
+from evenface_export.provenance import describe_origin
+from evenface_export.sessions import ServedModel, UInt8
+
+BEST_CHECKPOINT = Path("checkpoints") / "best.safetensors"
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """What to export, and where to.
+
+    Attributes:
+        source: A run's folder, whose best checkpoint is taken, or a checkpoint.
+        out: The model directory; the bundle becomes `out/NAME/VERSION`.
+        name: The model's name.
+        version: Its version.
+        replace: Whether an existing version may be replaced.
+        faces: Where the faces are now; None for where the run found them.
+        nonfaces: Likewise the non-faces.
+        labels: Likewise the labels file.
+        cache: Likewise the folder of decoded arrays.
+        data_note: For the card: what the images are and where they come from.
+        pictures: Folder for pictures, or None.
+    """
+
+    source: Path
+    out: Path
+    name: str
+    version: str
+    replace: bool = False
+    faces: Path | None = None
+    nonfaces: Path | None = None
+    labels: Path | None = None
+    cache: Path | None = None
+    data_note: str = ""
+    pictures: Path | None = None
+
+
+def export_bundle(request: ExportRequest) -> Path:
+    """Make a bundle of a checkpoint.
+
+    Returns:
+        The bundle's folder.
+
+    Raises:
+        BundleError: The version exists and may not be replaced.
+        DataError: The data cannot be read or are not what the run was trained on.
+        ExportError: The name is not allowed, or a graph does not agree with the trained model.
+        OSError: Something cannot be written.
+        TrainingError: There is no such checkpoint, or it cannot be used.
+    """
+    _check_target(request)
+    checkpoint = find_checkpoint(request.source)
+    loaded = load_model(checkpoint)
+    if request.pictures is not None and not loaded.config.model.generates:
+        raise ExportError("--pictures: a cnn has no latents to draw from")
+    data = _load_data(request, loaded)
+    tqdm.write("exporting graphs")
+    graphs = export_graphs(loaded.model)
+    deviations = _check_parity(loaded, graphs, data)
+    served = ServedModel(graphs)
+    figures = measure(served, data, loaded.config)
+    origin = describe_origin(loaded, checkpoint, request.data_note)
+    facts = CardFacts(
+        name=request.name,
+        version=request.version,
+        config=loaded.config,
+        functions=tuple(graphs),
+        figures=figures,
+        deviations=deviations,
+        origin=origin,
+    )
+    files = {graph.function.graph: graph.data for graph in graphs.values()}
+    files[CARD_FILE] = write_card(facts).encode()
+    manifest = build_manifest(facts, graphs)
+    written = write_bundle(request.out, manifest, files, replace=request.replace)
+    if request.pictures is not None and figures.latents is not None:
+        draw_pictures(request.pictures, served, data, figures.latents)
+    return written
+
+
+def find_checkpoint(source: Path) -> Path:
+    """Return the checkpoint itself, or the best one of a run's folder."""
+    return source / BEST_CHECKPOINT if source.is_dir() else source
+
+
+def build_manifest(facts: CardFacts, graphs: dict[FunctionName, Graph]) -> Manifest:
+    """Put everything that a server must know into a manifest.
+
+    Args:
+        facts: What the card is written from, too.
+        graphs: The exported graphs.
+    """
+    config, figures, latents = facts.config, facts.figures, facts.figures.latents
+    return Manifest(
+        name=facts.name,
+        version=facts.version,
+        kind=config.model.kind,
+        preprocessing=config.preprocessing,
+        latent_size=config.model.latent_size if config.model.generates else 0,
+        functions={name: graph.function for name, graph in graphs.items()},
+        attribute_vectors={} if latents is None else latents.attribute_vectors,
+        aggregate_posterior=None if latents is None else latents.posterior,
+        training_histogram=None
+        if latents is None
+        else TrainingHistogram.from_histogram(latents.histogram),
+        decision_threshold=figures.threshold,
+        quality=figures.quality | _parity_figures(facts.deviations),
+        groups=figures.groups,
+        provenance=dict(facts.origin),
+    )
+
+
+def probe_images(data: TrainingData) -> UInt8:
+    """Take held-out images to test graphs with, faces and non-faces by turns.
+
+    Returns:
+        uint8 [N, S, S, C], N ≥ 1, at most the largest batch.
+    """
+    most = max(BATCHES)
+    parts = [data.faces, *([data.nonfaces] if data.nonfaces is not None else [])]
+    chosen = [part.images[part.validation[:most]] for part in parts]
+    rows = [image for images in zip(*chosen, strict=False) for image in images]
+    return np.stack(rows[:most])
+
+
+def _check_target(request: ExportRequest) -> None:
+    """Refuse early what the last step would refuse."""
+    for value in (request.name, request.version):
+        try:
+            check_name(value)
+        except ValueError as error:
+            raise ExportError(str(error)) from error
+    target = request.out / request.name / request.version
+    if target.exists() and not request.replace:
+        raise BundleError(f"{target}: this version exists; --replace replaces it")
+    for folder in [request.out / request.name, request.pictures]:
+        if folder is not None:
+            _require_writable(folder)
+
+
+def _require_writable(folder: Path) -> None:
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise ExportError(f"{folder}: cannot be written ({nearest} is no writable folder)")
+
+
+def _load_data(request: ExportRequest, loaded: LoadedModel) -> TrainingData:
+    moved = {
+        key: value
+        for key in ("faces", "nonfaces", "labels", "cache")
+        if (value := getattr(request, key)) is not None
+    }
+    values = loaded.config.model_dump()
+    config = TrainingConfig.model_validate({**values, "data": {**values["data"], **moved}})
+    data = load_data(config)
+    if data.digest != loaded.data_digest:
+        raise DataError(
+            f"{config.data.faces}: these are not the images that the run was trained on (digest "
+            f"{data.digest[:12]}, the checkpoint's is {loaded.data_digest[:12]}), and its split "
+            "would not be theirs; give the right folders with --faces and --nonfaces"
+        )
+    return data
+
+
+def _check_parity(
+    loaded: LoadedModel, graphs: dict[FunctionName, Graph], data: TrainingData
+) -> list[Deviation]:
+    tqdm.write("comparing them with torch")
+    images = probe_images(data)
+    deviations = measure_graphs(loaded.model, graphs, images)
+    require_parity(deviations)
+    return deviations + measure_halves(loaded.model, images)
+
+
+def _parity_figures(deviations: Sequence[Deviation]) -> dict[str, float]:
+    return {
+        f"parity_{precision}_{function}_{output}": error
+        for (precision, function, output), error in worst_by_output(deviations).items()
+    }

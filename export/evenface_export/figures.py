@@ -1,0 +1,134 @@
+"""All figures of a bundle, measured with its own graphs on its run's own split of the data.
+
+What describes the latent space comes from the training part, quality from the held-out part.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from evenface_core.manifest import GroupQuality
+from evenface_training.config import TrainingConfig
+from evenface_training.data import TrainingData
+from numpy.typing import NDArray
+
+from evenface_export.baseline import PrincipalComponents
+from evenface_export.latent_figures import LatentFigures, summarise_latents
+from evenface_export.quality import (
+    DEFAULT_THRESHOLD,
+    Detection,
+    measure_detection,
+    measure_reconstruction,
+)
+from evenface_export.sessions import ServedModel
+
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a model is worth.
+
+    Attributes:
+        threshold: Probability from which an image counts as a face.
+        quality: Figures by name.
+        groups: Figures by group.
+        latents: What the latents say; None where there are none.
+    """
+
+    threshold: float
+    quality: dict[str, float]
+    groups: tuple[GroupQuality, ...]
+    latents: LatentFigures | None = field(repr=False)
+
+
+def measure(served: ServedModel, data: TrainingData, config: TrainingConfig) -> Figures:
+    """Measure everything that the model's kind allows.
+
+    Args:
+        served: The exported graphs.
+        data: The images of the run.
+        config: The run's configuration.
+    """
+    quality = _counts(data)
+    detection = _detection(served, data) if config.model.classifies else None
+    latents = _latents(served, data, config) if config.model.generates else None
+    if detection is not None:
+        quality |= detection.figures
+    if latents is not None:
+        quality |= _reconstruction(served, data, config.model.latent_size)
+        quality["effective_sample_size"] = latents.weightings[0].weights.effective_sample_size
+    return Figures(
+        threshold=DEFAULT_THRESHOLD if detection is None else detection.threshold,
+        quality=quality,
+        groups=_groups(data, detection, latents),
+        latents=latents,
+    )
+
+
+def _counts(data: TrainingData) -> dict[str, float]:
+    counts = {
+        "training_faces": len(data.faces.train),
+        "held_out_faces": len(data.faces.validation),
+    }
+    if data.nonfaces is not None:
+        counts["training_nonfaces"] = len(data.nonfaces.train)
+        counts["held_out_nonfaces"] = len(data.nonfaces.validation)
+    return {name: float(count) for name, count in counts.items()}
+
+
+def _detection(served: ServedModel, data: TrainingData) -> Detection | None:
+    if data.nonfaces is None:
+        return None
+    return measure_detection(
+        served.classify(data.faces.images, data.faces.validation),
+        served.classify(data.nonfaces.images, data.nonfaces.validation),
+    )
+
+
+def _latents(served: ServedModel, data: TrainingData, config: TrainingConfig) -> LatentFigures:
+    mean, log_variance = served.encode(data.faces.images, data.faces.train)
+    return summarise_latents(mean, log_variance, data.groups(data.faces.train), config.resampling)
+
+
+def _reconstruction(served: ServedModel, data: TrainingData, size: int) -> dict[str, float]:
+    images, rows = data.faces.images, data.faces.validation
+    components = PrincipalComponents.fit(images, data.faces.train, size)
+    ours = measure_reconstruction(images, rows, served.reconstruct)
+    yardstick = measure_reconstruction(images, rows, components.reconstruct)
+    return {f"reconstruction_{name}": value for name, value in ours.items()} | {
+        f"pca_{name}": value for name, value in yardstick.items()
+    }
+
+
+def _groups(
+    data: TrainingData, detection: Detection | None, latents: LatentFigures | None
+) -> tuple[GroupQuality, ...]:
+    train, held_out = data.groups(data.faces.train), data.groups(data.faces.validation)
+    nobody = np.zeros(len(data.faces.train), bool), np.zeros(len(data.faces.validation), bool)
+    return tuple(
+        _group(name, train.get(name, nobody[0]), held_out.get(name, nobody[1]), detection, latents)
+        for name in sorted({*train, *held_out})
+    )
+
+
+def _group(
+    name: str,
+    train: Bools,
+    held_out: Bools,
+    detection: Detection | None,
+    latents: LatentFigures | None,
+) -> GroupQuality:
+    column, _, value = name.partition("=")
+    rate = weighted = None
+    if detection is not None and held_out.any():
+        rate = float(detection.recognised[held_out].mean())
+    if latents is not None:
+        weighted = latents.weightings[0].shares.get(name, 0.0)
+    return GroupQuality(
+        column=column,
+        value=value,
+        count=int(held_out.sum()),
+        true_positive_rate=rate,
+        share=float(train.mean()),
+        weighted_share=weighted,
+    )

@@ -1,0 +1,143 @@
+"""What the latents of the training faces say: where they lie, what is rare, what labels mean."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from evenface_core.manifest import AggregatePosterior
+from evenface_core.resampling import LatentHistogram, Weights
+from evenface_training.config import ResamplingConfig
+from evenface_training.evaluate import aggregate_posterior
+from evenface_training.metrics import group_shares
+from numpy.typing import NDArray
+
+from evenface_export.sessions import Float32
+
+Bools = NDArray[np.bool_]
+
+LEAST_MEMBERS = 20  # of a group, and of the rest, for a direction between them to mean something
+
+
+@dataclass(frozen=True)
+class Weighting:
+    """A way of weighting the training faces, applied.
+
+    Attributes:
+        title: How it is called in a table.
+        weights: One for each face.
+        shares: The part of the weight that each group gets, by name such as `tone=color`.
+    """
+
+    title: str
+    weights: Weights = field(repr=False)
+    shares: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class LatentFigures:
+    """Everything that follows from the latents of the training faces.
+
+    Attributes:
+        posterior: Mean and deviation of the aggregate posterior.
+        activity: float32 [D], deviation of the latent means alone: what a dimension tells of
+            an image, where the posterior's deviation also holds what it leaves open.
+        histogram: Of the latent means.
+        attribute_vectors: By attribute, such as `tone-color`: mean latent of its faces minus mean
+            latent of the faces with another value.
+        weightings: The lab's rule as it stands first; then the run's own, where it differs.
+    """
+
+    posterior: AggregatePosterior
+    activity: Float32 = field(repr=False)
+    histogram: LatentHistogram = field(repr=False)
+    attribute_vectors: dict[str, tuple[float, ...]] = field(repr=False)
+    weightings: tuple[Weighting, ...]
+
+
+def summarise_latents(
+    mean: Float32, log_variance: Float32, groups: Mapping[str, Bools], config: ResamplingConfig
+) -> LatentFigures:
+    """Summarise the latents of the training faces.
+
+    Args:
+        mean: float32 [N, D].
+        log_variance: float32 [N, D].
+        groups: By name, such as `tone=color`: bool [N].
+        config: The run's own resampling.
+    """
+    centre, spread = aggregate_posterior(mean, log_variance)
+    histogram = LatentHistogram.from_latents(mean, config.bins)
+    return LatentFigures(
+        posterior=AggregatePosterior(mean=tuple(centre.tolist()), std=tuple(spread.tolist())),
+        activity=mean.std(axis=0),
+        histogram=histogram,
+        attribute_vectors=attribute_vectors(mean, groups),
+        weightings=_weightings(histogram, mean, groups, config),
+    )
+
+
+def attribute_vectors(
+    latents: Float32, groups: Mapping[str, Bools]
+) -> dict[str, tuple[float, ...]]:
+    """Find the direction of each group: mean of its latents minus mean of the rest.
+
+    The rest are the items with another value in the same column; what has none is left out, and
+    so are groups with too few members or too small a rest.
+
+    Args:
+        latents: float32 [N, D].
+        groups: By name, such as `tone=color`: bool [N].
+
+    Returns:
+        By name, such as `tone-color`: D values.
+    """
+    known: dict[str, Bools] = {}
+    for name, members in groups.items():
+        column = _column(name)
+        known[column] = known.get(column, np.zeros_like(members)) | members
+    vectors: dict[str, tuple[float, ...]] = {}
+    for name, members in groups.items():
+        rest = known[_column(name)] & ~members
+        if min(members.sum(), rest.sum()) >= LEAST_MEMBERS:
+            inside = latents[members].mean(axis=0, dtype=np.float64)
+            outside = latents[rest].mean(axis=0, dtype=np.float64)
+            vectors[attribute_name(name)] = tuple((inside - outside).astype(np.float32).tolist())
+    return vectors
+
+
+def attribute_name(group: str) -> str:
+    """Name a group's attribute: `gender=F` becomes `gender-f`."""
+    return re.sub(r"[^a-z0-9._]+", "-", group.lower()).strip("-")
+
+
+def _column(group: str) -> str:
+    return group.partition("=")[0]
+
+
+def _weightings(
+    histogram: LatentHistogram,
+    latents: Float32,
+    groups: Mapping[str, Bools],
+    config: ResamplingConfig,
+) -> tuple[Weighting, ...]:
+    lab = _weighting("lab rule", histogram.weights(latents, "lab"), groups)
+    if not config.enabled:
+        return (lab,)
+    weights = histogram.weights(
+        latents,
+        config.rule,
+        smoothing=config.smoothing,
+        min_effective_sample_size=config.min_effective_sample_size,
+    )
+    if np.array_equal(weights.values, lab.weights.values):
+        return (lab,)
+    return lab, _weighting("as in training", weights, groups)
+
+
+def _weighting(title: str, weights: Weights, groups: Mapping[str, Bools]) -> Weighting:
+    # The sum over everybody may come out a rounding error above 1.
+    shares = {
+        name: min(1.0, after) for name, (_, after) in group_shares(weights.values, groups).items()
+    }
+    return Weighting(title, weights, shares)

@@ -1,0 +1,53 @@
+"""The command `evenface-export`: a run in, a bundle out."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from evenface_core.bundle import open_bundle
+from evenface_core.cli import guarded
+from evenface_core.manifest import Manifest
+from tqdm import tqdm
+
+from evenface_export.export import ExportRequest, export_bundle
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0, 2 after an error, 130 after Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    return guarded(lambda: _export(ExportRequest(**vars(options))))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="evenface-export",
+        description="Turn a trained model into a bundle: ONNX graphs checked against torch, "
+        "figures measured on the run's own held-out images, and a model card.",
+    )
+    parser.add_argument(
+        "source", type=Path, metavar="RUN", help="a run's folder (its best checkpoint), or a file"
+    )
+    parser.add_argument("--out", type=Path, default=Path("models"), help="default: models")
+    parser.add_argument("--name", default="faces", help="the model's name (default: faces)")
+    parser.add_argument("--version", default="1", help="the model's version (default: 1)")
+    parser.add_argument("--replace", action="store_true", help="replace an existing version")
+    parser.add_argument("--data-note", default="", help="for the card: what the images are")
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="draw what the model does")
+    moved = parser.add_argument_group("data, where it is no longer where the run found it")
+    for name in ("faces", "nonfaces", "labels", "cache"):
+        moved.add_argument(f"--{name}", type=Path)
+    return parser
+
+
+def _export(request: ExportRequest) -> None:
+    folder = export_bundle(request)
+    tqdm.write(_summary(open_bundle(folder).manifest))
+    if request.pictures is not None:
+        tqdm.write(f"pictures: {request.pictures}")
+    tqdm.write(f"done: {folder}")
+
+
+def _summary(manifest: Manifest) -> str:
+    width = max(map(len, manifest.quality))
+    figures = (f"{name:<{width}}  {value:.6g}" for name, value in manifest.quality.items())
+    return "\n".join([*figures, f"{'decision_threshold':<{width}}  {manifest.decision_threshold}"])

@@ -1,0 +1,119 @@
+"""The functions of a bundle as torch modules, in the form in which they are exported.
+
+They take and give what a bundle's graphs do (see `evenface_core.manifest.Function`). Batch norms
+and the division by 255 are folded into the convolutions of a copy; the model stays as it is.
+"""
+
+import copy
+from typing import cast
+
+import torch
+from evenface_core.manifest import FunctionName
+from evenface_training.models import FaceModel
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+WHITE = 255.0
+
+
+class Encode(nn.Module):
+    """uint8 [N, S, S, C] to `mean` and `log_variance`, float32 [N, D].
+
+    Args:
+        network: Pixels [N, C, S, S] in 0 to 255 to [N, 2 D].
+    """
+
+    def __init__(self, network: nn.Sequential) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode."""
+        outputs = self.network(_planes(images, self.network)).float()
+        mean, log_variance = outputs.chunk(2, dim=1)
+        return mean, log_variance
+
+
+class Classify(nn.Module):
+    """uint8 [N, S, S, C] to `logits`, float32 [N].
+
+    Args:
+        network: Pixels [N, C, S, S] in 0 to 255 to [N, 1].
+    """
+
+    def __init__(self, network: nn.Sequential) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Classify."""
+        outputs: Tensor = self.network(_planes(images, self.network))
+        return outputs.float().squeeze(1)
+
+
+class Decode(nn.Module):
+    """Latents float32 [N, D] to `images` uint8 [N, S, S, C].
+
+    Args:
+        network: [N, D] to [N, C, S, S] in 0 to 1.
+    """
+
+    def __init__(self, network: nn.Sequential) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """Decode."""
+        planes: Tensor = self.network(latents.to(_dtype(self.network)))
+        levels = (planes.float() * WHITE).clamp(0.0, WHITE).round()
+        return levels.permute(0, 2, 3, 1).to(torch.uint8)
+
+
+def build_modules(model: FaceModel) -> dict[FunctionName, nn.Module]:
+    """Take a model apart into the functions that its kind has.
+
+    Args:
+        model: In eval mode; it is not changed.
+
+    Returns:
+        By function: a module of its own weights, in eval mode.
+    """
+    config = model.config
+    modules: dict[FunctionName, nn.Module] = {}
+    if config.generates:
+        first = int(config.classifies)
+        modules["encode"] = Encode(_fold(model.encoder, slice(first, None)))
+    if model.decoder is not None:
+        modules["decode"] = Decode(copy.deepcopy(model.decoder))
+    if config.classifies:
+        modules["classify"] = Classify(_fold(model.encoder, slice(0, 1)))
+    return {name: module.eval() for name, module in modules.items()}
+
+
+def halved(module: nn.Module) -> nn.Module:
+    """Copy a module with float16 weights and arithmetic; what goes in and out stays float32."""
+    return copy.deepcopy(module).half()
+
+
+def _planes(images: Tensor, network: nn.Sequential) -> Tensor:
+    return images.permute(0, 3, 1, 2).to(_dtype(network))
+
+
+def _dtype(network: nn.Sequential) -> torch.dtype:
+    return next(network.parameters()).dtype
+
+
+def _fold(encoder: nn.Sequential, outputs: slice) -> nn.Sequential:
+    """Copy an encoder without batch norms, for pixels of 0 to 255, with some of its outputs."""
+    # In float64, so that folding adds no rounding of its own.
+    layers = list(copy.deepcopy(encoder).double().eval())
+    folded: list[nn.Module] = []
+    for layer in layers:
+        if isinstance(layer, nn.BatchNorm2d):
+            folded.append(fuse_conv_bn_eval(cast(nn.Conv2d, folded.pop()), layer))
+        else:
+            folded.append(layer)
+    first, last = cast(nn.Conv2d, folded[0]), cast(nn.Linear, folded[-1])
+    first.weight.data /= WHITE
+    last.weight.data, last.bias.data = last.weight.data[outputs], last.bias.data[outputs]
+    return nn.Sequential(*folded).float()

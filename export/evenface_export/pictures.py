@@ -1,0 +1,104 @@
+"""Pictures of what a bundle's model does, made with its own graphs.
+
+Those that hold images of the data set lie in a folder of their own, `originals`, because the
+images of a data set are often not ours to publish.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from evenface_core.latents import standard_normal, traverse
+from evenface_core.pictures import grid, save_png
+from evenface_training.data import TrainingData
+
+from evenface_export.latent_figures import LatentFigures
+from evenface_export.sessions import Float32, Int64, ServedModel, UInt8
+
+ORIGINALS = "originals"
+
+_COLUMNS = 8
+_SHOWN = 32
+_TILE = 96  # pixels that a small image is enlarged to, in whole steps
+_DIMENSIONS = 8
+_DEVIATIONS = np.linspace(-3.0, 3.0, 9)
+_SEED = 0
+
+
+def draw_pictures(
+    folder: Path, served: ServedModel, data: TrainingData, latents: LatentFigures
+) -> list[Path]:
+    """Draw what the model does.
+
+    Without images of the data set: `samples.png` (from the aggregate posterior), `traversal.png`
+    (each row one of the dimensions that tell most, from -3 to 3 deviations) and, where there are
+    attribute vectors, `attributes.png` (each row one of them, from -2 to 2 times its length, added
+    to the mean). With them, under `originals`: `reconstructions.png` (held-out faces, each row
+    above its reconstructions), `rarest.png` and `commonest.png` (training faces by the lab's
+    weights).
+
+    Returns:
+        The files written.
+
+    Raises:
+        OSError: A file cannot be written.
+    """
+    order = np.argsort(latents.weightings[0].weights.values, kind="stable")
+    faces, train = data.faces.images, data.faces.train
+    pages = {
+        "samples.png": _page(_samples(served, latents), _COLUMNS),
+        "traversal.png": _page(_traversal(served, latents), len(_DEVIATIONS)),
+        f"{ORIGINALS}/reconstructions.png": _reconstructions(
+            served, faces, data.faces.validation[:_SHOWN]
+        ),
+        f"{ORIGINALS}/rarest.png": _page(faces[train[order[::-1][:_SHOWN]]], _COLUMNS),
+        f"{ORIGINALS}/commonest.png": _page(faces[train[order[:_SHOWN]]], _COLUMNS),
+    }
+    if latents.attribute_vectors:
+        pages["attributes.png"] = _page(_attributes(served, latents), _COLUMNS + 1)
+    for name, page in pages.items():
+        save_png(folder / name, page)
+    return [folder / name for name in pages]
+
+
+def _samples(served: ServedModel, latents: LatentFigures) -> UInt8:
+    centre, spread = _posterior(latents)
+    noise = standard_normal(_SEED, range(_SHOWN), centre.size)
+    return served.decode(centre + spread * noise)
+
+
+def _traversal(served: ServedModel, latents: LatentFigures) -> UInt8:
+    centre, _ = _posterior(latents)
+    activity = latents.activity
+    rows = [
+        traverse(centre, int(dimension), centre[dimension] + activity[dimension] * _DEVIATIONS)
+        for dimension in np.argsort(activity)[::-1][:_DIMENSIONS]
+    ]
+    return served.decode(np.concatenate(rows))
+
+
+def _attributes(served: ServedModel, latents: LatentFigures) -> UInt8:
+    centre, _ = _posterior(latents)
+    steps = np.linspace(-2, 2, _COLUMNS + 1, dtype=np.float32)[:, None]
+    vectors = [np.array(vector, np.float32) for vector in latents.attribute_vectors.values()]
+    return served.decode(np.concatenate([centre + steps * vector for vector in vectors]))
+
+
+def _reconstructions(served: ServedModel, images: UInt8, rows: Int64) -> UInt8:
+    columns = min(_COLUMNS, len(rows))
+    originals = images[rows[: len(rows) // columns * columns]]  # whole rows alone
+    rebuilt = served.reconstruct(originals)
+    pairs = [
+        part[start : start + columns]
+        for start in range(0, len(originals), columns)
+        for part in (originals, rebuilt)
+    ]
+    return _page(np.concatenate(pairs), columns)
+
+
+def _posterior(latents: LatentFigures) -> tuple[Float32, Float32]:
+    posterior = latents.posterior
+    return np.array(posterior.mean, np.float32), np.array(posterior.std, np.float32)
+
+
+def _page(images: UInt8, columns: int) -> UInt8:
+    return grid(images, columns, scale=max(1, _TILE // images.shape[1]))

@@ -1,0 +1,143 @@
+"""How well a model tells faces and rebuilds them. Pure functions of scores and images."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from evenface_training import metrics
+from evenface_training.evaluate import to_tensor
+from numpy.typing import NDArray
+
+from evenface_export.sessions import Float32, Int64, UInt8, batches
+
+Bools = NDArray[np.bool_]
+Float64 = NDArray[np.float64]
+
+DEFAULT_THRESHOLD = 0.5
+
+# Beyond these a float32 probability has too few digits left to be compared.
+_LOWEST, _HIGHEST = 0.01, 0.99
+_FALSE_POSITIVES = 0.01
+_MAX_PSNR = 100.0  # of an image that is rebuilt without error
+
+
+@dataclass(frozen=True)
+class Detection:
+    """Face against non-face on held-out images.
+
+    Attributes:
+        threshold: The probability from which an image counts as a face, chosen on all of them.
+        recognised: bool [F], by held-out face: whether it passes a threshold that was chosen
+            without its half of the images.
+        figures: What came of it, by name.
+    """
+
+    threshold: float
+    recognised: Bools = field(repr=False)
+    figures: dict[str, float]
+
+
+def measure_detection(faces: Float32, nonfaces: Float32) -> Detection:
+    """Choose a threshold and measure what a threshold so chosen is worth on unseen images.
+
+    Every second image is judged by the threshold that the others lead to, and the other way
+    round, so that no image has a say in the threshold that judges it.
+
+    Args:
+        faces: float32 [F], logits of held-out faces.
+        nonfaces: float32 [M], logits of held-out non-faces.
+    """
+    face_scores, nonface_scores = _probability(faces), _probability(nonfaces)
+    recognised, alarms = np.zeros(len(faces), bool), np.zeros(len(nonfaces), bool)
+    for half in (0, 1):
+        judge = choose_threshold(face_scores[1 - half :: 2], nonface_scores[1 - half :: 2])
+        recognised[half::2] = face_scores[half::2] >= judge
+        alarms[half::2] = nonface_scores[half::2] >= judge
+    right = int(recognised.sum()) + int((~alarms).sum())
+    return Detection(
+        threshold=choose_threshold(face_scores, nonface_scores),
+        recognised=recognised,
+        figures={
+            "accuracy": right / (len(faces) + len(nonfaces)),
+            "auc": metrics.auc(faces, nonfaces),
+            "true_positive_rate": float(recognised.mean()),
+            "false_positive_rate": float(alarms.mean()),
+            "true_positive_rate_at_1_percent_false_positives": _rate_at_one_percent(
+                faces, nonfaces
+            ),
+        },
+    )
+
+
+def choose_threshold(faces: Float64, nonfaces: Float64) -> float:
+    """Choose the threshold nearest to 0.5 that is as good as the best, as far as one can tell.
+
+    Good is the balanced accuracy (TPR + TNR) / 2. Whatever lies within one standard error of the
+    best counts as good (the rule of Breiman et al., "Classification and Regression Trees", 1984),
+    so that a few images do not drag the threshold to an end of the scale.
+
+    Args:
+        faces: float64 [F], probabilities of faces.
+        nonfaces: float64 [M], probabilities of non-faces.
+
+    Returns:
+        A threshold of 0.01 to 0.99; 0.5 where there are no faces or no non-faces.
+    """
+    if not len(faces) or not len(nonfaces):
+        return DEFAULT_THRESHOLD
+    scores = np.unique(np.concatenate([faces, nonfaces]))
+    between = (scores[1:] + scores[:-1]) / 2
+    inside = between[(between >= _LOWEST) & (between <= _HIGHEST)]
+    candidates = np.append(inside, [_LOWEST, DEFAULT_THRESHOLD, _HIGHEST])
+    passed = 1 - np.searchsorted(np.sort(faces), candidates) / len(faces)
+    stopped = np.searchsorted(np.sort(nonfaces), candidates) / len(nonfaces)
+    balanced = (passed + stopped) / 2
+    top = int(balanced.argmax())
+    variances = _variance(passed[top], len(faces)) + _variance(stopped[top], len(nonfaces))
+    good = candidates[balanced >= balanced[top] - math.sqrt(variances) / 2]
+    return float(good[np.argmin(np.abs(good - DEFAULT_THRESHOLD))])
+
+
+@torch.inference_mode()
+def measure_reconstruction(
+    images: UInt8, rows: Int64, rebuild: Callable[[UInt8], UInt8]
+) -> dict[str, float]:
+    """Compare images with their reconstructions, both of 256 levels.
+
+    Args:
+        images: uint8 [N, S, S, C].
+        rows: int64 [M], which of them.
+        rebuild: Makes reconstructions of a batch of images.
+
+    Returns:
+        `l1` (0 to 1), `psnr` (dB) and `ssim`, each the mean over images.
+    """
+    found: dict[str, list[Float32]] = {"l1": [], "psnr": [], "ssim": []}
+    cpu = torch.device("cpu")
+    for batch in batches(rows, "reconstructing"):
+        originals = images[batch]
+        pair = to_tensor(originals, cpu), to_tensor(rebuild(originals), cpu)
+        found["l1"].append(metrics.l1(*pair).numpy())
+        found["psnr"].append(metrics.psnr(*pair).clamp(max=_MAX_PSNR).numpy())
+        found["ssim"].append(metrics.ssim(*pair).numpy())
+    return {name: float(np.concatenate(parts).mean()) for name, parts in found.items()}
+
+
+def _variance(rate: float, count: int) -> float:
+    """Of a rate seen in `count` items; add-one smoothing keeps a rate of 1 from looking certain."""
+    smoothed = (rate * count + 1) / (count + 2)
+    return smoothed * (1 - smoothed) / count
+
+
+def _probability(logits: Float32) -> Float64:
+    """The logistic function, in a form that does not overflow."""
+    return 0.5 * (1.0 + np.tanh(0.5 * logits.astype(np.float64)))
+
+
+def _rate_at_one_percent(faces: Float32, nonfaces: Float32) -> float:
+    """Share of faces above all but 1 % of the non-faces."""
+    allowed = int(_FALSE_POSITIVES * len(nonfaces))
+    limit = np.sort(nonfaces)[::-1][allowed]
+    return float((faces > limit).mean())
