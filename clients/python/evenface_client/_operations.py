@@ -1,0 +1,277 @@
+"""What each method does, without a transport: generators that yield calls and are sent replies.
+
+`Client` and `AsyncClient` differ only in how they run them: an operation yields some calls, is
+sent their replies in the same order, and returns the result.
+"""
+
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+from evenface_core.errors import InvalidInput
+from evenface_core.latents import require_finite
+from google.protobuf.message import Message
+from numpy.typing import ArrayLike, NDArray
+
+from evenface_client import _replies, _requests, results
+from evenface_client._chunks import (
+    ITEM_OVERHEAD,
+    MESSAGE_OVERHEAD,
+    Budget,
+    Chunk,
+    chunked,
+    spans,
+)
+from evenface_client._inputs import Images
+from evenface_client._requests import Attributes, Call, Noise, Target, Weighing
+from evenface_client.errors import InvalidRequest
+
+T = TypeVar("T")
+Reply = TypeVar("Reply", bound=Message)
+Operation: TypeAlias = Generator[Iterable[Call[Any]], list[Any], T]
+
+_FLOAT32 = 4
+_POSTERIOR_TENSORS = 3  # mean, log-variance, sample
+_MATRIX = 2
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a server serves, and its limits.
+
+    Attributes:
+        models: All models and versions.
+        limits: Its limits.
+    """
+
+    models: tuple[results.ModelInfo, ...]
+    limits: results.Limits
+
+    def budget(self, reply_item: int = 0) -> Budget:
+        """What a request may hold whose reply takes `reply_item` bytes an item."""
+        payload = max(1, self.limits.max_message_bytes - MESSAGE_OVERHEAD)
+        fitting = payload // (reply_item + ITEM_OVERHEAD)
+        return Budget(max(1, min(self.limits.max_items_per_request, fitting)), payload)
+
+    def bulk_budget(self) -> Budget:
+        """What a request on a bulk stream may hold, whichever the model."""
+        return self.budget(_POSTERIOR_TENSORS * self.latent_bytes(Target()))
+
+    def image_bytes(self, target: Target) -> int:
+        """Bytes of a decoded image; the most of all versions that the target may mean."""
+        found = [model.image_size**2 * model.channels for model in self._meant(target)]
+        return max(found, default=0)
+
+    def latent_bytes(self, target: Target) -> int:
+        """Bytes of a latent, as `image_bytes`."""
+        return max((model.latent_size * _FLOAT32 for model in self._meant(target)), default=0)
+
+    def _meant(self, target: Target) -> Iterator[results.ModelInfo]:
+        return (m for m in self.models if target.model in ("", m.name))
+
+
+class Knowledge:
+    """What a client has learnt of its server: `ListModels` is asked once and remembered."""
+
+    def __init__(self) -> None:
+        self._served: Served | None = None
+
+    def served(self) -> Operation[Served]:
+        """What the server serves, asked for where it is not known."""
+        if self._served is None:
+            return (yield from self.refresh())
+        return self._served
+
+    def refresh(self) -> Operation[Served]:
+        """Ask the server anew."""
+        [reply] = yield from ask([_requests.list_models()])
+        models = tuple(map(_replies.model_info, reply.models))
+        self._served = Served(models, _replies.limits(reply))
+        return self._served
+
+
+def ask(calls: Iterable[Call[Reply]]) -> Operation[list[Reply]]:
+    """Have calls run; several may be in flight at once."""
+    replies: list[Reply] = yield calls
+    return replies
+
+
+def encode(
+    knowledge: Knowledge, target: Target, images: Images, noise: Noise | None
+) -> Operation[results.Encoding]:
+    """Encode images, in as many requests as the limits ask for."""
+    served = yield from knowledge.served()
+    budget = served.budget(_POSTERIOR_TENSORS * served.latent_bytes(target))
+    return (yield from _encode_chunks(target, chunked(images, budget), noise))
+
+
+def _encode_chunks(
+    target: Target, chunks: Iterable[Chunk], noise: Noise | None
+) -> Operation[results.Encoding]:
+    replies = yield from ask(_requests.encode(target, chunk, noise) for chunk in chunks)
+    return _replies.encoding(_some(replies, "images"))
+
+
+def classify(
+    knowledge: Knowledge, target: Target, images: Images, threshold: float | None
+) -> Operation[results.Classification]:
+    """Classify images, in as many requests as the limits ask for."""
+    served = yield from knowledge.served()
+    chunks = chunked(images, served.budget())
+    replies = yield from ask(_requests.classify(target, chunk, threshold) for chunk in chunks)
+    return _replies.classification(_some(replies, "images"))
+
+
+def decode(
+    knowledge: Knowledge, target: Target, latents: ArrayLike, attributes: Attributes
+) -> Operation[results.Decoded]:
+    """Decode latents, in as many requests as the limits ask for."""
+    rows = latent_rows(latents).astype(np.float32)
+    named = _requests.attribute_messages(attributes, len(rows))
+    served = yield from knowledge.served()
+    largest = max((message.ByteSize() for message in named), default=0)
+    item = max(served.image_bytes(target), rows.shape[1] * _FLOAT32 + largest)
+    parts = spans(len(rows), served.budget(item).items)
+    replies = yield from ask(_requests.decode(target, rows, part, named) for part in parts)
+    return _replies.decoded(replies)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What to sample; see `Client.sample`."""
+
+    count: int
+    noise: Noise
+    temperature: float | None
+    prior: results.Prior | None
+    attributes: Attributes
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise InvalidRequest("count", f"{self.count} is below 1")
+        if self.prior not in _requests.PRIORS:
+            known = ", ".join(filter(None, _requests.PRIORS))
+            raise InvalidRequest("prior", f"'{self.prior}' is unknown; known: {known}")
+
+
+def sample(knowledge: Knowledge, target: Target, draw: Draw) -> Operation[results.Samples]:
+    """Draw faces, in as many requests as the limits ask for."""
+    named = _requests.attribute_messages(draw.attributes, draw.count)
+    served = yield from knowledge.served()
+    item = served.image_bytes(target) + served.latent_bytes(target)
+    calls = (
+        _requests.sample(target, part, draw.noise, draw.temperature, draw.prior, named)
+        for part in spans(draw.count, served.budget(item).items)
+    )
+    return _replies.samples((yield from ask(calls)))
+
+
+def resample_weights(
+    knowledge: Knowledge,
+    target: Target,
+    images: Images | None,
+    latents: ArrayLike | None,
+    weighing: Weighing,
+) -> Operation[results.Weighting]:
+    """Weight images or latents; see `Client.resample_weights`."""
+    if (images is None) == (latents is None):
+        raise InvalidRequest("images", "pass either images or latents")
+    if latents is not None:
+        return (yield from _weigh_latents(knowledge, target, latent_rows(latents), weighing))
+    served = yield from knowledge.served()
+    budget = served.budget(_POSTERIOR_TENSORS * served.latent_bytes(target))
+    chunks = chunked(images if images is not None else (), budget)
+    first = _some(list(islice(chunks, 2)), "images")
+    if len(first) == 1:
+        [reply] = yield from ask([_requests.resample_weights(target, first[0], weighing)])
+        return _replies.weighting(reply)
+    encoded = yield from _encode_chunks(target, chain(first, chunks), None)
+    named = Target(encoded.model.name, encoded.model.version)
+    return (yield from _weigh_latents(knowledge, named, encoded.mean, weighing))
+
+
+def _weigh_latents(
+    knowledge: Knowledge, target: Target, latents: NDArray[np.floating], weighing: Weighing
+) -> Operation[results.Weighting]:
+    served = yield from knowledge.served()
+    row = latents.shape[1] * latents.itemsize
+    if len(latents) <= served.budget(row).items:
+        [reply] = yield from ask([_requests.resample_weights(target, latents, weighing)])
+        return _replies.weighting(reply)
+    info = (yield from model(target)).info
+    if latents.shape[1] != info.latent_size:
+        problem = f"{latents.shape[1]} dimensions; {info.name} has {info.latent_size}"
+        raise InvalidRequest("latents", problem)
+    return _weigh_here(latents, weighing, results.ModelRef(info.name, info.version))
+
+
+def _weigh_here(
+    latents: NDArray[np.floating], weighing: Weighing, model: results.ModelRef
+) -> results.Weighting:
+    """Weight by the same code that the server runs: tempering must see all items at once."""
+    options = {} if weighing.smoothing is None else {"smoothing": weighing.smoothing}
+    try:
+        histogram = _histogram(latents, weighing)
+        weights = histogram.weights(
+            latents,
+            weighing.rule or "lab",
+            min_effective_sample_size=weighing.min_effective_sample_size,
+            **options,
+        )
+    except InvalidInput as error:
+        raise InvalidRequest(error.field, error.problem) from error
+    return results.Weighting(
+        weights=weights.values,
+        histogram=histogram,
+        effective_sample_size=weights.effective_sample_size,
+        temper=weights.temper,
+        log_total=weights.log_total,
+        model=model,
+    )
+
+
+def _histogram(latents: NDArray[np.floating], weighing: Weighing) -> results.Histogram:
+    if weighing.histogram is not None:
+        return weighing.histogram
+    if weighing.edges is not None:
+        return results.Histogram.with_edges(latents, weighing.edges)
+    options = {} if weighing.bins is None else {"bins": weighing.bins}
+    return results.Histogram.from_latents(latents, **options)
+
+
+def models(knowledge: Knowledge) -> Operation[Served]:
+    """List models and limits, and remember them."""
+    return (yield from knowledge.refresh())
+
+
+def model(target: Target) -> Operation[results.ModelDetails]:
+    """Describe one model."""
+    [reply] = yield from ask([_requests.get_model(target)])
+    return _replies.model_details(reply)
+
+
+def latent_rows(latents: ArrayLike) -> NDArray[np.floating]:
+    """Latents as [N, D], float32 or float64; a single one [D] becomes [1, D].
+
+    Raises:
+        InvalidRequest: They are no numbers, of another shape, or not finite.
+    """
+    rows = np.asarray(latents)
+    if rows.dtype not in (np.float32, np.float64):
+        raise InvalidRequest("latents", f"dtype {rows.dtype}; pass float32 or float64")
+    rows = rows[None] if rows.ndim == 1 else rows
+    if rows.ndim != _MATRIX or 0 in rows.shape:
+        raise InvalidRequest("latents", f"shape {rows.shape} is not [N, D] with N ≥ 1, D ≥ 1")
+    try:
+        require_finite(rows, field="latents")
+    except InvalidInput as error:
+        raise InvalidRequest("latents", error.problem, index=error.index) from error
+    return rows
+
+
+def _some(found: Sequence[T], field: str) -> Sequence[T]:
+    if not found:
+        raise InvalidRequest(field, "none were passed; pass at least one")
+    return found

@@ -1,0 +1,40 @@
+"""The settings that both clients take, and small conversions of arguments."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from evenface_client._channel import Setup
+from evenface_client._requests import Noise
+from evenface_client._transport import CallOptions
+from evenface_client.errors import EvenfaceClientError, Unavailable
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of a client.
+
+    Attributes:
+        setup: Of the channel.
+        timeout: Seconds that one request may take.
+        request_id: Makes the id of a call.
+    """
+
+    setup: Setup
+    timeout: float
+    request_id: Callable[[], str]
+
+    def options(self, timeout: float | None, *, wait_for_ready: bool = False) -> CallOptions:
+        """The options of a call; a timeout of None means the client's."""
+        seconds = self.timeout if timeout is None else timeout
+        return CallOptions(seconds, self.request_id(), wait_for_ready)
+
+    def not_ready(self, timeout: float, error: EvenfaceClientError) -> Unavailable:
+        """What to raise when a server did not become ready in time."""
+        return Unavailable(
+            f"{self.setup.server} is not ready after {timeout:g} s: {error}", code=error.code
+        )
+
+
+def noise(seed: int | None, first_item: int) -> Noise | None:
+    """Seeded noise where a seed is given."""
+    return None if seed is None else Noise(seed, first_item)
