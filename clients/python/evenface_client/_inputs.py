@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, TypeGuard, cast
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard, Union, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
 UInt8: TypeAlias = NDArray[np.uint8]
-ImageSource: TypeAlias = "UInt8 | PILImage | str | os.PathLike[str] | bytes"
+# Union, because a name in quotes does not take part in `|`; Pillow may not be installed.
+ImageSource: TypeAlias = Union[UInt8, "PILImage", str, os.PathLike[str], bytes]
 Images: TypeAlias = ImageSource | Iterable[ImageSource]
 
 _FIELD = "images"
