@@ -22,6 +22,7 @@ Float32 = NDArray[np.float32]
 
 _COLUMNS = 12
 _SHOWN = 36
+_TILE = 128  # pixels that a small image is enlarged to, or nearly
 _SEED = 0
 
 
@@ -93,10 +94,10 @@ def _draw_reconstructions(path: Path, model: FaceModel, faces: SplitFolder) -> N
 
 
 def _draw_samples(path: Path, model: FaceModel, centre: Float32, spread: Float32) -> None:
-    eps = standard_normal(_SEED, range(_SHOWN // 2), centre.size)
+    eps = standard_normal(_SEED, range(2 * _COLUMNS), centre.size)
     _save(path, np.concatenate([decode_all(model, eps), decode_all(model, centre + spread * eps)]))
 
 
 def _save(path: Path, images: NDArray[np.uint8], columns: int = _COLUMNS) -> None:
     with explained(path):
-        save_png(path, grid(images, columns, scale=max(1, 96 // images.shape[1])))
+        save_png(path, grid(images, columns, scale=max(1, _TILE // images.shape[1])))

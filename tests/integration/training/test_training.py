@@ -1,0 +1,172 @@
+"""Whole runs on drawn faces: learning, resuming, resampling and stopping."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from evenface_core.errors import TrainingError
+from evenface_training.checkpoint import load_checkpoint, load_model
+from evenface_training.config import Kind, TrainingConfig
+from evenface_training.data import load_data
+from evenface_training.loop import Trainer
+from evenface_training.run_folder import RunFolder
+
+ConfigMaker = Callable[..., TrainingConfig]
+
+
+def never() -> bool:
+    return False
+
+
+def after(steps: int) -> Callable[[], bool]:
+    """Ask to stop after a number of steps."""
+    left = iter(range(steps - 1, -1, -1))
+    return lambda: next(left) == 0
+
+
+def train(config: TrainingConfig, path: Path, stop: Callable[[], bool] = never) -> RunFolder:
+    run = RunFolder.create(path)
+    _fit(Trainer(config, load_data(config), run), run, stop)
+    return run
+
+
+def resume(path: Path, stop: Callable[[], bool] = never) -> RunFolder:
+    run = RunFolder.open(path)
+    checkpoint = load_checkpoint(run.last)
+    trainer = Trainer(checkpoint.config, load_data(checkpoint.config), run)
+    trainer.restore(checkpoint)
+    _fit(trainer, run, stop)
+    return run
+
+
+def _fit(trainer: Trainer, run: RunFolder, stop: Callable[[], bool]) -> None:
+    try:
+        trainer.fit(stop)
+    finally:
+        run.close()
+
+
+def history(run: RunFolder) -> list[dict[str, Any]]:
+    return [{k: v for k, v in record.items() if k != "seconds"} for record in run.records()]
+
+
+@pytest.fixture
+def whole(make_config: ConfigMaker, tmp_path: Path) -> RunFolder:
+    """An uninterrupted run: three epochs of three steps."""
+    return train(make_config(), tmp_path / "whole")
+
+
+@pytest.mark.parametrize("steps", [1, 3, 4, 5, 9])
+def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(
+    make_config: ConfigMaker, tmp_path: Path, whole: RunFolder, steps: int
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(make_config(), tmp_path / "stopped", after(steps))
+    stopped = RunFolder.open(tmp_path / "stopped")
+    assert [r["step"] for r in stopped.records() if r["kind"] == "step"] == [*range(1, steps + 1)]
+    resumed = resume(tmp_path / "stopped")
+
+    assert history(resumed) == history(whole)
+    assert len([r for r in history(whole) if r["kind"] == "step"]) == 9
+    ours, theirs = load_checkpoint(resumed.last), load_checkpoint(whole.last)
+    assert ours.progress == theirs.progress
+    assert ours.tensors.keys() == theirs.tensors.keys()
+    for name, tensor in ours.tensors.items():
+        assert torch.equal(tensor, theirs.tensors[name]), name
+
+
+def test_a_run_killed_after_a_checkpoint_writes_its_metrics_once(
+    make_config: ConfigMaker, tmp_path: Path, whole: RunFolder
+) -> None:
+    # What a kill leaves behind: a checkpoint of the past beside the metrics of the present.
+    with pytest.raises(KeyboardInterrupt):
+        train(make_config(), tmp_path / "killed", after(4))
+    run = RunFolder.open(tmp_path / "killed")
+    past = run.last.read_bytes()
+    with pytest.raises(KeyboardInterrupt):
+        resume(run.path, after(3))
+    run.last.write_bytes(past)
+    with (run.path / "metrics.jsonl").open("a") as file:
+        file.write('{"kind": "step", "st')
+    assert history(resume(run.path)) == history(whole)
+
+
+def test_images_that_changed_are_not_resumed_on(
+    make_config: ConfigMaker, tmp_path: Path, images: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(make_config(), tmp_path / "run", after(2))
+    (images / "face" / "000.png").write_bytes((images / "face" / "001.png").read_bytes())
+    with pytest.raises(TrainingError, match="images have changed"):
+        resume(tmp_path / "run")
+
+
+@pytest.mark.parametrize("kind", ["cnn", "vae", "dbvae"])
+def test_every_kind_learns_and_loads(make_config: ConfigMaker, tmp_path: Path, kind: Kind) -> None:
+    config = make_config(
+        model={"kind": kind},
+        data={"nonfaces": None} if kind == "vae" else {},
+        resampling={"enabled": kind == "dbvae"},
+        optimizer={"epochs": 8},
+    )
+    run = train(config, tmp_path / "run")
+    epochs = [record for record in run.records() if record["kind"] == "epoch"]
+    assert epochs[-1]["train"]["loss"] < epochs[0]["train"]["loss"]
+    loaded = load_model(run.best)
+    assert loaded.epoch == epochs[-1]["epoch"] or loaded.epoch < 8
+    assert not loaded.model.training
+    assert ("accuracy" in loaded.metrics) == (kind != "vae")
+    assert ("psnr" in loaded.metrics) == (kind != "cnn")
+
+
+def test_the_best_checkpoint_is_the_one_with_the_lowest_validation_loss(whole: RunFolder) -> None:
+    losses = {r["epoch"]: r["validation"]["loss"] for r in whole.records() if r["kind"] == "epoch"}
+    best = load_model(whole.best)
+    assert best.epoch == min(losses, key=losses.__getitem__)
+    assert best.metrics["loss"] == min(losses.values())
+
+
+def test_a_loaded_model_has_the_averaged_weights(whole: RunFolder) -> None:
+    tensors = load_checkpoint(whole.last).tensors
+    weight = load_model(whole.last).model.state_dict()["encoder.0.weight"]
+    assert torch.equal(weight, tensors["averaged.encoder.0.weight"])
+    assert not torch.equal(weight, tensors["model.encoder.0.weight"])
+
+
+def test_resampling_begins_after_the_warm_up_and_reports_the_groups(whole: RunFolder) -> None:
+    weighings = [record for record in whole.records() if record["kind"] == "resampling"]
+    assert [record["epoch"] for record in weighings] == [2, 3]
+    groups = weighings[-1]["groups"]
+    assert set(groups) == {"tone=blue", "tone=plain"}
+    assert sum(group["after"] for group in groups.values()) == pytest.approx(1.0)
+    assert 1 <= weighings[-1]["effective_sample_size"] <= 48
+
+
+def test_resampling_raises_the_rare_faces(make_config: ConfigMaker, tmp_path: Path) -> None:
+    config = make_config(
+        loss={"kl_weight": 0.0001},
+        optimizer={"epochs": 12},
+        resampling={"enabled": True, "warmup_epochs": 10},
+    )
+    run = train(config, tmp_path / "run")
+    last = [record for record in run.records() if record["kind"] == "resampling"][-1]
+    blue = last["groups"]["tone=blue"]
+    assert blue["after"] > 1.2 * blue["before"]
+
+
+def test_a_loss_that_is_no_number_stops_with_advice(
+    make_config: ConfigMaker, tmp_path: Path
+) -> None:
+    config = make_config(optimizer={"learning_rate": 1e30, "gradient_clip": 0, "epochs": 50})
+    message = r"the loss became (nan|inf) in epoch \d+, step \d+; try a lower optimizer"
+    with pytest.raises(TrainingError, match=message):
+        train(config, tmp_path / "run")
+
+
+def test_pictures_are_drawn_at_the_end(whole: RunFolder) -> None:
+    names = {path.name for path in whole.pictures.iterdir()}
+    faces = {"reconstructions.png", "samples.png", "rarest.png", "commonest.png"}
+    assert names == {"losses.png", *faces}
+    assert all(path.stat().st_size > 1000 for path in whole.pictures.iterdir())

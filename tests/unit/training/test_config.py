@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import pytest
+from evenface_core.errors import ConfigError
+from evenface_training.config import load_config, ready_made
+
+
+def test_every_ready_made_configuration_is_valid() -> None:
+    names = ready_made()
+    assert names == ["faces", "lab-cnn", "lab-dbvae", "lab-vae"]
+    assert [load_config(name).name for name in names] == names
+
+
+def test_the_lab_configuration_has_the_labs_figures() -> None:
+    config = load_config("lab-dbvae")
+    assert (config.model.n_filters, config.model.latent_size, config.model.image_size) == (
+        12,
+        100,
+        64,
+    )
+    assert (config.loss.kl_weight, config.loss.reconstruction) == (0.0005, "l1")
+    assert (config.resampling.bins, config.resampling.smoothing) == (10, 0.001)
+
+
+def test_a_typo_is_answered_with_the_nearest_key(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("name: x\ndata: {faces: a, nonfaces: b}\noptimizer: {lerning_rate: 1}\n")
+    with pytest.raises(ConfigError, match=r"optimizer\.lerning_rate.*'learning_rate'"):
+        load_config(str(path))
+
+
+def test_an_override_replaces_one_value() -> None:
+    config = load_config("lab-cnn", ["optimizer.epochs=7", "data.faces=photos"])
+    assert (config.optimizer.epochs, config.data.faces) == (7, Path("photos"))
+
+
+@pytest.mark.parametrize(
+    ("name", "override", "message"),
+    [
+        ("lab-dbvae", "data.nonfaces=null", "data.nonfaces is needed"),
+        ("lab-vae", "data.nonfaces=other", "data.nonfaces has no use"),
+        ("lab-cnn", "resampling.enabled=true", "needs latents"),
+        ("lab-dbvae", "resampling.rule=newest", "known rules are lab, paper"),
+        ("lab-dbvae", "model.image_size=60", "multiple of 16"),
+        ("lab-dbvae", "data.group_columns=[tone]", "needs data.labels"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(name: str, override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config(name, [override])
+
+
+def test_an_unknown_name_lists_the_ready_made_ones() -> None:
+    with pytest.raises(ConfigError, match=r"no such file.*lab-dbvae"):
+        load_config("lab-dbvea")

@@ -1,0 +1,116 @@
+"""The losses against plain numpy, written from the formulas."""
+
+import numpy as np
+import pytest
+import torch
+from evenface_training import losses
+from evenface_training.config import LossConfig, ModelConfig, Reconstruction
+from evenface_training.models import FaceModel, Output, build_model
+from evenface_training.objective import loss_terms, total_loss
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+
+def _random(seed: int, *shape: int) -> Array:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def _pixels(seed: int) -> Array:
+    return np.random.default_rng(seed).uniform(0.01, 0.99, (3, 3, 8, 8)).astype(np.float32)
+
+
+def test_kl_divergence_equals_the_sum_written_out() -> None:
+    mean, log_variance = _random(1, 4, 6), _random(2, 4, 6)
+    expected = [
+        sum(0.5 * (np.exp(v) + m * m - 1 - v) for m, v in zip(ms, vs, strict=True))
+        for ms, vs in zip(mean, log_variance, strict=True)
+    ]
+    found = losses.kl_divergence(torch.from_numpy(mean), torch.from_numpy(log_variance))
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5)
+
+
+def test_kl_divergence_equals_the_integral_of_the_definition() -> None:
+    mean, log_variance = 0.7, -0.9
+    sigma = np.exp(log_variance / 2)
+    z = np.linspace(-12, 12, 200_001)
+    log_q = -0.5 * ((z - mean) / sigma) ** 2 - np.log(sigma)
+    log_p = -0.5 * z**2
+    q = np.exp(log_q) / np.sqrt(2 * np.pi)
+    expected = float((q * (log_q - log_p)).sum() * (z[1] - z[0]))
+    found = losses.kl_divergence(torch.tensor([[mean]]), torch.tensor([[log_variance]]))
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["l1", "mse", "bce"])
+def test_reconstruction_error_is_the_mean_over_all_pixels(kind: Reconstruction) -> None:
+    image, rebuilt = _pixels(1), _pixels(2)
+    by_kind = {
+        "l1": np.abs(image - rebuilt),
+        "mse": (image - rebuilt) ** 2,
+        "bce": -(image * np.log(rebuilt) + (1 - image) * np.log(1 - rebuilt)),
+    }
+    found = losses.reconstruction_error(torch.from_numpy(image), torch.from_numpy(rebuilt), kind)
+    np.testing.assert_allclose(found.numpy(), by_kind[kind].mean(axis=(1, 2, 3)), rtol=1e-5)
+
+
+def test_classification_error_equals_the_cross_entropy_written_out() -> None:
+    logit, is_face = _random(3, 5), np.array([1, 0, 1, 0, 0], np.float32)
+    probability = 1 / (1 + np.exp(-logit))
+    expected = -(is_face * np.log(probability) + (1 - is_face) * np.log(1 - probability))
+    found = losses.classification_error(torch.from_numpy(logit), torch.from_numpy(is_face))
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5)
+
+
+def test_dbvae_loss_is_the_mean_of_classification_plus_indicator_times_vae() -> None:
+    classification, vae = _random(4, 6), _random(5, 6)
+    is_face = np.array([1, 1, 0, 0, 0, 0])
+    expected = (classification + is_face * vae).mean()
+    found = losses.dbvae_loss(torch.from_numpy(classification), torch.from_numpy(vae[:2]))
+    assert found.item() == pytest.approx(float(expected), rel=1e-5)
+
+
+def _model() -> FaceModel:
+    config = ModelConfig(kind="dbvae", image_size=32, latent_size=4, n_filters=2, hidden_size=8)
+    return build_model(config, seed=0).eval()
+
+
+def _loss(model: FaceModel, images: torch.Tensor, eps: torch.Tensor, faces: int) -> torch.Tensor:
+    config = LossConfig(kl_weight=0.1)
+    return total_loss(loss_terms(model(images, eps), images, faces, config), config)
+
+
+def test_a_non_face_counts_in_the_classification_alone() -> None:
+    images = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    output: Output = _model()(images, torch.zeros(2, 4))
+    assert output.mean is not None
+    terms = loss_terms(output, images, 2, LossConfig())
+    gradient = torch.autograd.grad(total_loss(terms, LossConfig()), output.mean)[0]
+    assert gradient[:2].abs().sum() > 0
+    assert gradient[2:].abs().sum() == 0
+    assert terms.classification is not None
+    assert len(terms.classification) == 4
+
+
+def test_decoding_faces_only_gives_the_gradient_of_decoding_all_and_masking() -> None:
+    images = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    eps = torch.randn(4, 4, generator=torch.Generator().manual_seed(2))
+    ours, masked = _model(), _model()
+    _loss(ours, images, eps[:2], faces=2).backward()  # type: ignore[no-untyped-call]
+
+    output: Output = masked(images, eps)
+    assert output.logit is not None
+    assert output.mean is not None
+    assert output.log_variance is not None
+    assert output.reconstruction is not None
+    is_face = torch.tensor([1.0, 1.0, 0.0, 0.0])
+    vae = 0.1 * losses.kl_divergence(output.mean, output.log_variance)
+    vae = vae + (images - output.reconstruction).abs().mean(dim=(1, 2, 3))
+    classification = losses.classification_error(output.logit, is_face)
+    (classification + is_face * vae).mean().backward()  # type: ignore[no-untyped-call]
+
+    for name, parameter in ours.named_parameters():
+        other = masked.get_parameter(name).grad
+        assert parameter.grad is not None
+        assert other is not None
+        torch.testing.assert_close(parameter.grad, other, msg=name)

@@ -1,0 +1,49 @@
+import numpy as np
+import torch
+from evenface_training.config import ResamplingConfig
+from evenface_training.sampler import face_weights, plan_epoch, weights_are_due
+
+
+def _generator() -> torch.Generator:
+    return torch.Generator().manual_seed(3)
+
+
+def test_half_of_each_batch_are_faces() -> None:
+    plan = plan_epoch(20, 40, 10, None, _generator())
+    assert plan.faces.shape == (6, 5)
+    assert plan.nonfaces.shape == (6, 5)
+
+
+def test_without_weights_every_face_comes_before_any_comes_twice() -> None:
+    plan = plan_epoch(20, 40, 10, None, _generator())
+    drawn = plan.faces.flatten()
+    assert sorted(drawn[:20].tolist()) == list(range(20))
+    assert len(set(drawn[20:].tolist())) == 10
+
+
+def test_a_vae_sees_faces_alone() -> None:
+    plan = plan_epoch(20, 0, 10, None, _generator())
+    assert plan.faces.shape == (2, 10)
+    assert plan.nonfaces.shape == (2, 0)
+
+
+def test_faces_are_drawn_in_proportion_to_their_weights() -> None:
+    weights = torch.tensor([0.7, 0.1, 0.1, 0.1], dtype=torch.float64)
+    plan = plan_epoch(4, 4000, 4, weights, _generator())
+    share = (plan.faces == 0).double().mean().item()
+    assert abs(share - 0.7) < 0.04  # four standard deviations of 2002 draws
+
+
+def test_a_planted_rare_group_gains_weight() -> None:
+    rng = np.random.default_rng(0)
+    latents = rng.normal(size=(400, 8)).astype(np.float32)
+    rare = np.arange(400) < 10
+    latents[rare, 2] += 9
+    weights = face_weights(latents, ResamplingConfig(enabled=True))
+    assert weights.values[rare].sum() > 3 * rare.mean()
+
+
+def test_weights_come_after_the_warm_up_and_then_every_so_often() -> None:
+    config = ResamplingConfig(enabled=True, warmup_epochs=2, every=3)
+    assert [epoch for epoch in range(10) if weights_are_due(epoch, config)] == [2, 5, 8]
+    assert not any(weights_are_due(epoch, ResamplingConfig()) for epoch in range(10))
