@@ -1,0 +1,1 @@
+"""The gRPC server around `evenface_runtime`: models, batching, limits, metrics."""

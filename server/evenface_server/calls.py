@@ -1,0 +1,174 @@
+"""What the engine is asked and what it answers: values between codec and engine.
+
+Transport-free. Requests are as the caller sent them; the engine checks them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from evenface_core.images import EncodedFormat
+from evenface_core.resampling import LatentHistogram, Weights
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+UInt8 = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Which model a call means, and until when its answer is of use.
+
+    Attributes:
+        model: Name; empty for the default.
+        version: Empty for the newest.
+        deadline: `time.monotonic()` after which nobody waits; None for never.
+    """
+
+    model: str
+    version: str
+    deadline: float | None
+
+
+@dataclass(frozen=True)
+class RawPixels:
+    """N images of one size as bytes, uint8 NHWC."""
+
+    data: bytes
+    height: int
+    width: int
+    channels: int
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """N images as JPEG, PNG or WebP files."""
+
+    files: Sequence[bytes]
+
+
+ImageSource = RawPixels | ImageFiles
+AttributeValues = Sequence[Mapping[str, float]]
+
+
+class Prior(Enum):
+    """Where Sample draws its latents from."""
+
+    BEST = "best"
+    STANDARD_NORMAL = "standard_normal"
+    AGGREGATE_POSTERIOR = "aggregate_posterior"
+
+
+@dataclass(frozen=True)
+class EncodeCall:
+    """Images to latents; with a seed, a posterior sample too."""
+
+    target: Target
+    images: ImageSource
+    sample_seed: int | None
+    first_item: int
+
+
+@dataclass(frozen=True)
+class DecodeCall:
+    """Latents [N, D] to images; `file_format` None means raw pixels."""
+
+    target: Target
+    latents: NDArray[Any]
+    attributes: AttributeValues
+    file_format: EncodedFormat | None
+
+
+@dataclass(frozen=True)
+class SampleCall:
+    """`count` new faces."""
+
+    target: Target
+    count: int
+    seed: int
+    first_item: int
+    temperature: float
+    prior: Prior
+    attributes: AttributeValues
+    file_format: EncodedFormat | None
+
+
+@dataclass(frozen=True)
+class ClassifyCall:
+    """Face or not; `threshold` None means the model's own."""
+
+    target: Target
+    images: ImageSource
+    threshold: float | None
+
+
+@dataclass(frozen=True)
+class WeightsCall:
+    """Resampling weights of images or latents [N, D].
+
+    Attributes:
+        reference: A population's histogram, edges [D, B + 1] to count the items in, or None to
+            weight the items against themselves in `bins` bins.
+    """
+
+    target: Target
+    source: ImageSource | NDArray[Any]
+    reference: LatentHistogram | NDArray[np.float64] | None
+    rule: str
+    bins: int
+    smoothing: float
+    min_effective_sample_size: float
+
+
+@dataclass(frozen=True)
+class Served:
+    """Which model answered."""
+
+    model: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Latents:
+    """Answer to `EncodeCall`: float32 [N, D] each."""
+
+    served: Served
+    mean: Float32
+    log_variance: Float32
+    sample: Float32 | None
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Answer to `DecodeCall` and `SampleCall`.
+
+    Attributes:
+        images: uint8 [N, S, S, C], or the image files where a format was asked for.
+        latents: float32 [N, D] before attributes.
+    """
+
+    served: Served
+    images: UInt8 | list[bytes]
+    latents: Float32
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """Answer to `ClassifyCall`: float32 [N], float32 [N], bool [N]."""
+
+    served: Served
+    logits: Float32
+    probabilities: Float32
+    is_face: NDArray[np.bool_]
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Weighting:
+    """Answer to `WeightsCall`."""
+
+    served: Served
+    weights: Weights
+    histogram: LatentHistogram

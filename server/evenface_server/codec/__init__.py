@@ -1,0 +1,1 @@
+"""Protobuf to domain values and back; nothing else knows the API's messages but the servicers."""

@@ -1,0 +1,62 @@
+"""The engine's answers to replies."""
+
+from evenface.v1 import face_service_pb2
+
+from evenface_server.calls import Decisions, Latents, Pictures, Weighting
+from evenface_server.codec.tensors import histogram_message, images, tensor
+
+
+def encode_response(answer: Latents) -> face_service_pb2.EncodeResponse:
+    """Pack the answer to Encode."""
+    return face_service_pb2.EncodeResponse(
+        model=answer.served.model,
+        version=answer.served.version,
+        mean=tensor(answer.mean),
+        log_variance=tensor(answer.log_variance),
+        sample=None if answer.sample is None else tensor(answer.sample),
+    )
+
+
+def classify_response(answer: Decisions) -> face_service_pb2.ClassifyFaceResponse:
+    """Pack the answer to ClassifyFace."""
+    return face_service_pb2.ClassifyFaceResponse(
+        model=answer.served.model,
+        version=answer.served.version,
+        logits=tensor(answer.logits),
+        probabilities=tensor(answer.probabilities),
+        is_face=answer.is_face.tolist(),
+        threshold=answer.threshold,
+    )
+
+
+def decode_response(answer: Pictures) -> face_service_pb2.DecodeResponse:
+    """Pack the answer to Decode."""
+    return face_service_pb2.DecodeResponse(
+        model=answer.served.model,
+        version=answer.served.version,
+        images=images(answer.images),
+    )
+
+
+def sample_response(answer: Pictures) -> face_service_pb2.SampleResponse:
+    """Pack the answer to Sample."""
+    return face_service_pb2.SampleResponse(
+        model=answer.served.model,
+        version=answer.served.version,
+        images=images(answer.images),
+        latents=tensor(answer.latents),
+    )
+
+
+def weights_response(answer: Weighting) -> face_service_pb2.ResampleWeightsResponse:
+    """Pack the answer to ResampleWeights."""
+    weights = answer.weights
+    return face_service_pb2.ResampleWeightsResponse(
+        model=answer.served.model,
+        version=answer.served.version,
+        weights=tensor(weights.values),
+        histogram=histogram_message(answer.histogram),
+        effective_sample_size=weights.effective_sample_size,
+        temper=weights.temper,
+        log_total=weights.log_total,
+    )

@@ -1,0 +1,203 @@
+"""What the service does, on domain values. Transport-free: knows nothing of gRPC or protobuf.
+
+Every call goes the same way: find the model, check the input, be admitted, prepare, run, answer.
+Every method raises `evenface_core.errors.EvenfaceError` for what the caller can mend.
+"""
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from evenface_core.images import encode_image
+from evenface_core.latents import posterior_sample, standard_normal
+from evenface_core.manifest import FunctionName
+from numpy.typing import NDArray
+
+from evenface_server import intake, maths
+from evenface_server.admission import Door, Gate
+from evenface_server.attributes import apply_attributes
+from evenface_server.calls import (
+    ClassifyCall,
+    Decisions,
+    DecodeCall,
+    EncodeCall,
+    ImageFiles,
+    Latents,
+    Pictures,
+    RawPixels,
+    SampleCall,
+    Served,
+    Target,
+    Weighting,
+    WeightsCall,
+)
+from evenface_server.intake import Limits
+from evenface_server.logs import note_rows
+from evenface_server.models import Registry, ServedModel
+from evenface_server.workshop import Workshop
+
+Float32 = NDArray[np.float32]
+
+_FLOAT32_BYTES, _FLOAT64_BYTES = 4, 8
+_WEIGHING_SECONDS_PER_ROW = 1e-5
+
+CallT = TypeVar("CallT")
+AnswerT = TypeVar("AnswerT")
+Method = Callable[["Engine", CallT], Awaitable[AnswerT]]
+
+
+def _through_door(method: Method[CallT, AnswerT]) -> Method[CallT, AnswerT]:
+    """Make a call enter by the engine's door, so that draining waits for it."""
+
+    @functools.wraps(method)
+    async def entered(engine: "Engine", call: CallT) -> AnswerT:
+        with engine.door.enter():
+            return await method(engine, call)
+
+    return entered
+
+
+class Engine:
+    """The service without a transport.
+
+    Args:
+        registry: The models.
+        limits: What a request may ask for.
+        workshop: Threads for work on single images.
+        max_queue_rows: Latents being weighted at most, as lanes have it for their functions.
+    """
+
+    def __init__(
+        self, registry: Registry, limits: Limits, workshop: Workshop, *, max_queue_rows: int
+    ) -> None:
+        self.registry = registry
+        self.limits = limits
+        self._workshop = workshop
+        self.door = Door()
+        self._weighing = Gate(
+            "weights",
+            max_queue_rows,
+            seconds_for=lambda rows: rows * _WEIGHING_SECONDS_PER_ROW,
+            on_change=lambda _: None,
+        )
+
+    @_through_door
+    async def encode(self, call: EncodeCall) -> Latents:
+        """Encode images; with a seed, sample their posteriors too."""
+        served = self._find(call.target, "encode")
+        batch = intake.receive(call.images, self.limits)
+        size = served.manifest.latent_size
+        self.limits.check_reply("images", batch.count, 3 * size * _FLOAT32_BYTES)
+        if call.sample_seed is None:
+            mean, log_variance = await self._run(served, "encode", batch, call.target)
+            return Latents(_name(served), mean, log_variance, None)
+        maths.check_items(call.first_item, batch.count)
+        mean, log_variance = await self._run(served, "encode", batch, call.target)
+        items = range(call.first_item, call.first_item + batch.count)
+        noise = await self._workshop.run(standard_normal, call.sample_seed, items, size)
+        sample = posterior_sample(mean, log_variance, noise)
+        return Latents(_name(served), mean, log_variance, sample)
+
+    @_through_door
+    async def classify(self, call: ClassifyCall) -> Decisions:
+        """Tell faces from other images."""
+        served = self._find(call.target, "classify")
+        batch = intake.receive(call.images, self.limits)
+        threshold = maths.pick_threshold(call.threshold, served.manifest)
+        (logits,) = await self._run(served, "classify", batch, call.target)
+        probabilities = maths.logistic(logits)
+        is_face = probabilities >= threshold
+        return Decisions(_name(served), logits, probabilities, is_face, float(threshold))
+
+    @_through_door
+    async def decode(self, call: DecodeCall) -> Pictures:
+        """Decode latents."""
+        served = self._find(call.target, "decode")
+        self.limits.check_count("latents", len(call.latents))
+        latents = maths.check_latents(call.latents, served.manifest)
+        self._check_pictures(served, call, "latents", len(latents))
+        return await self._draw(served, latents.astype(np.float32, copy=False), call)
+
+    @_through_door
+    async def sample(self, call: SampleCall) -> Pictures:
+        """Draw new faces."""
+        served = self._find(call.target, "decode")
+        self.limits.check_count("count", call.count)
+        maths.check_items(call.first_item, call.count)
+        self._check_pictures(served, call, "count", call.count)
+        latents = await self._workshop.run(maths.draw_latents, call, served.manifest)
+        return await self._draw(served, latents, call)
+
+    @_through_door
+    async def weigh(self, call: WeightsCall) -> Weighting:
+        """Compute resampling weights."""
+        served = self.registry.resolve(call.target.model, call.target.version)
+        if isinstance(call.source, RawPixels | ImageFiles):
+            served.model.require("encode")
+            batch = intake.receive(call.source, self.limits)
+            latents, _ = await self._run(served, "encode", batch, call.target)
+        else:
+            self.limits.check_count("latents", len(call.source))
+            latents = maths.check_latents(call.source, served.manifest)
+        if call.reference is None:  # a given histogram or given edges came in a message already
+            columns = (2 * call.bins + 1) * _FLOAT64_BYTES
+            self.limits.check_reply("bins", latents.shape[1], columns)
+        with self._weighing.admit(len(latents)):
+            histogram, weights = await self._workshop.run(maths.weigh, latents, call)
+        return Weighting(_name(served), weights, histogram)
+
+    async def drain(self) -> None:
+        """Let no more calls in, and wait until those inside have been answered."""
+        self.door.close()
+        await self.door.empty()
+
+    def stop(self) -> None:
+        """Let go of all threads."""
+        self._workshop.stop()
+        for served in self.registry:
+            served.stop()
+
+    def _find(self, target: Target, function: FunctionName) -> ServedModel:
+        served = self.registry.resolve(target.model, target.version)
+        served.model.require(function)
+        return served
+
+    async def _run(
+        self, served: ServedModel, function: FunctionName, batch: intake.Batch, target: Target
+    ) -> tuple[NDArray[Any], ...]:
+        lane = served.lanes[function]
+        with lane.admit(batch.count):
+            note_rows(served.manifest.name, served.manifest.version, batch.count)
+            spec = served.manifest.preprocessing
+            pixels = await intake.load(batch, spec, self.limits, self._workshop)
+            return await lane.run((pixels,), target.deadline)
+
+    async def _draw(
+        self, served: ServedModel, latents: Float32, call: DecodeCall | SampleCall
+    ) -> Pictures:
+        inputs = apply_attributes(served.manifest, latents, call.attributes)
+        lane = served.lanes["decode"]
+        with lane.admit(len(latents)):
+            note_rows(served.manifest.name, served.manifest.version, len(latents))
+            (images,) = await lane.run(inputs, call.target.deadline)
+            kind = call.file_format
+            if kind is None:
+                return Pictures(_name(served), images, latents)
+            files = await self._workshop.each(lambda _, image: encode_image(image, kind), images)
+        mean_bytes = sum(map(len, files)) // len(files) + latents.shape[1] * _FLOAT32_BYTES
+        self.limits.check_reply("format", len(files), mean_bytes)
+        return Pictures(_name(served), files, latents)
+
+    def _check_pictures(
+        self, served: ServedModel, call: DecodeCall | SampleCall, field: str, count: int
+    ) -> None:
+        """Check the size of a raw reply; that of files is known only once they are made."""
+        spec = served.manifest.preprocessing
+        pixels = spec.size**2 * spec.channels if call.file_format is None else 0
+        latents = served.manifest.latent_size * _FLOAT32_BYTES
+        self.limits.check_reply(field, count, pixels + latents)
+
+
+def _name(served: ServedModel) -> Served:
+    return Served(served.manifest.name, served.manifest.version)

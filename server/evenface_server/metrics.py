@@ -1,0 +1,117 @@
+"""All metrics of the server, in one registry. Transport-free."""
+
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_ROWS = tuple(2**power for power in range(11))
+_LANE = ("model", "version", "function")
+_RPC = ("grpc_type", "grpc_service", "grpc_method")
+
+
+@dataclass(frozen=True)
+class LaneMetrics:
+    """The metrics of one function of one model, labels bound once."""
+
+    queue_wait: Histogram
+    batch_rows: Histogram
+    inference: Histogram
+    queue_rows: Gauge
+    images: Counter
+
+
+@dataclass(frozen=True)
+class RpcMetrics:
+    """The metrics of one RPC, labels bound but for the code."""
+
+    started: Counter
+    received: Counter
+    sent: Counter
+    seconds: Histogram
+
+
+class Metrics:
+    """The registry and everything in it; `grpc_server_*` are named as by go-grpc-prometheus."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+        self._lanes()
+        self._rpcs()
+        self.rejections = self._counter(
+            "evenface_rejections", "Requests refused, by the reason in their ErrorInfo.", "reason"
+        )
+        self._model_info = Gauge(
+            "evenface_model_info",
+            "1 for each model served.",
+            ("model", "version", "kind", "device", "is_default"),
+            registry=self.registry,
+        )
+
+    def _lanes(self) -> None:
+        self._queue_wait = self._histogram(
+            "evenface_queue_wait_seconds", "From admission to the first run.", _SECONDS, *_LANE
+        )
+        self._batch_rows = self._histogram(
+            "evenface_batch_rows", "Images or latents that ran together.", _ROWS, *_LANE
+        )
+        self._inference = self._histogram(
+            "evenface_inference_seconds", "One run of a graph.", _SECONDS, *_LANE
+        )
+        self._queue_rows = Gauge(
+            "evenface_queue_rows", "Rows admitted, not answered.", _LANE, registry=self.registry
+        )
+        self._images = self._counter(
+            "evenface_images", "Images or latents that went through a model.", *_LANE
+        )
+
+    def _rpcs(self) -> None:
+        self._started = self._counter("grpc_server_started", "RPCs started.", *_RPC)
+        self._handled = self._counter("grpc_server_handled", "RPCs ended.", *_RPC, "grpc_code")
+        self._received = self._counter("grpc_server_msg_received", "Messages received.", *_RPC)
+        self._sent = self._counter("grpc_server_msg_sent", "Messages sent.", *_RPC)
+        self._handling = self._histogram(
+            "grpc_server_handling_seconds", "From start to end of an RPC.", _SECONDS, *_RPC
+        )
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def _histogram(
+        self, name: str, text: str, buckets: tuple[float, ...], *labels: str
+    ) -> Histogram:
+        return Histogram(name, text, labels, buckets=buckets, registry=self.registry)
+
+    def lane(self, model: str, version: str, function: str) -> LaneMetrics:
+        """Bind the metrics of one function of one model."""
+        labels = (model, version, function)
+        return LaneMetrics(
+            queue_wait=self._queue_wait.labels(*labels),
+            batch_rows=self._batch_rows.labels(*labels),
+            inference=self._inference.labels(*labels),
+            queue_rows=self._queue_rows.labels(*labels),
+            images=self._images.labels(*labels),
+        )
+
+    def rpc(self, grpc_type: str, service: str, method: str) -> RpcMetrics:
+        """Bind the metrics of one RPC."""
+        labels = (grpc_type, service, method)
+        return RpcMetrics(
+            started=self._started.labels(*labels),
+            received=self._received.labels(*labels),
+            sent=self._sent.labels(*labels),
+            seconds=self._handling.labels(*labels),
+        )
+
+    def handled(self, grpc_type: str, service: str, method: str, code: str) -> None:
+        """Count the end of an RPC with the name of its status code."""
+        self._handled.labels(grpc_type, service, method, code).inc()
+
+    def model(self, *, model: str, version: str, kind: str, device: str, is_default: bool) -> None:
+        """Note that a model is served."""
+        self._model_info.labels(model, version, kind, device, str(is_default).lower()).set(1)

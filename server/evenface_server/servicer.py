@@ -1,0 +1,165 @@
+"""The RPCs: unpack, ask the engine, pack. Nothing is decided here."""
+
+# ruff: noqa: N802 - the RPCs' names are those of the .proto files
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Any, TypeAlias, TypeVar
+
+import grpc
+from evenface.v1 import (
+    face_service_pb2,
+    face_service_pb2_grpc,
+    model_service_pb2,
+    model_service_pb2_grpc,
+)
+from evenface_core.errors import ServiceUnavailable
+
+from evenface_server.codec import models, replies, requests
+from evenface_server.engine import Engine
+from evenface_server.interceptors import Faults
+from evenface_server.streams import Streams
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"  # generic in its stubs alone
+ReplyT = TypeVar("ReplyT")
+
+_RETRY_AFTER_DRAIN = 1.0
+
+
+class FaceService(face_service_pb2_grpc.FaceServiceServicer):
+    """Faces in, latents, probabilities and weights out, and back.
+
+    Args:
+        engine: Does the work.
+        streams: The bulk streams.
+        faults: Turns the error of one request on a stream into its reply.
+    """
+
+    def __init__(self, engine: Engine, streams: Streams, faults: Faults) -> None:
+        self._engine = engine
+        self._streams = streams
+        self._faults = faults
+
+    async def Encode(
+        self, request: face_service_pb2.EncodeRequest, context: Context
+    ) -> face_service_pb2.EncodeResponse:
+        """Encode images."""
+        call = requests.encode_call(request, _deadline(context))
+        return replies.encode_response(await self._engine.encode(call))
+
+    async def Decode(
+        self, request: face_service_pb2.DecodeRequest, context: Context
+    ) -> face_service_pb2.DecodeResponse:
+        """Decode latents."""
+        call = requests.decode_call(request, _deadline(context))
+        return replies.decode_response(await self._engine.decode(call))
+
+    async def Sample(
+        self, request: face_service_pb2.SampleRequest, context: Context
+    ) -> face_service_pb2.SampleResponse:
+        """Draw faces."""
+        call = requests.sample_call(request, _deadline(context))
+        return replies.sample_response(await self._engine.sample(call))
+
+    async def ClassifyFace(
+        self, request: face_service_pb2.ClassifyFaceRequest, context: Context
+    ) -> face_service_pb2.ClassifyFaceResponse:
+        """Tell faces from other images."""
+        call = requests.classify_call(request, _deadline(context))
+        return replies.classify_response(await self._engine.classify(call))
+
+    async def ResampleWeights(
+        self, request: face_service_pb2.ResampleWeightsRequest, context: Context
+    ) -> face_service_pb2.ResampleWeightsResponse:
+        """Compute resampling weights."""
+        call = requests.weights_call(request, _deadline(context))
+        return replies.weights_response(await self._engine.weigh(call))
+
+    async def EncodeStream(
+        self,
+        request_iterator: AsyncIterator[face_service_pb2.EncodeStreamRequest],
+        context: Context,
+    ) -> AsyncGenerator[face_service_pb2.EncodeStreamResponse, None]:
+        """Encode in bulk."""
+
+        async def answer(
+            item: face_service_pb2.EncodeStreamRequest,
+        ) -> face_service_pb2.EncodeStreamResponse:
+            reply = face_service_pb2.EncodeStreamResponse(id=item.id)
+            try:
+                reply.response.CopyFrom(await self.Encode(item.request, context))
+            except Exception as error:  # noqa: BLE001 - the stream goes on
+                reply.error.CopyFrom(self._faults.of(error).status)
+            return reply
+
+        async for reply in self._bulk(request_iterator, answer):
+            yield reply
+
+    async def ClassifyFaceStream(
+        self,
+        request_iterator: AsyncIterator[face_service_pb2.ClassifyFaceStreamRequest],
+        context: Context,
+    ) -> AsyncGenerator[face_service_pb2.ClassifyFaceStreamResponse, None]:
+        """Tell faces from other images in bulk."""
+
+        async def answer(
+            item: face_service_pb2.ClassifyFaceStreamRequest,
+        ) -> face_service_pb2.ClassifyFaceStreamResponse:
+            reply = face_service_pb2.ClassifyFaceStreamResponse(id=item.id)
+            try:
+                reply.response.CopyFrom(await self.ClassifyFace(item.request, context))
+            except Exception as error:  # noqa: BLE001 - the stream goes on
+                reply.error.CopyFrom(self._faults.of(error).status)
+            return reply
+
+        async for reply in self._bulk(request_iterator, answer):
+            yield reply
+
+    async def _bulk(
+        self, items: AsyncIterator[Any], answer: Callable[[Any], Awaitable[ReplyT]]
+    ) -> AsyncGenerator[ReplyT, None]:
+        async with aclosing(self._streams.answer(items, answer)) as answers:
+            async for reply in answers:
+                yield reply
+        if self._streams.closed:
+            raise ServiceUnavailable("the server is draining", retry_after=_RETRY_AFTER_DRAIN)
+
+
+class ModelService(model_service_pb2_grpc.ModelServiceServicer):
+    """Says what is served.
+
+    Args:
+        engine: Knows the models and limits.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def ListModels(
+        self, request: model_service_pb2.ListModelsRequest, context: Context
+    ) -> model_service_pb2.ListModelsResponse:
+        """List models and limits."""
+        del request, context
+        registry = self._engine.registry
+        return model_service_pb2.ListModelsResponse(
+            models=[models.model(m.manifest, is_default=registry.is_default(m)) for m in registry],
+            limits=models.limits(self._engine.limits),
+        )
+
+    async def GetModel(
+        self, request: model_service_pb2.GetModelRequest, context: Context
+    ) -> model_service_pb2.GetModelResponse:
+        """Describe one model."""
+        del context
+        registry = self._engine.registry
+        served = registry.resolve(request.model, request.version)
+        return models.get_model_response(
+            served.manifest, served.card, is_default=registry.is_default(served)
+        )
+
+
+def _deadline(context: Context) -> float | None:
+    """The call's deadline on the monotonic clock, which the engine and its lanes use."""
+    remaining: float | None = context.time_remaining()
+    return None if remaining is None else time.monotonic() + remaining

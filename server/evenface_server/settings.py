@@ -1,0 +1,202 @@
+"""The server's settings: command line over environment (`EVENFACE_*`) over default.
+
+This class is the one list of them: `--help` and docs/settings.md are made from it.
+"""
+
+import argparse
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NoReturn, Self
+
+from evenface_core.errors import ConfigError
+from pydantic import Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "EVENFACE_"
+
+_MIB = 2**20
+_LIKELY_TYPO = 0.8
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Each field says what it does in its description."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    models: Path = Field(Path("models"), description="Folder of the bundles, NAME/VERSION each.")
+    default_model: str | None = Field(
+        None,
+        description="Model for requests that name none. When not set: the only model, "
+        "or the one called 'faces'; else such requests are refused.",
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
+    port: int = Field(50051, ge=0, le=65535, description="Port for gRPC; 0 for any free one.")
+    metrics: bool = Field(
+        default=True, description="Serve Prometheus metrics over HTTP at /metrics."
+    )
+    metrics_host: str = Field("127.0.0.1", description="Address for metrics.")
+    metrics_port: int = Field(
+        9464, ge=0, le=65535, description="Port for metrics; 0 for any free one."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Where models run; auto takes CUDA where there is a GPU, else the CPU."
+    )
+    session_threads: int = Field(
+        0, ge=0, le=1024, description="Threads within one run of a graph; 0 for one per CPU core."
+    )
+    image_threads: int = Field(
+        2, ge=1, le=1024, description="Threads that decode, resize and encode images."
+    )
+    max_batch_rows: int = Field(
+        64, ge=1, le=65536, description="Images or latents that run together at most."
+    )
+    max_queue_rows: int = Field(
+        4096,
+        ge=1,
+        le=2**24,
+        description="Images or latents that each function of a model holds admitted and not yet "
+        "answered; requests beyond are refused with RESOURCE_EXHAUSTED.",
+    )
+    max_items_per_request: int = Field(
+        1024, ge=1, le=2**20, description="Images or latents in one request at most."
+    )
+    max_message_bytes: int = Field(
+        64 * _MIB, ge=1024, le=2**31 - 1, description="Bytes of one request or reply at most."
+    )
+    max_pixels_per_image: int = Field(
+        25_000_000, ge=64, le=2**31 - 1, description="Width × height of one image at most."
+    )
+    stream_requests: int = Field(
+        8, ge=1, le=1024, description="Requests of one stream that are worked on at a time."
+    )
+    tls_cert: Path | None = Field(
+        None, description="Certificate chain (PEM); TLS is on when this and tls-key are set."
+    )
+    tls_key: Path | None = Field(None, description="Private key of the certificate (PEM).")
+    tls_client_ca: Path | None = Field(
+        None, description="Authorities (PEM) that client certificates must come from (mTLS)."
+    )
+    reflection: bool = Field(
+        default=False, description="Serve gRPC reflection, for grpcurl and the like."
+    )
+    drain_delay: float = Field(
+        0.0,
+        ge=0,
+        le=3600,
+        description="Seconds between reporting NOT_SERVING and refusing requests on shutdown, "
+        "for load balancers to take notice.",
+    )
+    drain_grace: float = Field(
+        30.0, ge=0, le=3600, description="Seconds that admitted requests get to finish on shutdown."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severity that is logged; info logs one line per call."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.max_items_per_request > self.max_queue_rows:
+            raise ValueError(
+                f"max_items_per_request {self.max_items_per_request} is above "
+                f"max_queue_rows {self.max_queue_rows}, so that such a request could never run"
+            )
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key belong together; only one is set")
+        if self.tls_client_ca is not None and self.tls_cert is None:
+            raise ValueError("tls_client_ca needs tls_cert and tls_key")
+        return self
+
+
+def load_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
+    """Read the settings from command line and environment.
+
+    Args:
+        arguments: The command line without the program's name.
+        environment: Read for names that nearly are a setting's; pydantic reads the values from
+            the process's own.
+
+    Returns:
+        The settings.
+
+    Raises:
+        ConfigError: One line that names the setting, its value and the limit, or the nearest
+            valid name for one that does not exist.
+    """
+    _check_environment(environment)
+    given = vars(_parser().parse_args(list(arguments)))
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(item, given) for item in error.errors())) from error
+
+
+def option_of(name: str) -> str:
+    """The command line option of a field, such as `--max-batch-rows`."""
+    return "--" + name.replace("_", "-")
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of a field, such as `EVENFACE_MAX_BATCH_ROWS`."""
+    return PREFIX + name.upper()
+
+
+def default_of(field: FieldInfo) -> str:
+    """The default as a user would write it; "none" where there is none."""
+    value = field.default
+    return (
+        "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    )
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises ConfigError where argparse would print its usage and exit."""
+
+    def error(self, message: str) -> NoReturn:
+        unknown = message.removeprefix("unrecognized arguments: ")
+        if unknown != message:
+            option = unknown.split()[0].split("=")[0]
+            message = f"unknown option '{option}'{_hint(option, self._option_string_actions)}"
+        raise ConfigError(message)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="evenface-server",
+        description="Serves evenface bundles over gRPC. Each option can be set in the environment "
+        f"too, as {PREFIX}NAME; the command line wins.",
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    for name, field in Settings.model_fields.items():
+        text = f"{field.description} [{variable_of(name)}; default: {default_of(field)}]"
+        options: dict[str, Any] = {"help": text.replace("%", "%%")}
+        if field.annotation is bool:
+            options["action"] = argparse.BooleanOptionalAction
+        else:
+            options["metavar"] = "VALUE"
+        parser.add_argument(option_of(name), dest=name, **options)
+    return parser
+
+
+def _check_environment(environment: Mapping[str, str]) -> None:
+    """Refuse near misses alone: other programs, and Kubernetes, set EVENFACE_* names as well."""
+    known = [variable_of(name) for name in Settings.model_fields]
+    for name in sorted(set(environment) - set(known)):
+        near = difflib.get_close_matches(name, known, n=1, cutoff=_LIKELY_TYPO)
+        if name.startswith(PREFIX) and near:
+            raise ConfigError(f"unknown environment variable {name} (did you mean {near[0]}?)")
+
+
+def _hint(name: str, known: Mapping[str, object]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean '{near[0]}'?)" if near else " (see --help)"
+
+
+def _explain(item: Any, given: Mapping[str, object]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+    if not item["loc"]:
+        return str(item["ctx"]["error"])
+    name = str(item["loc"][0])
+    source = option_of(name) if name in given else variable_of(name)
+    return f"{source} is {item['input']!r}: {item['msg']}"
