@@ -84,7 +84,7 @@ def build_modules(model: FaceModel) -> dict[FunctionName, nn.Module]:
         first = int(config.classifies)
         modules["encode"] = Encode(_fold(model.encoder, slice(first, None)))
     if model.decoder is not None:
-        modules["decode"] = Decode(copy.deepcopy(model.decoder))
+        modules["decode"] = Decode(nn.Sequential(*_without_norms(model.decoder)).float())
     if config.classifies:
         modules["classify"] = Classify(_fold(model.encoder, slice(0, 1)))
     return {name: module.eval() for name, module in modules.items()}
@@ -105,15 +105,23 @@ def _dtype(network: nn.Sequential) -> torch.dtype:
 
 def _fold(encoder: nn.Sequential, outputs: slice) -> nn.Sequential:
     """Copy an encoder without batch norms, for pixels of 0 to 255, with some of its outputs."""
-    # In float64, so that folding adds no rounding of its own.
-    layers = list(copy.deepcopy(encoder).double().eval())
-    folded: list[nn.Module] = []
-    for layer in layers:
-        if isinstance(layer, nn.BatchNorm2d):
-            folded.append(fuse_conv_bn_eval(cast(nn.Conv2d, folded.pop()), layer))
-        else:
-            folded.append(layer)
+    folded = _without_norms(encoder)
     first, last = cast(nn.Conv2d, folded[0]), cast(nn.Linear, folded[-1])
     first.weight.data /= WHITE
     last.weight.data, last.bias.data = last.weight.data[outputs], last.bias.data[outputs]
     return nn.Sequential(*folded).float()
+
+
+def _without_norms(network: nn.Sequential) -> list[nn.Module]:
+    """Copy layers, each batch norm folded into the convolution before it."""
+    # In float64, so that folding adds no rounding of its own.
+    layers = list(copy.deepcopy(network).double().eval())
+    folded: list[nn.Module] = []
+    for layer in layers:
+        if isinstance(layer, nn.BatchNorm2d):
+            convolution = cast(nn.Conv2d, folded.pop())
+            transposed = isinstance(convolution, nn.ConvTranspose2d)
+            folded.append(fuse_conv_bn_eval(convolution, layer, transpose=transposed))
+        else:
+            folded.append(layer)
+    return folded
