@@ -86,10 +86,13 @@ class LossConfig(_Section):
     Attributes:
         reconstruction: The reconstruction term, averaged over pixels and channels.
         kl_weight: c in c * L_KL + L_reconstruction; L_KL is summed over the latent.
+        vae_weight: Factor on a DB-VAE's VAE term. The reconstruction is a mean over pixels and so
+            far smaller than the classification's gradient: at 1 the encoder hardly learns faces.
     """
 
     reconstruction: Reconstruction = "l1"
     kl_weight: float = Field(default=0.0005, ge=0)
+    vae_weight: float = Field(default=1.0, gt=0)
 
 
 class OptimizerConfig(_Section):

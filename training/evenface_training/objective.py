@@ -61,7 +61,7 @@ def total_loss(terms: Terms, config: LossConfig) -> Tensor:
 
     Args:
         terms: Of `loss_terms`; classification or the other two or all of them.
-        config: Weight of the KL term.
+        config: Weights of the KL term and, beside a classification, of the VAE.
     """
     if terms.kl is None or terms.reconstruction is None:
         assert terms.classification is not None  # noqa: S101 - every kind has one or the other
@@ -69,4 +69,4 @@ def total_loss(terms: Terms, config: LossConfig) -> Tensor:
     of_faces = vae_loss(terms.kl, terms.reconstruction, config.kl_weight)
     if terms.classification is None:
         return of_faces.mean()
-    return dbvae_loss(terms.classification, of_faces)
+    return dbvae_loss(terms.classification, config.vae_weight * of_faces)

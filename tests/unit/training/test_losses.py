@@ -114,3 +114,13 @@ def test_decoding_faces_only_gives_the_gradient_of_decoding_all_and_masking() ->
         assert parameter.grad is not None
         assert other is not None
         torch.testing.assert_close(parameter.grad, other, msg=name)
+
+
+def test_the_vae_weight_multiplies_the_vae_term_of_a_dbvae_alone() -> None:
+    images = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    terms = loss_terms(_model()(images, torch.zeros(2, 4)), images, 2, LossConfig())
+    plain = total_loss(terms, LossConfig()).item()
+    heavy = total_loss(terms, LossConfig(vae_weight=10)).item()
+    assert terms.classification is not None
+    classification = terms.classification.mean().item()
+    assert heavy - classification == pytest.approx(10 * (plain - classification), rel=1e-5)
