@@ -1,9 +1,10 @@
 """Runs operations and bulk streams on a `grpc.aio.Channel`; the twin of `_sync`."""
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -15,13 +16,16 @@ from evenface_client._requests import Call
 from evenface_client._transport import IN_FLIGHT, CallOptions, failure, stubs
 from evenface_client.errors import (
     DeadlineExceeded,
+    EvenfaceClientError,
     InvalidRequest,
+    Overloaded,
     TryAgain,
     Unavailable,
 )
 from evenface_client.results import Outcome
 
 T = TypeVar("T")
+_Flight: TypeAlias = tuple[Call[Any], Any]  # and its pending reply
 
 
 class AsyncTransport:
@@ -50,21 +54,41 @@ class AsyncTransport:
 
     async def _gather(self, calls: Iterable[Call[Any]], options: CallOptions) -> list[Any]:
         replies: list[Any] = []
-        flying: deque[tuple[Any, Place]] = deque()
+        flying: deque[_Flight] = deque()
+        width = IN_FLIGHT
         remaining = iter(calls)
         try:
             # In a thread, because making a request may read files.
             while (call := await asyncio.to_thread(next, remaining, None)) is not None:
-                if len(flying) == IN_FLIGHT:
-                    replies.append(await _result(*flying.popleft(), options))
-                pending = self._stub(call.method)(call.request, **options.arguments())
-                flying.append((pending, call.place))
+                while len(flying) >= width:
+                    width = await self._land(flying, replies, options, width)
+                flying.append((call, self._send(call, options)))
             while flying:
-                replies.append(await _result(*flying.popleft(), options))
+                width = await self._land(flying, replies, options, width)
         finally:
-            for pending, _ in flying:
+            for _, pending in flying:
                 pending.cancel()
         return replies
+
+    async def _land(
+        self, flying: deque[_Flight], replies: list[Any], options: CallOptions, width: int
+    ) -> int:
+        """Wait for the oldest call; returns how many may be in flight from now on."""
+        call, pending = flying.popleft()
+        try:
+            replies.append(await _result(call, pending, options))
+        except Overloaded:
+            if not flying:
+                raise
+            # Our own calls may be what fills the queue: let them end, then send one at a time.
+            for _, other in flying:
+                await other.code()
+            replies.append(await _result(call, self._send(call, options), options))
+            return 1
+        return width
+
+    def _send(self, call: Call[Any], options: CallOptions) -> Any:  # noqa: ANN401 - a pending call
+        return self._stub(call.method)(call.request, **options.arguments())
 
     async def stream(
         self, bulk: Bulk[Any, T], images: Images | AsyncIterable[ImageSource], options: CallOptions
@@ -92,15 +116,16 @@ class AsyncTransport:
                     yield outcome
             for outcome in bulk.ready():
                 yield outcome
+            await line.finish()
         finally:
             await line.close()
 
 
-async def _result(pending: Any, place: Place, options: CallOptions) -> Any:  # noqa: ANN401 - any reply
+async def _result(call: Call[Any], pending: Any, options: CallOptions) -> Any:  # noqa: ANN401 - any reply
     try:
         return await pending
     except grpc.RpcError as error:
-        raise failure(error, place, options.request_id) from error
+        raise failure(error, call.place, options.request_id) from error
 
 
 async def _each(images: Images | AsyncIterable[ImageSource]) -> AsyncIterator[ImageSource]:
@@ -148,6 +173,12 @@ class _Line:
         self._inbox: asyncio.Queue[Any] = asyncio.Queue()
         self._call = self._method(_until_none(self._outbox), metadata=self._options.metadata)
         self._reader = asyncio.create_task(_pump(self._call, self._inbox))
+
+    async def finish(self) -> None:
+        """Say that no more requests come, and let the server end the stream."""
+        self._outbox.put_nowait(None)
+        with contextlib.suppress(EvenfaceClientError):  # all replies are in
+            await self.receive(wait=True)
 
     async def close(self) -> None:
         self._outbox.put_nowait(None)

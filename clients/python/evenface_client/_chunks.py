@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from evenface_client._inputs import Images, Item, Place, coerce, each_source
 from evenface_client.errors import InvalidRequest
 
-# Bytes of framing around one item in a message, and of everything else in it.
+# Bytes of framing around one item in a message, and of everything else that always is in it.
 ITEM_OVERHEAD = 16
-MESSAGE_OVERHEAD = 4096
+MESSAGE_OVERHEAD = 768
 
 
 @dataclass(frozen=True)

@@ -49,9 +49,14 @@ class Served:
     models: tuple[results.ModelInfo, ...]
     limits: results.Limits
 
-    def budget(self, reply_item: int = 0) -> Budget:
-        """What a request may hold whose reply takes `reply_item` bytes an item."""
-        payload = max(1, self.limits.max_message_bytes - MESSAGE_OVERHEAD)
+    def budget(self, reply_item: int = 0, extra: int = 0) -> Budget:
+        """What a request may hold.
+
+        Args:
+            reply_item: Bytes that each item takes in the reply.
+            extra: Bytes that request and reply hold besides the items.
+        """
+        payload = max(1, self.limits.max_message_bytes - MESSAGE_OVERHEAD - extra)
         fitting = payload // (reply_item + ITEM_OVERHEAD)
         return Budget(max(1, min(self.limits.max_items_per_request, fitting)), payload)
 
@@ -181,7 +186,8 @@ def resample_weights(
     if latents is not None:
         return (yield from _weigh_latents(knowledge, target, latent_rows(latents), weighing))
     served = yield from knowledge.served()
-    budget = served.budget(_POSTERIOR_TENSORS * served.latent_bytes(target))
+    extra = weighing.histogram_bytes(served.latent_bytes(target) // _FLOAT32)
+    budget = served.budget(_POSTERIOR_TENSORS * served.latent_bytes(target), extra)
     chunks = chunked(images if images is not None else (), budget)
     first = _some(list(islice(chunks, 2)), "images")
     if len(first) == 1:
@@ -196,8 +202,8 @@ def _weigh_latents(
     knowledge: Knowledge, target: Target, latents: NDArray[np.floating], weighing: Weighing
 ) -> Operation[results.Weighting]:
     served = yield from knowledge.served()
-    row = latents.shape[1] * latents.itemsize
-    if len(latents) <= served.budget(row).items:
+    row, extra = latents.shape[1] * latents.itemsize, weighing.histogram_bytes(latents.shape[1])
+    if len(latents) <= served.budget(row, extra).items:
         [reply] = yield from ask([_requests.resample_weights(target, latents, weighing)])
         return _replies.weighting(reply)
     info = (yield from model(target)).info
@@ -214,14 +220,17 @@ def _weigh_here(
     options = {} if weighing.smoothing is None else {"smoothing": weighing.smoothing}
     try:
         histogram = _histogram(latents, weighing)
-        weights = histogram.weights(
-            latents,
-            weighing.rule or "lab",
-            min_effective_sample_size=weighing.min_effective_sample_size,
-            **options,
-        )
+        with np.errstate(all="ignore"):  # extreme counts or edges: found out below
+            weights = histogram.weights(
+                latents,
+                weighing.rule or "lab",
+                min_effective_sample_size=weighing.min_effective_sample_size,
+                **options,
+            )
     except InvalidInput as error:
         raise InvalidRequest(error.field, error.problem) from error
+    if not (np.isfinite(weights.values).all() and np.isfinite(weights.log_total)):
+        raise InvalidRequest("histogram", "its numbers are too extreme to weight items with")
     return results.Weighting(
         weights=weights.values,
         histogram=histogram,

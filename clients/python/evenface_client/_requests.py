@@ -7,6 +7,7 @@ from typing import Generic, TypeAlias, TypeVar
 import numpy as np
 from evenface.v1 import common_pb2, face_service_pb2, model_service_pb2
 from evenface_core import tensors
+from evenface_core.resampling import DEFAULT_BINS, MAX_BINS
 from google.protobuf.message import Message
 from numpy.typing import NDArray
 
@@ -103,6 +104,17 @@ class Weighing:
     def __post_init__(self) -> None:
         if self.histogram is not None and self.edges is not None:
             raise InvalidRequest("edges", "cannot be combined with a histogram, which has its own")
+        if self.bins is not None and not 2 <= self.bins <= MAX_BINS:  # noqa: PLR2004
+            raise InvalidRequest("bins", f"{self.bins} is outside 2 to {MAX_BINS}")
+
+    def histogram_bytes(self, size: int) -> int:
+        """Bytes that the histogram of `size` dimensions takes in a message."""
+        bins = DEFAULT_BINS if self.bins is None else self.bins
+        if self.histogram is not None:
+            bins = self.histogram.counts.shape[-1]
+        elif self.edges is not None:
+            bins = self.edges.shape[-1] - 1
+        return size * (2 * bins + 1) * np.dtype(np.float64).itemsize
 
 
 def images(chunk: Chunk) -> common_pb2.Images:
@@ -218,10 +230,10 @@ def resample_weights(
     else:
         request.latents.CopyFrom(tensor(items))
     if weighing.histogram is not None:
-        request.histogram.edges.CopyFrom(tensor(weighing.histogram.edges))
-        request.histogram.counts.CopyFrom(tensor(weighing.histogram.counts))
+        request.histogram.edges.CopyFrom(tensor(weighing.histogram.edges.astype(np.float64)))
+        request.histogram.counts.CopyFrom(tensor(weighing.histogram.counts.astype(np.int64)))
     elif weighing.edges is not None:
-        request.edges.CopyFrom(tensor(weighing.edges))
+        request.edges.CopyFrom(tensor(weighing.edges.astype(np.float64)))
     return Call("ResampleWeights", request, place)
 
 

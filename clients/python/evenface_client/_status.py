@@ -115,8 +115,8 @@ def _with_violation(
 ) -> _Details:
     found = _INDEXED.match(violation.field)
     field = found["field"] if found else violation.field
-    # "images.encoded.data" is how the field travels; callers know it as "images".
-    field = "images" if found and field.startswith("images.") else field
+    # The field travels as "images.encoded.data" or "images.raw"; callers know it as "images".
+    field = "images" if field.startswith("images.") else field
     index = int(found["index"]) if found else None
     return replace(details, field=field, index=index, problem=violation.description)
 

@@ -1,11 +1,12 @@
 """Runs operations and bulk streams on a `grpc.Channel`."""
 
+import contextlib
 import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -17,13 +18,16 @@ from evenface_client._requests import Call
 from evenface_client._transport import IN_FLIGHT, CallOptions, failure, stubs
 from evenface_client.errors import (
     DeadlineExceeded,
+    EvenfaceClientError,
     InvalidRequest,
+    Overloaded,
     TryAgain,
     Unavailable,
 )
 from evenface_client.results import Outcome
 
 T = TypeVar("T")
+_Flight: TypeAlias = tuple[Call[Any], Any]  # and its future
 
 
 class SyncTransport:
@@ -52,19 +56,39 @@ class SyncTransport:
 
     def _gather(self, calls: Iterable[Call[Any]], options: CallOptions) -> list[Any]:
         replies: list[Any] = []
-        flying: deque[tuple[Any, Place]] = deque()
+        flying: deque[_Flight] = deque()
+        width = IN_FLIGHT
         try:
             for call in calls:
-                if len(flying) == IN_FLIGHT:
-                    replies.append(_result(*flying.popleft(), options))
-                future = self._stub(call.method).future(call.request, **options.arguments())
-                flying.append((future, call.place))
+                while len(flying) >= width:
+                    width = self._land(flying, replies, options, width)
+                flying.append((call, self._send(call, options)))
             while flying:
-                replies.append(_result(*flying.popleft(), options))
+                width = self._land(flying, replies, options, width)
         finally:
-            for future, _ in flying:
+            for _, future in flying:
                 future.cancel()
         return replies
+
+    def _land(
+        self, flying: deque[_Flight], replies: list[Any], options: CallOptions, width: int
+    ) -> int:
+        """Wait for the oldest call; returns how many may be in flight from now on."""
+        call, future = flying.popleft()
+        try:
+            replies.append(_result(call, future, options))
+        except Overloaded:
+            if not flying:
+                raise
+            # Our own calls may be what fills the queue: let them end, then send one at a time.
+            for _, other in flying:
+                other.exception()
+            replies.append(_result(call, self._send(call, options), options))
+            return 1
+        return width
+
+    def _send(self, call: Call[Any], options: CallOptions) -> Any:  # noqa: ANN401 - a future
+        return self._stub(call.method).future(call.request, **options.arguments())
 
     def stream(
         self, bulk: Bulk[Any, T], images: Images, options: CallOptions
@@ -85,15 +109,16 @@ class SyncTransport:
             while bulk.waiting:
                 yield from _turn(bulk, line, wait=True)
             yield from bulk.ready()
+            line.finish()
         finally:
             line.close()
 
 
-def _result(future: Any, place: Place, options: CallOptions) -> Any:  # noqa: ANN401 - any reply
+def _result(call: Call[Any], future: Any, options: CallOptions) -> Any:  # noqa: ANN401 - any reply
     try:
         return future.result()
     except (grpc.RpcError, grpc.FutureCancelledError) as error:
-        raise failure(error, place, options.request_id) from error
+        raise failure(error, call.place, options.request_id) from error
     except BaseException:
         future.cancel()
         raise
@@ -140,6 +165,12 @@ class _Line:
         requests = iter(self._outbox.get, None)
         self._call = self._method(requests, metadata=self._options.metadata)
         threading.Thread(target=_pump, args=(self._call, self._inbox), daemon=True).start()
+
+    def finish(self) -> None:
+        """Say that no more requests come, and let the server end the stream."""
+        self._outbox.put(None)
+        with contextlib.suppress(EvenfaceClientError):  # all replies are in
+            self.receive(wait=True)
 
     def close(self) -> None:
         self._outbox.put(None)
