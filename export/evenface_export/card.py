@@ -280,6 +280,8 @@ def _parity(deviations: Sequence[Deviation]) -> str:
 
 
 def _error(output: str, error: float) -> str:
+    if not math.isfinite(error):
+        return "no finite numbers"
     return f"{error:.0f} of 255 levels" if output == "images" else f"{error:.1e}"
 
 

@@ -171,7 +171,7 @@ def _strip(proto: onnx.ModelProto) -> None:
 
 def _name_batch(proto: onnx.ModelProto, name: str) -> None:
     for value in (*proto.graph.input, *proto.graph.output):
-        rows = value.type.tensor_type.shape.dim[0]
-        if rows.WhichOneof("value") != "dim_param":
-            raise ExportError(f"{name}: the batch size of '{value.name}' is fixed")
-        rows.dim_param = BATCH
+        sizes = value.type.tensor_type.shape.dim
+        if not sizes or sizes[0].WhichOneof("value") != "dim_param":
+            raise ExportError(f"{name}: '{value.name}' does not follow the batch size")
+        sizes[0].dim_param = BATCH

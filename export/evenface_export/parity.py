@@ -112,11 +112,11 @@ def require_parity(deviations: Sequence[Deviation]) -> None:
 
 
 def worst_by_output(deviations: Sequence[Deviation]) -> dict[tuple[str, str, str], float]:
-    """The largest error over the batch sizes, by (precision, function, output)."""
+    """The largest error over the batch sizes, or NaN, by (precision, function, output)."""
     worst: dict[tuple[str, str, str], float] = {}
     for item in deviations:
         key = (item.precision, item.function, item.output)
-        worst[key] = max(worst.get(key, 0.0), item.error)
+        worst[key] = float(np.maximum(worst.get(key, 0.0), item.error))
     return worst
 
 

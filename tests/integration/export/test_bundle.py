@@ -1,0 +1,153 @@
+"""What is in a bundle, held against torch and the data."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from evenface_core.bundle import Bundle, open_bundle
+from evenface_core.resampling import LatentHistogram
+from evenface_export.main import main
+from evenface_training.checkpoint import LoadedModel, load_model
+from evenface_training.data import TrainingData, load_data
+from evenface_training.evaluate import aggregate_posterior, encode_all, evaluate
+from PIL import Image
+
+
+@pytest.fixture(scope="session")
+def loaded(dbvae_run: Path) -> LoadedModel:
+    return load_model(dbvae_run / "checkpoints" / "best.safetensors")
+
+
+@pytest.fixture(scope="session")
+def data(loaded: LoadedModel) -> TrainingData:
+    return load_data(loaded.config)
+
+
+def test_graphs_of_the_bundle_run_as_the_manifest_says(bundle: Bundle) -> None:
+    for function in bundle.manifest.functions.values():
+        session = onnxruntime.InferenceSession(bundle.read(function.graph))
+        (spec,) = function.inputs
+        shape = [3 if size == "batch" else int(size) for size in spec.shape]
+        outputs = session.run(None, {spec.name: np.zeros(shape, spec.dtype)})
+        names = [output.name for output in session.get_outputs()]
+        assert names == [output.name for output in function.outputs]
+        for output, value in zip(function.outputs, outputs, strict=True):
+            assert value.dtype == output.dtype
+            assert value.shape == tuple(3 if s == "batch" else s for s in output.shape)
+
+
+def test_figures_are_those_that_training_would_measure(
+    bundle: Bundle, loaded: LoadedModel, data: TrainingData
+) -> None:
+    quality = bundle.manifest.quality
+    figures = evaluate(loaded.model, data, loaded.config.loss).figures
+    assert quality["auc"] == pytest.approx(figures["auc"], abs=1e-3)
+    # Those of the bundle are of images of 256 levels.
+    assert quality["reconstruction_l1"] == pytest.approx(figures["l1"], abs=0.002)
+    assert quality["reconstruction_psnr"] == pytest.approx(figures["psnr"], abs=0.05)
+    assert quality["reconstruction_ssim"] == pytest.approx(figures["ssim"], abs=0.02)
+    assert quality["training_faces"] == len(data.faces.train)
+    assert quality["pca_psnr"] > quality["reconstruction_psnr"]
+
+
+def test_latents_are_described_as_torch_finds_them(
+    bundle: Bundle, loaded: LoadedModel, data: TrainingData
+) -> None:
+    manifest = bundle.manifest
+    found = encode_all(loaded.model, data.faces.images, data.faces.train)
+    assert found.mean is not None
+    assert found.log_variance is not None
+    centre, spread = aggregate_posterior(found.mean, found.log_variance)
+    assert manifest.aggregate_posterior is not None
+    np.testing.assert_allclose(manifest.aggregate_posterior.mean, centre, atol=1e-5)
+    np.testing.assert_allclose(manifest.aggregate_posterior.std, spread, atol=1e-5)
+    assert manifest.training_histogram is not None
+    histogram = manifest.training_histogram.to_histogram()
+    assert histogram.total == len(data.faces.train)
+    expected = LatentHistogram.from_latents(found.mean)
+    np.testing.assert_allclose(histogram.edges, expected.edges, atol=1e-5)
+    assert set(manifest.attribute_vectors) == {"tone-gray", "tone-color"}
+
+
+def test_groups_are_counted_on_their_own_parts(bundle: Bundle, data: TrainingData) -> None:
+    groups = {f"{group.column}={group.value}": group for group in bundle.manifest.groups}
+    train, held_out = data.groups(data.faces.train), data.groups(data.faces.validation)
+    assert set(groups) == {"tone=Gray", "tone=color"}
+    for name, group in groups.items():
+        assert group.count == held_out[name].sum()
+        assert group.share == pytest.approx(train[name].mean())
+        assert group.true_positive_rate is not None
+        assert group.weighted_share is not None
+        assert 0 < group.weighted_share < 1
+
+
+def test_provenance_names_data_and_libraries_and_no_folder(
+    bundle: Bundle, data: TrainingData, data_folder: Path
+) -> None:
+    provenance = bundle.manifest.provenance
+    assert provenance["data_digest"] == data.digest
+    assert {"seed", "epoch", "git_revision", "torch", "onnxruntime"} <= set(provenance)
+    for name in bundle.manifest.files:
+        assert str(data_folder).encode() not in bundle.read(name)
+    assert str(data_folder) not in bundle.manifest.model_dump_json()
+
+
+def test_the_card_holds_the_figures_of_the_manifest(bundle: Bundle) -> None:
+    card, manifest = bundle.card, bundle.manifest
+    quality = manifest.quality
+    assert card.startswith("# faces, version 1\n")
+    assert "Blobs & noise." in card
+    assert manifest.provenance["data_digest"] in card
+    for key in ("accuracy", "true_positive_rate", "false_positive_rate"):
+        assert f"| {100 * quality[key]:.2f} % |" in card
+    for prefix in ("reconstruction", "pca"):
+        assert f"| {quality[f'{prefix}_psnr']:.2f} dB | {quality[f'{prefix}_ssim']:.3f} |" in card
+    for group in manifest.groups:
+        assert f"| {group.column} = {group.value} | {group.count} |" in card
+        assert group.weighted_share is not None
+        assert f"| {100 * group.share:.2f} % | {100 * group.weighted_share:.2f} % |" in card
+    assert f"| {quality['parity_fp32_encode_mean']:.1e} |" in card
+    assert f"probability {manifest.decision_threshold:.3f}" in card
+    assert "at least 90.00 % of the faces" in card
+
+
+def test_agreement_is_measured_in_both_precisions(bundle: Bundle) -> None:
+    quality = bundle.manifest.quality
+    assert quality["parity_fp32_encode_mean"] < 1e-5
+    assert 1e-6 < quality["parity_fp16_encode_mean"] < 1e-2
+    assert quality["parity_fp32_decode_images"] <= 1
+    assert quality["parity_fp16_decode_images"] <= 2
+
+
+def test_pictures_with_images_of_the_data_lie_apart(exported: Path) -> None:
+    pictures = exported / "pictures"
+    own = {path.name for path in pictures.glob("*.png")}
+    assert own == {"samples.png", "traversal.png", "attributes.png"}
+    originals = {path.name for path in (pictures / "originals").iterdir()}
+    assert originals == {"reconstructions.png", "rarest.png", "commonest.png"}
+    with Image.open(pictures / "samples.png") as image:
+        assert image.width > image.height > 2 * 96
+
+
+def test_a_vae_encodes_and_decodes_and_does_not_classify(vae_run: Path, tmp_path: Path) -> None:
+    assert main([str(vae_run), "--out", str(tmp_path)]) == 0
+    manifest = open_bundle(tmp_path / "faces" / "1").manifest
+    assert set(manifest.functions) == {"encode", "decode"}
+    assert manifest.latent_size == 8
+    assert "accuracy" not in manifest.quality
+    assert all(group.true_positive_rate is None for group in manifest.groups)
+    assert "Face against non-face" not in open_bundle(tmp_path / "faces" / "1").card
+
+
+def test_a_cnn_classifies_and_has_no_latents(cnn_run: Path, tmp_path: Path) -> None:
+    # The checkpoint itself may be given in place of the run.
+    checkpoint = cnn_run / "checkpoints" / "best.safetensors"
+    assert main([str(checkpoint), "--out", str(tmp_path), "--name", "lab", "--version", "2b"]) == 0
+    bundle = open_bundle(tmp_path / "lab" / "2b")
+    assert set(bundle.manifest.functions) == {"classify"}
+    assert bundle.manifest.latent_size == 0
+    assert bundle.manifest.aggregate_posterior is None
+    assert "accuracy" in bundle.manifest.quality
+    assert all(group.weighted_share is None for group in bundle.manifest.groups)
+    assert "biometric" not in bundle.card
