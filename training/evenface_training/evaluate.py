@@ -126,17 +126,19 @@ def evaluate(model: FaceModel, data: TrainingData, loss: LossConfig) -> Evaluati
         figures["accuracy"] = metrics.accuracy(faces["logit"], others["logit"])
         figures["auc"] = metrics.auc(faces["logit"], others["logit"])
         rates = metrics.true_positive_rates(faces["logit"], groups)
-    figures = {"loss": _balanced_loss(figures, loss.kl_weight), **figures}
+    figures = {"loss": _balanced_loss(figures, loss), **figures}
     sizes = {name: int(members.sum()) for name, members in groups.items()}
     return Evaluation(figures, rates, sizes)
 
 
-def _balanced_loss(figures: Mapping[str, float], kl_weight: float) -> float:
+def _balanced_loss(figures: Mapping[str, float], loss: LossConfig) -> float:
     """The loss of a batch that is half faces, from the means of its terms."""
     if "kl" not in figures:
         return figures["classification"]
-    vae = kl_weight * figures["kl"] + figures["reconstruction"]
-    return figures["classification"] + vae / 2 if "classification" in figures else vae
+    vae = loss.kl_weight * figures["kl"] + figures["reconstruction"]
+    if "classification" not in figures:
+        return vae
+    return figures["classification"] + loss.vae_weight * vae / 2
 
 
 def _measure(

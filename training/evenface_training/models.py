@@ -84,7 +84,8 @@ class FaceModel(nn.Module):
         """Encode all images and reconstruct the first of them.
 
         Faces stand first in a batch and only they are reconstructed, for a non-face counts in
-        the classification alone: the gradient is that of decoding all, at less cost.
+        the classification alone: the gradient is that of decoding all, at less cost, but for the
+        decoder's batch norms, which in training see faces only, as they will in use.
 
         Args:
             images: [N, C, S, S].
