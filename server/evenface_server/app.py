@@ -45,6 +45,9 @@ _SERVICES = (
     model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
 )
 
+_QUIET_SECONDS = 0.2
+_MAX_SETTLE_SECONDS = 2.0
+
 
 @dataclass(frozen=True)
 class App:
@@ -60,6 +63,7 @@ class App:
     metrics_address: str | None
     engine: Engine
     _server: grpc.aio.Server
+    _measuring: MeasuringInterceptor
     _health: health.HealthServicer
     _streams: Streams
     _metrics_server: WSGIServer | None
@@ -78,15 +82,28 @@ class App:
         """
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(delay)
-        started = time.monotonic()
+        end = time.monotonic() + grace
         self._streams.close()
         try:
             await asyncio.wait_for(self.engine.drain(), grace)
             finished = True
         except TimeoutError:
             finished = False
-        await self.stop(max(0.0, grace - (time.monotonic() - started)))
+        await self._settle(min(end, time.monotonic() + _MAX_SETTLE_SECONDS))
+        await self.stop(max(0.0, end - time.monotonic()))
         return finished
+
+    async def _settle(self, end: float) -> None:
+        """Answer UNAVAILABLE until callers have got the message, at most until `end`.
+
+        A call that reaches gRPC while it shuts down fails with CANCELLED, as if its caller had
+        cancelled it (grpc/grpc#41785), and so would not be tried elsewhere.
+        """
+        while time.monotonic() < end:
+            idle = self._measuring.idle_seconds()
+            if idle >= _QUIET_SECONDS:
+                return
+            await asyncio.sleep(_QUIET_SECONDS - idle)
 
     async def stop(self, grace: float | None = None) -> None:
         """Close connections, after at most `grace` seconds for replies on their way."""
@@ -175,9 +192,9 @@ async def _listen(
     workshop = Workshop(settings.image_threads)
     engine = Engine(registry, limits, workshop, max_queue_rows=settings.max_queue_rows)
     streams, faults = Streams(settings.stream_requests), Faults(metrics)
+    measuring = MeasuringInterceptor(metrics)
     server = grpc.aio.server(
-        interceptors=(MeasuringInterceptor(metrics), ErrorInterceptor(faults)),
-        options=_options(settings),
+        interceptors=(measuring, ErrorInterceptor(faults)), options=_options(settings)
     )
     face_service_pb2_grpc.add_FaceServiceServicer_to_server(
         FaceService(engine, streams, faults), server
@@ -190,7 +207,7 @@ async def _listen(
     address = _bind(server, settings, credentials)
     metrics_address, metrics_server = _serve_metrics(settings, metrics)
     await server.start()
-    return App(address, metrics_address, engine, server, checks, streams, metrics_server)
+    return App(address, metrics_address, engine, server, measuring, checks, streams, metrics_server)
 
 
 def _options(settings: Settings) -> Sequence[tuple[str, int]]:

@@ -98,6 +98,11 @@ class Lane:
             on_change=metrics.queue_rows.set,
         )
 
+    @property
+    def rows(self) -> int:
+        """Rows admitted and not yet answered."""
+        return self._gate.rows
+
     def admit(self, rows: int) -> AbstractContextManager[None]:
         """Hold room for `rows` while a call is prepared, runs and is answered.
 

@@ -6,6 +6,7 @@ sees the status that the other one sets.
 
 import asyncio
 import logging
+import math
 import re
 import time
 import uuid
@@ -146,18 +147,29 @@ class MeasuringInterceptor(_Around):
         super().__init__()
         self._metrics = metrics
         self._clock = clock
+        self._last_start = -math.inf
+
+    def idle_seconds(self) -> float:
+        """How long ago the last call began."""
+        return self._clock() - self._last_start
+
+    def _note_start(self) -> float:
+        self._last_start = self._clock()
+        return self._last_start
 
     def wrap(self, method: str, handler: Handler) -> Handler:
         """Wrap a handler."""
         service, _, name = method.removeprefix("/").partition("/")
         if handler.stream_stream is not None:
-            meter = _Meter(self._metrics, ("bidi_stream", service, name), self._clock)
+            meter = _Meter(
+                self._metrics, ("bidi_stream", service, name), self._clock, self._note_start
+            )
             return grpc.stream_stream_rpc_method_handler(
                 meter.stream(handler.stream_stream),
                 handler.request_deserializer,
                 handler.response_serializer,
             )
-        meter = _Meter(self._metrics, ("unary", service, name), self._clock)
+        meter = _Meter(self._metrics, ("unary", service, name), self._clock, self._note_start)
         return grpc.unary_unary_rpc_method_handler(
             meter.unary(handler.unary_unary),
             handler.request_deserializer,
@@ -169,8 +181,13 @@ class _Meter:
     """Measures one RPC method."""
 
     def __init__(
-        self, metrics: Metrics, labels: tuple[str, str, str], clock: Callable[[], float]
+        self,
+        metrics: Metrics,
+        labels: tuple[str, str, str],
+        clock: Callable[[], float],
+        note_start: Callable[[], float],
     ) -> None:
+        self._note_start = note_start
         self._all = metrics
         self._labels = labels
         self._metrics: RpcMetrics = metrics.rpc(*labels)
@@ -211,7 +228,7 @@ class _Meter:
         CURRENT_CALL.set(record)
         context.set_trailing_metadata(((REQUEST_ID, record.request_id),))
         self._metrics.started.inc()
-        started = self._clock()
+        started = self._note_start()
         code = grpc.StatusCode.OK
         try:
             return await work

@@ -1,0 +1,14 @@
+"""Fixtures for tests of all parts."""
+
+from pathlib import Path
+
+import pytest
+from support.bundles import write_tiny_bundle
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model directory with one tiny bundle, faces/1; not to be changed."""
+    root = tmp_path_factory.mktemp("models")
+    write_tiny_bundle(root)
+    return root

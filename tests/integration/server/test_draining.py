@@ -1,0 +1,164 @@
+"""SIGTERM, SIGINT and what they do to calls; a client that dies."""
+
+import asyncio
+import collections
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from evenface.v1.face_service_pb2 import EncodeStreamRequest
+from evenface.v1.face_service_pb2_grpc import FaceServiceStub
+from grpc import StatusCode
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from support.bundles import Tiny, expected_mean, images, write_tiny_bundle
+from support.messages import array, details, encode
+from support.servers import admitted, running, scrape, server_process, until
+
+SLOW = Tiny(encode_loops=40)  # some 20 ms a run
+VERY_SLOW = Tiny(encode_loops=2000)  # some 1 s a run
+
+
+@pytest.fixture(scope="module")
+def slow_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("slow")
+    write_tiny_bundle(root, SLOW)
+    return root
+
+
+async def test_sigterm_under_load_answers_every_admitted_request(slow_models: Path) -> None:
+    codes: collections.Counter[StatusCode] = collections.Counter()
+    picture = images(1)
+    with server_process(slow_models, "--max-batch-rows", "4") as server:
+
+        async def call_until_refused(channel: grpc.aio.Channel) -> None:
+            stub = FaceServiceStub(channel)
+            for _ in range(10_000):
+                try:
+                    await stub.Encode(encode(picture))
+                    codes[StatusCode.OK] += 1
+                except grpc.aio.AioRpcError as error:
+                    codes[error.code()] += 1
+                    return
+                if codes[StatusCode.OK] == 64:
+                    server.process.send_signal(signal.SIGTERM)
+
+        channels = [grpc.aio.insecure_channel(server.address) for _ in range(4)]
+        await asyncio.gather(*(call_until_refused(c) for c in channels for _ in range(8)))
+        for channel in channels:
+            await channel.close(None)
+        assert server.process.wait(30) == 0
+        assert server.wait_for("stopped")["all_answered"] is True
+        answered = sum(line.get("code") == "OK" for line in server.lines)
+    assert set(codes) == {StatusCode.OK, StatusCode.UNAVAILABLE}
+    assert codes[StatusCode.UNAVAILABLE] == 32
+    assert codes[StatusCode.OK] == answered
+
+
+async def test_health_reports_not_serving_before_requests_are_refused(slow_models: Path) -> None:
+    async with running(slow_models) as server:
+        drain = asyncio.create_task(server.app.drain(delay=0.5, grace=5.0))
+        health = health_pb2_grpc.HealthStub(server.channel)
+        for service in ("", "evenface.v1.FaceService", "evenface.v1.ModelService"):
+            reply = await health.Check(health_pb2.HealthCheckRequest(service=service))
+            assert reply.status == health_pb2.HealthCheckResponse.NOT_SERVING
+        await server.face.Encode(encode(images(1)))
+        assert await drain
+
+
+async def test_a_refused_request_is_told_when_to_come_back(slow_models: Path) -> None:
+    async with running(slow_models) as server:
+        running_call = server.face.Encode(encode(images(600)))
+        await admitted(server.app, 600)
+        drain = asyncio.create_task(server.app.drain(delay=0.0, grace=20.0))
+        await asyncio.sleep(0)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await server.face.Encode(encode(images(1)))
+        found = details(caught.value)
+        assert caught.value.code() is StatusCode.UNAVAILABLE
+        assert found.info.reason == "SERVICE_UNAVAILABLE"
+        assert found.retries[0].retry_delay.ToTimedelta().total_seconds() > 0
+        reply = await running_call
+        assert array(reply.mean).shape == (600, 4)
+        assert await drain
+
+
+async def test_draining_answers_what_a_stream_has_sent_and_then_ends_it(slow_models: Path) -> None:
+    picture = images(1)
+    async with running(slow_models) as server:
+        open_stream: Any = server.face.EncodeStream
+        stream = open_stream()
+        await stream.write(EncodeStreamRequest(id=1, request=encode(picture)))
+        first = await stream.read()
+        await stream.write(EncodeStreamRequest(id=2, request=encode(images(40))))
+        await admitted(server.app, 40)
+        assert await server.app.drain(delay=0.0, grace=20.0)
+        second = await stream.read()
+        assert (first.id, second.id) == (1, 2)
+        assert len(array(second.response.mean)) == 40
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stream.read()
+        assert caught.value.code() is StatusCode.UNAVAILABLE
+        assert details(caught.value).info.reason == "SERVICE_UNAVAILABLE"
+
+
+async def test_a_drain_that_takes_longer_than_its_grace_says_so(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path, VERY_SLOW)
+    options = ("--drain-grace", "0.1", "--metrics", "--metrics-port", "0")
+    with server_process(tmp_path, *options) as server:
+        metrics = server.wait_for("serving")["metrics_address"]
+        queued = 'evenface_queue_rows{function="encode",model="faces",version="1"}'
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            call = asyncio.ensure_future(FaceServiceStub(channel).Encode(encode(images(1))))
+            await until(lambda: scrape(metrics)[queued] == 1)
+            server.process.send_signal(signal.SIGTERM)
+            with pytest.raises(grpc.aio.AioRpcError):
+                await call
+        assert server.process.wait(30) == 1
+        assert server.wait_for("stopped")["all_answered"] is False
+
+
+async def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path, Tiny())
+    with server_process(tmp_path, "--drain-delay", "3600") as server:
+        server.wait_for("serving")
+        server.process.send_signal(signal.SIGINT)
+        server.wait_for("draining")
+        assert server.stop(signal.SIGINT) == 1
+
+
+CLIENT = """
+import sys
+import grpc, numpy as np
+from evenface.v1 import common_pb2, face_service_pb2, face_service_pb2_grpc
+
+raw = common_pb2.RawImages(data=bytes(8 * 16 * 16 * 3), height=16, width=16, channels=3)
+request = face_service_pb2.EncodeRequest(images=common_pb2.Images(raw=raw))
+stub = face_service_pb2_grpc.FaceServiceStub(grpc.insecure_channel(sys.argv[1]))
+
+def forever():
+    while True:
+        yield face_service_pb2.EncodeStreamRequest(request=request)
+
+for reply in stub.EncodeStream(forever()):
+    print("answered", flush=True)
+"""
+
+
+async def test_a_client_killed_in_mid_stream_hurts_no_other(slow_models: Path) -> None:
+    picture = images(2)
+    async with running(slow_models) as server:
+        client = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", CLIENT, server.app.address, stdout=subprocess.PIPE
+        )
+        assert client.stdout is not None
+        assert await client.stdout.readline() == b"answered\n"
+        other = asyncio.gather(*(server.face.Encode(encode(picture)) for _ in range(20)))
+        client.kill()
+        await client.communicate()
+        for reply in await other:
+            assert abs(array(reply.mean) - expected_mean(picture)).max() < 1e-5
+        await admitted(server.app, 0)

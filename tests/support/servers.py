@@ -1,0 +1,151 @@
+"""Real servers for tests: in this process, or as the command in one of its own."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from evenface.v1.face_service_pb2_grpc import FaceServiceStub
+from evenface.v1.model_service_pb2_grpc import ModelServiceStub
+from evenface_core.manifest import FunctionName
+from evenface_server.app import App, start
+from evenface_server.settings import Settings
+from prometheus_client.parser import text_string_to_metric_families
+
+if TYPE_CHECKING:  # these two exist for type checkers alone
+    from evenface.v1.face_service_pb2_grpc import FaceServiceAsyncStub
+    from evenface.v1.model_service_pb2_grpc import ModelServiceAsyncStub
+
+_PATIENCE = 30.0
+_QUIET: dict[str, Any] = {"port": 0, "metrics": False, "session_threads": 1}
+_CHANNEL = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server in this process and stubs on a channel of their own."""
+
+    app: App
+    channel: grpc.aio.Channel
+    face: "FaceServiceAsyncStub"
+    model: "ModelServiceAsyncStub"
+
+
+@asynccontextmanager
+async def running(models: Path, **settings: object) -> AsyncIterator[Running]:
+    """Run the server in this process on a free port; settings as in `Settings`."""
+    app = await start(Settings.model_validate({**_QUIET, "models": models, **settings}))
+    try:
+        async with grpc.aio.insecure_channel(app.address, options=_CHANNEL) as channel:
+            yield Running(app, channel, FaceServiceStub(channel), ModelServiceStub(channel))
+    finally:
+        await app.stop()
+
+
+@dataclass
+class ServerProcess:
+    """`evenface-server` in a process of its own, and what it has logged."""
+
+    process: subprocess.Popen[str]
+    lines: list[dict[str, Any]]
+    _more: threading.Condition
+
+    def wait_for(self, event: str) -> dict[str, Any]:
+        """Return the first line with an event, waiting for it."""
+
+        def found() -> dict[str, Any] | None:
+            return next((line for line in self.lines if line["event"] == event), None)
+
+        with self._more:
+            self._more.wait_for(lambda: found() or self.process.poll() is not None, _PATIENCE)
+            line = found()
+        assert line is not None, f"no '{event}' in {self.lines}"
+        return line
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        return str(self.wait_for("serving")["address"])
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and return the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(_PATIENCE)
+
+
+@contextmanager
+def server_process(models: Path, *options: str) -> Iterator[ServerProcess]:
+    """Start the command on a free port; it is killed at the end if it still runs."""
+    arguments = ["--models", str(models), "--port", "0", "--no-metrics", *options]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "evenface_server", *arguments], stdout=subprocess.PIPE, text=True
+    )
+    server = ServerProcess(process, [], threading.Condition())
+    reader = threading.Thread(target=_read, args=(server,))
+    reader.start()
+    try:
+        yield server
+    finally:
+        process.kill()
+        process.wait()
+        reader.join()
+
+
+def _read(server: ServerProcess) -> None:
+    assert server.process.stdout is not None
+    with server.process.stdout as stream:
+        for line in stream:
+            with server._more:  # noqa: SLF001 - its own
+                server.lines.append(json.loads(line))
+                server._more.notify_all()  # noqa: SLF001
+    with server._more:  # noqa: SLF001
+        server._more.notify_all()  # noqa: SLF001
+
+
+def run_server(
+    *options: str, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end, for options that it refuses."""
+    return subprocess.run(
+        [sys.executable, "-m", "evenface_server", *options],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_PATIENCE,
+        env={**os.environ, **(environment or {})},
+    )
+
+
+def scrape(address: str) -> dict[str, float]:
+    """All samples of /metrics by name and labels: 'name{a="1",b="2"}', labels in order."""
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=_PATIENCE) as reply:
+        text = reply.read().decode()
+    samples = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = ",".join(f'{k}="{v}"' for k, v in sorted(sample.labels.items()))
+            samples[f"{sample.name}{{{labels}}}"] = sample.value
+    return samples
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition; fail where it does not come true."""
+    async with asyncio.timeout(_PATIENCE):
+        while not condition():  # noqa: ASYNC110 - any condition, also in another process
+            await asyncio.sleep(0.005)
+
+
+async def admitted(app: App, rows: int, function: FunctionName = "encode") -> None:
+    """Wait until the default model has that many rows admitted and not answered."""
+    lane = app.engine.registry.resolve("", "").lanes[function]
+    await until(lambda: lane.rows == rows)
