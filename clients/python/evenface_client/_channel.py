@@ -82,7 +82,7 @@ class Setup:
             ("grpc.max_receive_message_length", -1),
             # Find a server that restarts soon; gRPC would wait up to two minutes.
             ("grpc.initial_reconnect_backoff_ms", _MILLISECONDS // 5),
-            ("grpc.max_reconnect_backoff_ms", 5 * _MILLISECONDS),
+            ("grpc.max_reconnect_backoff_ms", _MILLISECONDS),
             # Notice a connection that died silently while a call waits on it.
             ("grpc.keepalive_time_ms", 60 * _MILLISECONDS),
             ("grpc.keepalive_timeout_ms", 20 * _MILLISECONDS),
