@@ -24,7 +24,7 @@ def _make_model() -> FaceModel:
     config = ModelConfig(kind="dbvae", image_size=32, latent_size=8, n_filters=4, hidden_size=16)
     model = build_model(config, seed=0).eval()
     generator = torch.Generator().manual_seed(1)
-    for layer in model.encoder:
+    for layer in model.modules():
         if isinstance(layer, nn.BatchNorm2d):
             for tensor in (layer.weight.data, layer.bias.data, layer.running_mean):
                 assert tensor is not None

@@ -2,7 +2,7 @@ import numpy as np
 import torch
 from evenface_export.modules import Decode, build_modules
 from evenface_export.sessions import UInt8
-from evenface_training.evaluate import to_tensor
+from evenface_training.evaluate import to_images, to_tensor
 from evenface_training.models import FaceModel
 from torch import nn
 
@@ -16,6 +16,8 @@ def test_folded_modules_compute_what_the_model_does(model: FaceModel, images: UI
     torch.testing.assert_close(log_variance, expected.log_variance, rtol=1e-4, atol=1e-5)
     logits = modules["classify"](torch.from_numpy(images))
     torch.testing.assert_close(logits, expected.logit, rtol=1e-4, atol=1e-5)
+    decoded = modules["decode"](mean).numpy().astype(int)
+    assert np.abs(decoded - to_images(model.decode(mean))).max() <= 1
 
 
 def test_folding_leaves_the_model_as_it_was(model: FaceModel) -> None:
