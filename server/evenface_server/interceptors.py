@@ -4,7 +4,6 @@ Health and reflection pass untouched. The measuring interceptor goes first (oute
 sees the status that the other one sets.
 """
 
-import asyncio
 import logging
 import math
 import re
@@ -33,6 +32,8 @@ REQUEST_ID = "x-request-id"
 
 _LOG = logging.getLogger(__name__)
 _PREFIX = "/evenface."
+# A caller whose deadline has passed cancels; its clock started before ours.
+_DEADLINE_SLACK_SECONDS = 0.02
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 T = TypeVar("T")
 
@@ -283,6 +284,7 @@ def _code(error: BaseException, context: Context) -> grpc.StatusCode:
         return next(
             (c for c in grpc.StatusCode if c is code or c.value[0] == code), grpc.StatusCode.UNKNOWN
         )
-    if isinstance(error, asyncio.CancelledError) and context.time_remaining() == 0:
+    remaining: float | None = context.time_remaining()
+    if remaining is not None and remaining <= _DEADLINE_SLACK_SECONDS:
         return grpc.StatusCode.DEADLINE_EXCEEDED
     return grpc.StatusCode.CANCELLED
