@@ -1,0 +1,391 @@
+"""The command `evenface` against a real server; what it writes is opened and looked at."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from evenface_client.cli import main
+from evenface_core.latents import standard_normal
+from evenface_core.resampling import LatentHistogram
+from numpy.typing import NDArray
+from PIL import Image
+from support.bundles import (
+    LATENT,
+    SIZE,
+    Tiny,
+    expected_images,
+    expected_logits,
+    expected_mean,
+    images,
+    write_tiny_bundle,
+)
+from support.servers import server_process
+
+UInt8 = NDArray[np.uint8]
+TILE = 128  # what images of 16 pixels are enlarged to
+GAP = 2
+SHIFT = 0.5
+
+
+@pytest.fixture(autouse=True)
+def _server(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVENFACE_SERVER", address)
+
+
+@pytest.fixture
+def with_bad(folder: Path, tmp_path: Path) -> list[str]:
+    """A folder of seven images, a damaged file and one that is not there."""
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"nonsense")
+    return [str(folder), str(bad), str(tmp_path / "gone.png")]
+
+
+def table(path: Path) -> list[list[str]]:
+    with path.open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def tiles(path: Path, columns: int) -> UInt8:
+    """Cut a grid into its images, one pixel for each that was enlarged: [N, SIZE, SIZE, 3]."""
+    page = np.asarray(Image.open(path))
+    step = TILE + GAP
+    assert page.shape[1] == columns * step - GAP
+    rows = (page.shape[0] + GAP) // step
+    return np.stack(
+        [
+            page[
+                r * step : r * step + TILE : TILE // SIZE, c * step : c * step + TILE : TILE // SIZE
+            ]
+            for r in range(rows)
+            for c in range(columns)
+        ]
+    )
+
+
+def close_to(found: UInt8, expected: UInt8) -> bool:
+    return bool((np.abs(found.astype(int) - expected.astype(int)) <= 1).all())
+
+
+def test_info_shows_models_and_limits(capsys: pytest.CaptureFixture[str], address: str) -> None:
+    assert main(["info"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"server   {address}"
+    assert lines[1] == "limits   1024 items a request, 64 MiB a message, 25000000 pixels an image"
+    shown = "faces/2: dbvae, 16×16×3, 4 latents; encode decode classify, default"
+    assert f"model    {shown}" in lines
+
+
+def test_info_shows_one_model_in_full(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "--model", "faces", "--version", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "model       faces/1: dbvae" in out
+    assert "attributes  smiling" in out
+    assert "quality     auc = 0.5" in out
+    assert "group       tone = gray: 3 held-out faces, 25.0% of the training faces" in out
+    assert "provenance  made_by = tests" in out
+
+
+def test_encode_writes_latents(folder: Path, tmp_path: Path, pixels: UInt8) -> None:
+    out = tmp_path / "new" / "latents.npy"
+    assert main(["encode", str(folder), "--out", str(out)]) == 0
+    latents = np.load(out)
+    assert latents.dtype == np.float32
+    np.testing.assert_allclose(latents, expected_mean(pixels[:7], SHIFT), atol=1e-5)
+
+
+def test_encode_goes_on_past_bad_files_and_names_them(
+    with_bad: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "latents.csv"
+    assert main(["encode", *with_bad, "--out", str(out)]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        f"skipped {with_bad[1]}: not a JPEG, PNG or WebP image",
+        f"skipped {with_bad[2]}: No such file or directory",
+        "2 of 9 images skipped",
+    ]
+    header, *rows = table(out)
+    assert header == ["file", "mean_0", "mean_1", "mean_2", "mean_3"]
+    assert [Path(row[0]).name for row in rows] == [f"{number}.png" for number in range(7)]
+
+
+def test_encode_of_bad_files_alone_fails(
+    with_bad: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "latents.npy"
+    assert main(["encode", *with_bad[1:], "--out", str(out)]) == 2
+    assert capsys.readouterr().err.endswith("error: none of 2 images could be used\n")
+    assert not out.exists()
+
+
+def test_patterns_are_resolved_here_too(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "latents.npy"
+    assert main(["encode", str(folder / "[0-2].png"), "--out", str(out)]) == 0
+    assert len(np.load(out)) == 3
+
+
+def test_decode_writes_a_grid_or_an_array(tmp_path: Path) -> None:
+    latents = standard_normal(1, range(5), LATENT)
+    np.save(tmp_path / "latents.npy", latents)
+    source = str(tmp_path / "latents.npy")
+    assert main(["decode", source, "--out", str(tmp_path / "grid.png")]) == 0
+    found = tiles(tmp_path / "grid.png", 3)
+    assert close_to(found[:5], expected_images(latents))
+    assert (found[5] == 255).all()
+    options = ["--attribute", "smiling=2", "--out", str(tmp_path / "moved.npy")]
+    assert main(["decode", source, *options]) == 0
+    moved = latents + 2 * np.array([1, 0, 0, 2], np.float32)
+    assert close_to(np.load(tmp_path / "moved.npy"), expected_images(moved))
+
+
+def test_sample_writes_faces_and_their_latents(tmp_path: Path) -> None:
+    out, latents = tmp_path / "faces.png", tmp_path / "latents.npy"
+    options = ["--count", "4", "--seed", "7", "--temperature", "0.5", "--prior", "normal"]
+    assert main(["sample", *options, "--out", str(out), "--latents", str(latents)]) == 0
+    drawn = np.load(latents)
+    np.testing.assert_allclose(drawn, 0.5 * standard_normal(7, range(4), LATENT), atol=1e-6)
+    assert close_to(tiles(out, 2), expected_images(drawn))
+
+
+def test_classify_prints_and_writes_a_table(
+    folder: Path, tmp_path: Path, pixels: UInt8, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "scores.csv"
+    assert main(["classify", str(folder), "--threshold", "0.6", "--csv", str(out)]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    header, *rows = table(out)
+    assert header == ["file", "logit", "probability", "is_face"]
+    logits = np.array([float(row[1]) for row in rows])
+    np.testing.assert_allclose(logits, expected_logits(pixels[:7]), atol=1e-5)
+    for line, (file, _, probability, is_face) in zip(printed, rows, strict=True):
+        assert line.startswith(f"{float(probability):.4f}  ")
+        assert line.endswith(file)
+        assert ("non-face" in line) == (is_face == "0") == (float(probability) < 0.6)
+
+
+def test_weights_writes_a_table_and_says_which_are_rare(
+    folder: Path, tmp_path: Path, pixels: UInt8, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "weights.csv"
+    options = ["--out", str(out), "--rule", "paper", "--min-ess", "0.9"]
+    assert main(["weights", str(folder), *options]) == 0
+    header, *rows = table(out)
+    weights = np.array([float(row[1]) for row in rows])
+    latents = expected_mean(pixels[:7], SHIFT)
+    histogram = LatentHistogram.from_latents(latents)
+    expected = histogram.weights(latents, "paper", min_effective_sample_size=0.9)
+    assert header == ["file", "weight"]
+    np.testing.assert_allclose(weights, expected.values, rtol=1e-3)
+    said = capsys.readouterr().out
+    assert said.startswith("effective sample size 6.3 of 7 (90%)\ntempered: ")
+    rarest = said.split("rarest:\n")[1].splitlines()[0]
+    assert rarest.endswith(rows[int(weights.argmax())][0])
+    commonest = said.split("commonest:\n")[1].splitlines()[0]
+    assert commonest.endswith(rows[int(weights.argmin())][0])
+
+
+def test_weights_can_be_judged_by_another_population(folder: Path, tmp_path: Path) -> None:
+    population, again = tmp_path / "population.npz", tmp_path / "again.npz"
+    run = ["weights", str(folder), "--out", str(tmp_path / "weights.csv")]
+    few = ["weights", str(folder / "0.png"), "--out", str(tmp_path / "few.csv")]
+    assert main([*run, "--histogram-out", str(population)]) == 0
+    assert main([*few, "--histogram", str(population), "--histogram-out", str(again)]) == 0
+    with np.load(population) as first, np.load(again) as second:
+        assert first["counts"].sum(axis=1).tolist() == [7] * LATENT
+        np.testing.assert_array_equal(first["counts"], second["counts"])
+    assert main([*few, "--histogram", "training", "--histogram-out", str(again)]) == 0
+    with np.load(again) as trained:
+        assert trained["counts"].sum(axis=1).tolist() == [200] * LATENT
+
+
+def test_reconstruct_lays_results_below_originals(
+    folder: Path, tmp_path: Path, pixels: UInt8
+) -> None:
+    out = tmp_path / "reconstructions.png"
+    assert main(["reconstruct", str(folder), "--out", str(out)]) == 0
+    found = tiles(out, 7)
+    np.testing.assert_array_equal(found[:7], pixels[:7])
+    assert close_to(found[7:], expected_images(expected_mean(pixels[:7], SHIFT)))
+
+
+def test_reconstruct_fills_the_last_rows_up(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "reconstructions.png"
+    files = [str(folder / f"{number % 7}.png") for number in range(9)]
+    assert main(["reconstruct", *files, "--out", str(out)]) == 0
+    found = tiles(out, 8)
+    assert len(found) == 32
+    assert (found[17:24] == 255).all()
+    np.testing.assert_array_equal(found[16], found[1])  # 9 = 7 + 2: the second file again
+
+
+def test_morph_walks_from_one_face_to_the_other(
+    folder: Path, tmp_path: Path, pixels: UInt8
+) -> None:
+    out = tmp_path / "morph.png"
+    ends = [str(folder / "0.png"), str(folder / "1.png")]
+    assert main(["morph", *ends, "--steps", "5", "--out", str(out)]) == 0
+    means = expected_mean(pixels[:2], SHIFT)
+    line = np.linspace(means[0], means[1], 5, dtype=np.float32)
+    assert close_to(tiles(out, 5), expected_images(line))
+
+
+def test_traverse_varies_one_dimension_a_row(folder: Path, tmp_path: Path, pixels: UInt8) -> None:
+    out = tmp_path / "traverse.png"
+    run = ["traverse", str(folder / "0.png"), "--version", "1", "--steps", "3", "--range", "2"]
+    assert main([*run, "--out", str(out)]) == 0
+    found = tiles(out, 3).reshape(LATENT, 3, SIZE, SIZE, 3)
+    start = expected_mean(pixels[:1])[0]
+    population = expected_mean(images(200, seed=1))
+    mean, std = population.mean(axis=0), population.std(axis=0)
+    for dimension in range(LATENT):
+        rows = np.repeat(start[None], 3, axis=0)
+        rows[:, dimension] = mean[dimension] + np.array([-2, 0, 2]) * std[dimension]
+        assert close_to(found[dimension], expected_images(rows))
+
+
+def test_traverse_starts_at_a_drawn_face_and_takes_some_dimensions(tmp_path: Path) -> None:
+    out = tmp_path / "traverse.npy"
+    run = ["traverse", "--seed", "3", "--dimensions", "0,2-3", "--out", str(out)]
+    assert main(run) == 0
+    assert np.load(out).shape == (3 * 8, SIZE, SIZE, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["encode", "{folder}", "--out", "x.txt"], "x.txt: can write .npy or .csv"),
+        (["encode", "{folder}", "--out", "{file}/x.npy"], "{file}: File exists"),
+        (["encode", "{folder}", "--out", "{folder}.npy/"], "{folder}.npy: Is a directory"),
+        (["encode", "{empty}", "--out", "{empty}/x.npy"], "{empty}: no images there"),
+        (["encode", "{empty}/*.png", "--out", "{empty}/x.npy"], "{empty}/*.png: no images there"),
+        (["decode", "{file}", "--out", "{empty}/x.png"], "{file}: not an .npy file"),
+        (["decode", "{empty}/no.npy", "--out", "{empty}/x.png"], "{empty}/no.npy: No such file"),
+        (["weights", "{folder}", "--out", "{empty}/w.csv", "--histogram", "{file}"], "{file}: not"),
+        (["sample", "--count", "0", "--out", "{empty}/x.png"], "count: 0 is below 1"),
+        (["sample", "--model", "x", "--out", "{empty}/x.png"], "no model 'x'"),
+        (["morph", "{file}", "{empty}/no.png", "--out", "{empty}/x.png"], "images[1] ({empty}/no"),
+        (["morph", "{image}", "{image}", "--steps", "1", "--out", "{empty}/x.png"], "steps: 1 is"),
+        (["traverse", "--out", "{empty}/x.png"], "traverse: pass either an image or --seed"),
+        (["traverse", "{image}", "--dimensions", "9", "--out", "{empty}/x.png"], "dimension: 9 is"),
+        (["traverse", "{image}", "--steps", "0", "--out", "{empty}/x.png"], "--steps: 0 is below"),
+        (["info", "--tls-ca", "{empty}/ca.pem"], "tls.ca ({empty}/ca.pem): No such file"),
+        (["info", "--tls-cert", "{file}"], "tls: certificate and key belong together"),
+        (["info", "--timeout", "0"], "timeout: 0.0 s is not above 0"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_that_names_the_thing(
+    arguments: list[str],
+    problem: str,
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file, empty = tmp_path / "file.npz", tmp_path / "empty"
+    file.write_bytes(b"nonsense")
+    empty.mkdir()
+    (tmp_path / "pictures.npy").mkdir()
+    names = {"folder": folder, "file": file, "empty": empty, "image": folder / "0.png"}
+    if "{folder}.npy/" in arguments:
+        names["folder"] = tmp_path / "pictures"
+    filled = [argument.format(**names) for argument in arguments]
+    assert main(filled) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"error: {problem.format(**names)}")
+    assert said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["sample", "--attribute", "smiling", "--out", "x.png"], "not of the form NAME=VALUE"),
+        (["sample", "--attribute", "smiling=very", "--out", "x.png"], "not a number"),
+        (["traverse", "--dimensions", "1,x", "--out", "x.png"], "'x' is not a number or range"),
+        (["encode"], "required"),
+        ([], "required"),
+    ],
+)
+def test_wrong_usage_is_explained(
+    arguments: list[str], problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert problem in capsys.readouterr().err
+
+
+def test_a_model_without_latents_cannot_be_traversed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = ["traverse", "--seed", "1", "--model", "judge", "--out", str(tmp_path / "x.png")]
+    assert main(run) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_a_server_that_is_down_is_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, folder: Path
+) -> None:
+    nobody = "127.0.0.1:9"
+    for command in (["info"], ["encode", str(folder), "--out", str(tmp_path / "x.npy")]):
+        assert main([*command, "--server", nobody]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(f"error: {nobody}: ")
+        assert said.count("\n") == 1
+
+
+def test_pictures_without_pillow_say_what_to_install(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    monkeypatch.setitem(sys.modules, "PIL.Image", None)
+    assert main(["sample", "--out", str(tmp_path / "x.png")]) == 2
+    assert capsys.readouterr().err == "error: pictures need Pillow: pip install 'evenface[cli]'\n"
+    assert main(["sample", "--out", str(tmp_path / "x.npy")]) == 0
+
+
+def test_the_command_runs_as_a_module(address: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "evenface_client", "info", "--server", address],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stderr == ""
+    assert f"server   {address}" in run.stdout
+
+
+def test_a_reader_that_goes_away_is_no_traceback(folder: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    run = subprocess.run(
+        [sys.executable, "-m", "evenface_client", "classify", str(folder)],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write)
+    assert (run.returncode, run.stderr) == (2, "")
+
+
+def test_ctrl_c_ends_with_one_line(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("EVENFACE_SERVER")  # the server would take it for a mistyped setting
+    write_tiny_bundle(tmp_path / "models", Tiny(encode_loops=10_000))
+    out = tmp_path / "latents.npy"
+    with server_process(tmp_path / "models") as server:
+        command = ["encode", str(folder), "--out", str(out), "--server", server.address]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "evenface_client", *command], stderr=subprocess.PIPE, text=True
+        )
+        server.wait_for("call")  # ListModels; the stream follows at once and takes long
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (130, "interrupted\n")
+    assert not out.exists()
