@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import socket
 import ssl
 import time
@@ -256,8 +257,10 @@ def _check_free(setting: str, host: str, port: int) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         socket.create_server((host, port), family=family).close()
     except OSError as error:
+        known = error.errno is not None and error.errno > 0  # else it is about the host's name
+        cause = os.strerror(error.errno) if known else error.strerror
         raise ConfigError(
-            f"{option_of(setting)}: cannot listen on {_address(host, port)}: {error.strerror}"
+            f"{option_of(setting)}: cannot listen on {_address(host, port)}: {cause}"
         ) from error
 
 

@@ -1,7 +1,7 @@
 """Tiny real bundles with maths simple enough to be repeated in numpy.
 
-mean         = (average colour of the image, 0 to 1) · ENCODE
-log_variance = (average colour) · SPREAD - 1
+mean         = (average colour of the upper half, 0 to 1) · ENCODE
+log_variance = (average colour of the upper half) · SPREAD - 1
 images       = every pixel round(255 · sigmoid(latents · PAINT + conditions · TINT))
 logits       = 10 · (average brightness, 0 to 1, minus 0.5)
 """
@@ -132,7 +132,8 @@ def tiny_manifest(tiny: Tiny) -> Manifest:
 
 
 def _colour(images: UInt8) -> Float32:
-    return cast("Float32", (images.astype(np.float32) / np.float32(255)).mean(axis=(1, 2)))
+    upper = images[:, : SIZE // 2].astype(np.float32) / np.float32(255)
+    return cast("Float32", upper.mean(axis=(1, 2)))
 
 
 def _function(tiny: Tiny, name: FunctionName) -> Function:
@@ -201,13 +202,17 @@ def _encode(tiny: Tiny) -> _Parts:
     nodes, weights = _scaled_images()
     weights |= {
         "axes": np.array([1, 2], np.int64),
+        "top": np.array([0], np.int64),
+        "middle": np.array([SIZE // 2], np.int64),
+        "height": np.array([1], np.int64),
         "encode": ENCODE,
         "spread": SPREAD,
         "one": np.float32(1),
         "shift": np.float32(tiny.shift),
     }
     nodes += [
-        helper.make_node("ReduceMean", ["scaled", "axes"], ["colour"], keepdims=0),
+        helper.make_node("Slice", ["scaled", "top", "middle", "height"], ["upper"]),
+        helper.make_node("ReduceMean", ["upper", "axes"], ["colour"], keepdims=0),
         helper.make_node("MatMul", ["colour", "encode"], ["raw_mean"]),
         helper.make_node("MatMul", ["colour", "spread"], ["raw_spread"]),
         helper.make_node("Sub", ["raw_spread", "one"], ["log_variance"]),
