@@ -5,8 +5,7 @@ All state of a run is in `Trainer`, and `Trainer.checkpoint` puts all of it into
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from typing import Literal
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -35,11 +34,6 @@ from evenface_training.sampler import (
 )
 from evenface_training.schedule import learning_rate
 
-_PRECISIONS: Mapping[str, Literal["32-true", "bf16-mixed"]] = {
-    "float32": "32-true",
-    "bfloat16": "bf16-mixed",
-}
-
 
 class Trainer:
     """A run in progress.
@@ -48,11 +42,14 @@ class Trainer:
         config: What to do.
         data: What to learn from.
         run: Where to write.
+        fabric: Where to compute, of `device.open_device`.
     """
 
-    def __init__(self, config: TrainingConfig, data: TrainingData, run: RunFolder) -> None:
+    def __init__(
+        self, config: TrainingConfig, data: TrainingData, run: RunFolder, fabric: Fabric
+    ) -> None:
         self._config, self._data, self._run = config, data, run
-        self._fabric = _fabric(config)
+        self._fabric = fabric
         self._raw_model = build_model(config.model, config.seed)
         self._raw_optimizer = torch.optim.Adam(
             self._raw_model.parameters(), lr=config.optimizer.learning_rate
@@ -294,14 +291,3 @@ class Trainer:
                 f"try a lower optimizer.learning_rate, an optimizer.gradient_clip such as 1, or "
                 f"precision float32{kept}"
             )
-
-
-def _fabric(config: TrainingConfig) -> Fabric:
-    precision = config.precision
-    if precision == "auto":
-        on_cuda = config.device in ("auto", "cuda") and torch.cuda.is_available()
-        precision = "bfloat16" if on_cuda else "float32"
-    try:
-        return Fabric(accelerator=config.device, devices=1, precision=_PRECISIONS[precision])
-    except (RuntimeError, ValueError) as error:
-        raise TrainingError(f"device {config.device} cannot be used: {error}") from error

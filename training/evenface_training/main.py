@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evenface_core.cli import guarded
+from evenface_core.config import parse
 from evenface_core.errors import ConfigError
 from tqdm import tqdm
 
-from evenface_training.checkpoint import Checkpoint, load_checkpoint
+from evenface_training.checkpoint import load_checkpoint
 from evenface_training.config import TrainingConfig, load_config, ready_made
 from evenface_training.data import TrainingData, load_data
+from evenface_training.device import open_device
 from evenface_training.interrupt import StopRequest
 from evenface_training.loop import Trainer
 from evenface_training.run_folder import RunFolder, default_path
@@ -65,25 +67,26 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _start(config: TrainingConfig, run: RunFolder) -> None:
+    fabric = open_device(config)
     data = load_data(config)
     run.describe(config, data)
-    _fit(config, data, run, None)
+    _fit(Trainer(config, data, run, fabric), data, run)
 
 
 def _resume(run: RunFolder, device: str | None) -> None:
     checkpoint = load_checkpoint(run.last)
     config = checkpoint.config
     if device:
-        config = TrainingConfig.model_validate({**config.model_dump(), "device": device})
-    _fit(config, load_data(config), run, checkpoint)
+        values = {**config.model_dump(), "device": device}
+        config = parse(TrainingConfig, values, source="--device")
+    fabric = open_device(config)
+    data = load_data(config)
+    trainer = Trainer(config, data, run, fabric)
+    trainer.restore(checkpoint)
+    _fit(trainer, data, run)
 
 
-def _fit(
-    config: TrainingConfig, data: TrainingData, run: RunFolder, checkpoint: Checkpoint | None
-) -> None:
-    trainer = Trainer(config, data, run)
-    if checkpoint is not None:
-        trainer.restore(checkpoint)
+def _fit(trainer: Trainer, data: TrainingData, run: RunFolder) -> None:
     _announce(data, trainer, run)
     try:
         with StopRequest() as stop:

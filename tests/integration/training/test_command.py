@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from evenface_training.checkpoint import load_checkpoint
 from evenface_training.config import TrainingConfig
@@ -98,6 +99,21 @@ def test_a_used_run_folder_is_refused_before_any_work(
 def test_a_missing_face_folder_is_named(config_file: Path, refused: Callable[..., str]) -> None:
     line = refused(config_file, "--run", config_file.parent / "run", "--set", "data.faces=/nowhere")
     assert "/nowhere: no such folder" in line
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA GPU")
+def test_a_missing_device_is_named_before_any_work(
+    config_file: Path, tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    line = refused(config_file, "--device", "cuda", "--run", tmp_path / "run")
+    assert "device 'cuda' is not available on this machine" in line
+    assert not (tmp_path / "cache").exists()
+
+
+def test_an_unknown_device_lists_the_known_ones(
+    config_file: Path, refused: Callable[..., str]
+) -> None:
+    assert "'auto', 'cpu', 'cuda' or 'mps'" in refused(config_file, "--device", "gpu")
 
 
 def test_resuming_nothing_is_refused(tmp_path: Path, refused: Callable[..., str]) -> None:

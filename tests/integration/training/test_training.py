@@ -10,6 +10,7 @@ from evenface_core.errors import TrainingError
 from evenface_training.checkpoint import load_checkpoint, load_model
 from evenface_training.config import Kind, TrainingConfig
 from evenface_training.data import load_data
+from evenface_training.device import open_device
 from evenface_training.loop import Trainer
 from evenface_training.run_folder import RunFolder
 
@@ -28,14 +29,15 @@ def after(steps: int) -> Callable[[], bool]:
 
 def train(config: TrainingConfig, path: Path, stop: Callable[[], bool] = never) -> RunFolder:
     run = RunFolder.create(path)
-    _fit(Trainer(config, load_data(config), run), run, stop)
+    _fit(Trainer(config, load_data(config), run, open_device(config)), run, stop)
     return run
 
 
 def resume(path: Path, stop: Callable[[], bool] = never) -> RunFolder:
     run = RunFolder.open(path)
     checkpoint = load_checkpoint(run.last)
-    trainer = Trainer(checkpoint.config, load_data(checkpoint.config), run)
+    config = checkpoint.config
+    trainer = Trainer(config, load_data(config), run, open_device(config))
     trainer.restore(checkpoint)
     _fit(trainer, run, stop)
     return run
