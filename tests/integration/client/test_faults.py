@@ -209,9 +209,9 @@ def test_calls_and_streams_live_through_a_restart(kind: str, client_models: Path
 
 @pytest.fixture(scope="module")
 def slow_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Encodes one image in some seconds."""
+    """Takes the better part of a second to encode."""
     root = tmp_path_factory.mktemp("slow")
-    write_tiny_bundle(root, Tiny(encode_loops=10_000))
+    write_tiny_bundle(root, Tiny(encode_loops=2000))
     with server_process(root, "--drain-grace", "0") as server:
         yield server.address
 
