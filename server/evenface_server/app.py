@@ -2,9 +2,6 @@
 
 import asyncio
 import logging
-import os
-import socket
-import ssl
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +27,7 @@ from grpc_reflection.v1alpha import reflection
 from prometheus_client import start_http_server
 
 from evenface_server.batching import Arrays, Lane
+from evenface_server.endpoints import Tls, address_of, check_free, load_tls
 from evenface_server.engine import Engine
 from evenface_server.intake import Limits
 from evenface_server.interceptors import ErrorInterceptor, Faults, MeasuringInterceptor
@@ -124,7 +122,7 @@ async def start(settings: Settings) -> App:
     started = time.monotonic()
     metrics = Metrics()
     device = choose_device(settings.device)
-    credentials = _credentials(settings)
+    credentials = _credentials(load_tls(settings))
     registry = load_registry(
         settings.models, settings.default_model, partial(_serve_bundle, settings, device, metrics)
     )
@@ -230,8 +228,8 @@ async def _add_health(server: grpc.aio.Server) -> health.HealthServicer:
 def _bind(
     server: grpc.aio.Server, settings: Settings, credentials: grpc.ServerCredentials | None
 ) -> str:
-    _check_free("port", settings.host, settings.port)
-    wanted = _address(settings.host, settings.port)
+    check_free("port", settings.host, settings.port)
+    wanted = address_of(settings.host, settings.port)
     try:
         if credentials is None:
             port = server.add_insecure_port(wanted)
@@ -239,68 +237,23 @@ def _bind(
             port = server.add_secure_port(wanted, credentials)
     except RuntimeError as error:
         raise ConfigError(f"{option_of('port')}: cannot listen on {wanted}") from error
-    return _address(settings.host, port)
+    return address_of(settings.host, port)
 
 
 def _serve_metrics(settings: Settings, metrics: Metrics) -> tuple[str | None, WSGIServer | None]:
     if not settings.metrics:
         return None, None
     host, port = settings.metrics_host, settings.metrics_port
-    _check_free("metrics_port", host, port)
+    check_free("metrics_port", host, port)
     server, _ = start_http_server(port, host, metrics.registry)
-    return _address(host, server.server_port), server
+    return address_of(host, server.server_port), server
 
 
-def _check_free(setting: str, host: str, port: int) -> None:
-    """Bind for a moment: the reason that the system gives is clearer than gRPC's."""
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        socket.create_server((host, port), family=family).close()
-    except OSError as error:
-        known = error.errno is not None and error.errno > 0  # else it is about the host's name
-        cause = os.strerror(error.errno) if known else error.strerror
-        raise ConfigError(
-            f"{option_of(setting)}: cannot listen on {_address(host, port)}: {cause}"
-        ) from error
-
-
-def _address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _credentials(settings: Settings) -> grpc.ServerCredentials | None:
-    if settings.tls_cert is None or settings.tls_key is None:
+def _credentials(tls: Tls | None) -> grpc.ServerCredentials | None:
+    if tls is None:
         return None
-    cert, key = _read("tls_cert", settings.tls_cert), _read("tls_key", settings.tls_key)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    except (ssl.SSLError, ValueError) as error:
-        raise ConfigError(
-            f"--tls-cert, --tls-key: {settings.tls_cert} and {settings.tls_key} are no certificate "
-            f"and its unencrypted key: {error}"
-        ) from error
-    authorities = _read_authorities(settings.tls_client_ca, context)
     return grpc.ssl_server_credentials(
-        [(key, cert)],
-        root_certificates=authorities,
-        require_client_auth=authorities is not None,
+        [(tls.key, tls.cert)],
+        root_certificates=tls.client_ca,
+        require_client_auth=tls.client_ca is not None,
     )
-
-
-def _read_authorities(path: Path | None, context: ssl.SSLContext) -> bytes | None:
-    if path is None:
-        return None
-    data = _read("tls_client_ca", path)
-    try:
-        context.load_verify_locations(path)
-    except ssl.SSLError as error:
-        raise ConfigError(f"--tls-client-ca: {path} holds no certificate") from error
-    return data
-
-
-def _read(setting: str, path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{option_of(setting)}: {path}: {error.strerror}") from error

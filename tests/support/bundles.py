@@ -54,7 +54,8 @@ class Tiny:
         attribute_vectors: By name.
         encode_loops: Matrix products that encode spends time on, about 1 ms for 3.
         shift: Added to every mean, so that models can be told apart.
-        broken: "domain", "shape", "manifest" or "external" spoils the graphs in that way.
+        broken: How the bundle is spoiled, if at all: "domain" and "external" in all graphs,
+            "manifest", "shape", "name", "dtype", "rows", "run", "bytes" and "graph" in encode's.
     """
 
     name: str = "faces"
@@ -168,6 +169,10 @@ def _graph(tiny: Tiny, name: FunctionName) -> bytes:
         nodes, name, inputs, outputs, [numpy_helper.from_array(v, k) for k, v in weights.items()]
     )
     opsets = [helper.make_opsetid("", 18)]
+    if tiny.broken == "graph":
+        graph.node[-1].op_type = "NoSuchOperator"
+    if tiny.broken == "bytes":
+        return b"not an ONNX model"
     if tiny.broken == "domain":
         opsets.append(helper.make_opsetid("com.microsoft", 1))
     if tiny.broken == "external":
@@ -224,8 +229,33 @@ def _encode(tiny: Tiny) -> _Parts:
     shift = "slow_shift" if tiny.encode_loops else "shift"
     nodes.append(helper.make_node("Add", ["raw_mean", shift], ["mean"]))
     batch = 1 if tiny.broken == "shape" else "batch"
-    outputs = [_floats_value("mean", batch, LATENT), _floats_value("log_variance", batch, LATENT)]
+    mean = _floats_value("mean", batch, LATENT)
+    if tiny.broken:
+        mean = _spoil_mean(tiny.broken, nodes, weights) or mean
+    outputs = [mean, _floats_value("log_variance", batch, LATENT)]
     return nodes, [_images_value("images", batch)], outputs, weights
+
+
+def _spoil_mean(broken: str, nodes: list[Any], weights: dict[str, Any]) -> Any:  # noqa: ANN401
+    """Change the node that gives the mean; return the output's new declaration, if it has one."""
+    last = nodes[-1]
+    if broken == "name":
+        last.output[0] = "other"
+        return _floats_value("other", "batch", LATENT)
+    if broken == "dtype":
+        last.output[0] = "single"
+        nodes.append(helper.make_node("Cast", ["single"], ["mean"], to=TensorProto.FLOAT16))
+        return helper.make_tensor_value_info("mean", TensorProto.FLOAT16, ["batch", LATENT])
+    if broken == "rows":
+        last.output[0] = "single"
+        nodes.append(helper.make_node("Concat", ["single", "single"], ["mean"], axis=0))
+        return _floats_value("mean", "twice", LATENT)
+    if broken == "run":
+        last.output[0] = "single"
+        weights["two"] = np.array([True, True])
+        nodes.append(helper.make_node("Compress", ["single", "two"], ["at_most_two"], axis=0))
+        nodes.append(helper.make_node("Add", ["single", "at_most_two"], ["mean"]))
+    return None
 
 
 def _wasted_time(loops: int) -> tuple[list[Any], dict[str, Any]]:

@@ -1,0 +1,123 @@
+"""Bundles opened for use, with real graphs."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from evenface_core.bundle import open_bundle
+from evenface_core.errors import BundleError, ConfigError, FunctionUnsupported
+from evenface_runtime import choose_device, open_model
+from evenface_runtime.signature import signature_of
+from support.bundles import (
+    LATENT,
+    SIZE,
+    Tiny,
+    expected_images,
+    expected_log_variance,
+    expected_logits,
+    expected_mean,
+    images,
+    tiny_manifest,
+    write_tiny_bundle,
+)
+
+HAS_CUDA = "CUDAExecutionProvider" in ort.get_available_providers()
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 65])
+def test_every_function_computes_its_graph(tmp_path: Path, rows: int) -> None:
+    model = open_model(open_bundle(write_tiny_bundle(tmp_path)), "cpu", threads=1)
+    pictures = images(rows)
+    mean, log_variance = model.encode(pictures)
+    np.testing.assert_allclose(mean, expected_mean(pictures), atol=1e-5)
+    np.testing.assert_allclose(log_variance, expected_log_variance(pictures), atol=1e-5)
+    np.testing.assert_allclose(model.classify(pictures), expected_logits(pictures), atol=1e-5)
+    assert abs(model.decode(mean).astype(int) - expected_images(mean)).max() <= 1
+
+
+def test_a_conditional_decoder_takes_conditions(tmp_path: Path) -> None:
+    bundle = write_tiny_bundle(tmp_path, Tiny(conditions=("beard",)))
+    model = open_model(open_bundle(bundle), "cpu", threads=1)
+    latents, conditions = np.zeros((3, LATENT), np.float32), np.full((3, 1), 2, np.float32)
+    found = model.decode(latents, conditions)
+    assert abs(found.astype(int) - expected_images(latents, conditions)).max() <= 1
+
+
+def test_a_missing_function_is_named_with_those_there_are(tmp_path: Path) -> None:
+    tiny = Tiny(functions=("encode",), attribute_vectors=())
+    model = open_model(open_bundle(write_tiny_bundle(tmp_path, tiny)), "cpu", threads=1)
+    with pytest.raises(FunctionUnsupported, match="cannot decode; it can encode"):
+        model.decode(np.zeros((1, LATENT), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        ("domain", "encode.onnx: operator domain 'com.microsoft'"),
+        ("shape", r"encode.onnx: input 'images' uint8\[1, 16, 16, 3\], expected"),
+        ("manifest", r"encode: manifest: output 'mean' float32\[batch, 5\], expected"),
+        ("external", "encode.onnx: weights outside of the file"),
+        ("name", "encode.onnx: outputs are log_variance, other, expected log_variance, mean"),
+        ("dtype", r"encode.onnx: output 'mean' float16\[batch, 4\], expected"),
+        ("rows", "encode.onnx: 'mean' has shape"),
+        ("run", "encode.onnx: fails on 3 rows"),
+        ("bytes", "encode.onnx: not an ONNX model"),
+        ("graph", "encode.onnx: ONNX Runtime cannot open it"),
+    ],
+)
+def test_a_graph_that_does_not_fit_is_refused_with_its_reason(
+    tmp_path: Path, broken: str, reason: str
+) -> None:
+    bundle = open_bundle(write_tiny_bundle(tmp_path, Tiny(broken=broken)))
+    with pytest.raises(BundleError, match=reason):
+        open_model(bundle, "cpu", threads=1)
+
+
+def test_a_model_answers_several_threads_at_once(tmp_path: Path) -> None:
+    model = open_model(open_bundle(write_tiny_bundle(tmp_path)), "cpu", threads=1)
+    batches = [images(5, seed=seed) for seed in range(4)]
+    found: dict[int, np.ndarray[tuple[int, ...], np.dtype[np.float32]]] = {}
+
+    def work(number: int) -> None:
+        for _ in range(50):
+            found[number] = model.encode(batches[number])[0]
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for number, batch in enumerate(batches):
+        np.testing.assert_allclose(found[number], expected_mean(batch), atol=1e-5)
+
+
+def test_the_signature_follows_from_the_models_sizes() -> None:
+    manifest = tiny_manifest(Tiny(conditions=("beard", "glasses")))
+    signature = signature_of(manifest, "decode")
+    assert [spec.shape for spec in signature.inputs] == [("batch", LATENT), ("batch", 2)]
+    assert signature.outputs[0].shape == ("batch", SIZE, SIZE, 3)
+
+
+@pytest.mark.skipif(HAS_CUDA, reason="this ONNX Runtime offers CUDA")
+def test_without_cuda_auto_is_the_cpu_and_cuda_an_error() -> None:
+    assert choose_device("auto") == "cpu"
+    with pytest.raises(ConfigError, match=r"'cuda' is not available.*CPUExecutionProvider"):
+        choose_device("cuda")
+
+
+def test_the_cpu_can_always_be_chosen() -> None:
+    assert choose_device("cpu") == "cpu"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not HAS_CUDA, reason="this ONNX Runtime offers no CUDA provider")
+def test_cuda_gives_what_the_cpu_gives(tmp_path: Path) -> None:
+    bundle = open_bundle(write_tiny_bundle(tmp_path))
+    on_gpu, on_cpu = open_model(bundle, choose_device("cuda")), open_model(bundle, "cpu")
+    pictures = images(33)
+    np.testing.assert_allclose(on_gpu.encode(pictures)[0], on_cpu.encode(pictures)[0], atol=1e-4)
+    latents = on_cpu.encode(pictures)[0]
+    difference = on_gpu.decode(latents).astype(int) - on_cpu.decode(latents)
+    assert abs(difference).max() <= 1

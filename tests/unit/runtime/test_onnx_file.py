@@ -1,0 +1,61 @@
+"""The reader of ONNX files against files that the onnx package writes."""
+
+from pathlib import Path
+
+import onnx
+import pytest
+from evenface_core.errors import BundleError
+from evenface_runtime.onnx_file import check_onnx_file
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, helper
+from support.bundles import Tiny, write_tiny_bundle
+
+
+def _model(*domains: str, location: int = TensorProto.DEFAULT) -> bytes:
+    weight = helper.make_tensor("w", TensorProto.FLOAT, [1], [0.0])
+    weight.data_location = location  # type: ignore[assignment]
+    graph = helper.make_graph([], "g", [], [], [weight])
+    opsets = [helper.make_opsetid(domain, 1) for domain in domains]
+    # make_model adds the standard set where the list is empty.
+    model = helper.make_model(graph, opset_imports=opsets or [helper.make_opsetid("", 1)])
+    if not opsets:
+        model.ClearField("opset_import")
+    return model.SerializeToString()
+
+
+@pytest.mark.parametrize("domains", [[""], ["ai.onnx"], ["", "ai.onnx"]])
+def test_the_standard_domain_is_allowed_under_both_its_names(domains: list[str]) -> None:
+    check_onnx_file(_model(*domains), name="g.onnx")
+
+
+@pytest.mark.parametrize("domain", ["com.microsoft", "ai.onnx.ml", "custom"])
+def test_any_other_domain_is_refused(domain: str) -> None:
+    with pytest.raises(BundleError, match=rf"g\.onnx: operator domain '{domain}'"):
+        check_onnx_file(_model("", domain), name="g.onnx")
+
+
+def test_weights_in_another_file_are_refused() -> None:
+    with pytest.raises(BundleError, match="outside of the file"):
+        check_onnx_file(_model("", location=TensorProto.EXTERNAL), name="g.onnx")
+
+
+@pytest.mark.parametrize("data", [b"", b"not a model", b"\x08", b"\x42\xff", b"\xff" * 20])
+def test_other_bytes_are_no_model(data: bytes) -> None:
+    with pytest.raises(BundleError, match="not an ONNX model"):
+        check_onnx_file(data, name="g.onnx")
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+    try:
+        check_onnx_file(data, name="g.onnx")
+    except BundleError:
+        return
+    assert len(data) > 0
+
+
+def test_a_whole_graph_is_read_as_the_onnx_package_reads_it(tmp_path: Path) -> None:
+    path = write_tiny_bundle(tmp_path, Tiny(encode_loops=1)) / "encode.onnx"
+    assert [opset.domain for opset in onnx.load(path).opset_import] == [""]
+    check_onnx_file(path.read_bytes(), name="encode.onnx")
