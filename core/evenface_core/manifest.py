@@ -1,5 +1,6 @@
 """The manifest of a bundle: what a model is, can do, how good it is and where it comes from."""
 
+import functools
 import re
 from typing import Annotated, Literal, Self
 
@@ -7,7 +8,7 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from evenface_core.images import Preprocessing
-from evenface_core.latents import Float64
+from evenface_core.latents import Float32, Float64
 from evenface_core.resampling import LatentHistogram
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -32,6 +33,11 @@ def check_name(name: str) -> str:
 
 Name = Annotated[str, AfterValidator(check_name)]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _rounded(values: Float64) -> tuple[float, ...]:
+    """The values to float32's seven digits, so that they are short in JSON."""
+    return tuple(float(f"{value:.7g}") for value in values)
 
 
 class _Part(BaseModel):
@@ -68,10 +74,65 @@ class FileEntry(_Part):
 
 
 class AggregatePosterior(_Part):
-    """Mean and standard deviation of the training set's latents, D values each."""
+    """The Gaussian that fits the latents of a whole data set, q(z) = 1/N Σ_i q(z|x_i).
+
+    Attributes:
+        mean: D values.
+        std: Standard deviation of each dimension, D values.
+        factor: Lower triangle of the Cholesky factor of the covariance, rows of 1 to D values;
+            None where only the diagonal is known. A decoder's latents are correlated, whatever
+            the KL term wants, and samples that ignore it look blurred.
+    """
 
     mean: tuple[float, ...]
     std: tuple[Annotated[float, Field(ge=0)], ...]
+    factor: tuple[tuple[float, ...], ...] | None = None
+
+    @model_validator(mode="after")
+    def _triangular(self) -> Self:
+        if self.factor is not None:
+            lengths = [len(row) for row in self.factor]
+            if lengths != list(range(1, len(self.mean) + 1)):
+                raise ValueError(f"factor must have rows of 1 to {len(self.mean)} values")
+        return self
+
+    @classmethod
+    def fit(cls, mean: Float32, log_variance: Float32) -> Self:
+        """Fit to the posteriors of N images by the law of total variance.
+
+        Covariance = Cov_i(mean_i) + diag(mean_i(exp(log_variance_i))).
+
+        Args:
+            mean: float32 [N, D].
+            log_variance: float32 [N, D].
+        """
+        within = np.exp(log_variance, dtype=np.float64).mean(axis=0)
+        covariance = np.cov(mean, rowvar=False, bias=True, dtype=np.float64).reshape(
+            within.size, within.size
+        ) + np.diag(within)
+        factor = np.linalg.cholesky(covariance)
+        rows = (row[: number + 1] for number, row in enumerate(factor))
+        return cls(
+            mean=_rounded(mean.mean(axis=0, dtype=np.float64)),
+            std=_rounded(np.sqrt(np.diag(covariance))),
+            factor=tuple(_rounded(row) for row in rows),
+        )
+
+    def draw(self, noise: Float32) -> Float32:
+        """Turn ε ~ N(0, 1), float32 [N, D], into latents: mean + factor · ε, or mean + std · ε."""
+        mean, spread = self._arrays
+        latents: Float32 = mean + (noise @ spread if spread.ndim > 1 else noise * spread)
+        return latents
+
+    @functools.cached_property
+    def _arrays(self) -> tuple[Float32, Float32]:
+        mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
+        if self.factor is None:
+            return mean, std
+        factor = np.zeros((mean.size, mean.size), np.float32)
+        for number, row in enumerate(self.factor):
+            factor[number, : number + 1] = row
+        return mean, factor.T.copy()
 
 
 class TrainingHistogram(_Part):

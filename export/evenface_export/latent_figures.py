@@ -8,7 +8,6 @@ import numpy as np
 from evenface_core.manifest import AggregatePosterior
 from evenface_core.resampling import LatentHistogram, Weights
 from evenface_training.config import ResamplingConfig
-from evenface_training.evaluate import aggregate_posterior
 from evenface_training.metrics import group_shares
 from numpy.typing import NDArray
 
@@ -39,7 +38,7 @@ class LatentFigures:
     """Everything that follows from the latents of the training faces.
 
     Attributes:
-        posterior: Mean and deviation of the aggregate posterior.
+        posterior: The Gaussian that fits the latents.
         activity: float32 [D], deviation of the latent means alone: what a dimension tells of
             an image, where the posterior's deviation also holds what it leaves open.
         histogram: Of the latent means.
@@ -66,10 +65,9 @@ def summarise_latents(
         groups: By name, such as `tone=color`: bool [N].
         config: The run's own resampling.
     """
-    centre, spread = aggregate_posterior(mean, log_variance)
     histogram = LatentHistogram.from_latents(mean, config.bins)
     return LatentFigures(
-        posterior=AggregatePosterior(mean=tuple(centre.tolist()), std=tuple(spread.tolist())),
+        posterior=AggregatePosterior.fit(mean, log_variance),
         activity=mean.std(axis=0),
         histogram=histogram,
         attribute_vectors=attribute_vectors(mean, groups),

@@ -12,7 +12,7 @@ from evenface_core.pictures import grid, save_png
 from evenface_training.data import TrainingData
 
 from evenface_export.latent_figures import LatentFigures
-from evenface_export.sessions import Float32, Int64, ServedModel, UInt8
+from evenface_export.sessions import Int64, ServedModel, UInt8
 
 ORIGINALS = "originals"
 
@@ -61,13 +61,12 @@ def draw_pictures(
 
 
 def _samples(served: ServedModel, latents: LatentFigures) -> UInt8:
-    centre, spread = _posterior(latents)
-    noise = standard_normal(_SEED, range(_SHOWN), centre.size)
-    return served.decode(centre + spread * noise)
+    noise = standard_normal(_SEED, range(_SHOWN), len(latents.posterior.mean))
+    return served.decode(latents.posterior.draw(noise))
 
 
 def _traversal(served: ServedModel, latents: LatentFigures) -> UInt8:
-    centre, _ = _posterior(latents)
+    centre = np.array(latents.posterior.mean, np.float32)
     activity = latents.activity
     rows = [
         traverse(centre, int(dimension), centre[dimension] + activity[dimension] * _DEVIATIONS)
@@ -77,7 +76,7 @@ def _traversal(served: ServedModel, latents: LatentFigures) -> UInt8:
 
 
 def _attributes(served: ServedModel, latents: LatentFigures) -> UInt8:
-    centre, _ = _posterior(latents)
+    centre = np.array(latents.posterior.mean, np.float32)
     steps = np.linspace(-2, 2, _COLUMNS + 1, dtype=np.float32)[:, None]
     vectors = [np.array(vector, np.float32) for vector in latents.attribute_vectors.values()]
     return served.decode(np.concatenate([centre + steps * vector for vector in vectors]))
@@ -93,11 +92,6 @@ def _reconstructions(served: ServedModel, images: UInt8, rows: Int64) -> UInt8:
         for part in (originals, rebuilt)
     ]
     return _page(np.concatenate(pairs), columns)
-
-
-def _posterior(latents: LatentFigures) -> tuple[Float32, Float32]:
-    posterior = latents.posterior
-    return np.array(posterior.mean, np.float32), np.array(posterior.std, np.float32)
 
 
 def _page(images: UInt8, columns: int) -> UInt8:

@@ -54,7 +54,7 @@ def check_items(first_item: int, count: int) -> None:
 
 
 def draw_latents(call: SampleCall, manifest: Manifest) -> Float32:
-    """Draw the latents of a call: mean + temperature · std · ε, float32 [count, D].
+    """Draw the latents of a call from temperature · ε, float32 [count, D].
 
     Raises:
         InvalidInput: The temperature is out of range.
@@ -71,10 +71,7 @@ def draw_latents(call: SampleCall, manifest: Manifest) -> Float32:
     items = range(call.first_item, call.first_item + call.count)
     noise = standard_normal(call.seed, items, manifest.latent_size)
     scaled: Float32 = np.float32(call.temperature) * noise
-    if posterior is None:
-        return scaled
-    mean, std = np.array(posterior.mean, np.float32), np.array(posterior.std, np.float32)
-    return mean + std * scaled
+    return scaled if posterior is None else posterior.draw(scaled)
 
 
 def _posterior(prior: Prior, manifest: Manifest) -> AggregatePosterior | None:

@@ -85,24 +85,6 @@ def decode_all(model: FaceModel, latents: Float32) -> UInt8:
     return to_images(model.decode(torch.from_numpy(latents).to(device_of(model))))
 
 
-def aggregate_posterior(mean: Float32, log_variance: Float32) -> tuple[Float32, Float32]:
-    """Mean and standard deviation per dimension of the latents of a whole data set.
-
-    q(z) = 1/N sum_i N(mean_i, exp(log_variance_i)) has the variance
-    var_i(mean_i) + mean_i(exp(log_variance_i)) (law of total variance).
-
-    Args:
-        mean: float32 [N, L].
-        log_variance: float32 [N, L].
-
-    Returns:
-        float32 [L] and float32 [L].
-    """
-    variance = mean.var(axis=0, dtype=np.float64) + np.exp(log_variance, dtype=np.float64).mean(0)
-    centre = mean.mean(axis=0, dtype=np.float64)
-    return centre.astype(np.float32), np.sqrt(variance).astype(np.float32)
-
-
 @torch.inference_mode()
 def evaluate(model: FaceModel, data: TrainingData, loss: LossConfig) -> Evaluation:
     """Measure a model on the held-out part of its data.

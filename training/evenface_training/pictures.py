@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from evenface_core.latents import standard_normal
+from evenface_core.manifest import AggregatePosterior
 from evenface_core.pictures import grid, save_png
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from evenface_training.config import ResamplingConfig
 from evenface_training.data import SplitFolder, TrainingData
-from evenface_training.evaluate import aggregate_posterior, decode_all, encode_all
+from evenface_training.evaluate import decode_all, encode_all
 from evenface_training.files import explained
 from evenface_training.models import FaceModel
 from evenface_training.sampler import face_weights
@@ -43,7 +44,7 @@ def draw_faces(
     assert mean is not None  # noqa: S101 - callers leave a cnn out
     assert log_variance is not None  # noqa: S101 - as above
     _draw_reconstructions(folder / "reconstructions.png", model, data.faces)
-    _draw_samples(folder / "samples.png", model, *aggregate_posterior(mean, log_variance))
+    _draw_samples(folder / "samples.png", model, AggregatePosterior.fit(mean, log_variance))
     order = np.argsort(face_weights(mean, resampling).values, kind="stable")
     chosen = {"commonest.png": order[:_SHOWN], "rarest.png": order[::-1][:_SHOWN]}
     for name, rows in chosen.items():
@@ -93,9 +94,9 @@ def _draw_reconstructions(path: Path, model: FaceModel, faces: SplitFolder) -> N
     _save(path, np.concatenate(pairs), columns=min(_COLUMNS // 2, len(rows)))
 
 
-def _draw_samples(path: Path, model: FaceModel, centre: Float32, spread: Float32) -> None:
-    eps = standard_normal(_SEED, range(2 * _COLUMNS), centre.size)
-    _save(path, np.concatenate([decode_all(model, eps), decode_all(model, centre + spread * eps)]))
+def _draw_samples(path: Path, model: FaceModel, posterior: AggregatePosterior) -> None:
+    eps = standard_normal(_SEED, range(2 * _COLUMNS), len(posterior.mean))
+    _save(path, np.concatenate([decode_all(model, z) for z in (eps, posterior.draw(eps))]))
 
 
 def _save(path: Path, images: NDArray[np.uint8], columns: int = _COLUMNS) -> None:

@@ -6,11 +6,12 @@ import numpy as np
 import onnxruntime
 import pytest
 from evenface_core.bundle import Bundle, open_bundle
+from evenface_core.manifest import AggregatePosterior
 from evenface_core.resampling import LatentHistogram
 from evenface_export.main import main
 from evenface_training.checkpoint import LoadedModel, load_model
 from evenface_training.data import TrainingData, load_data
-from evenface_training.evaluate import aggregate_posterior, encode_all, evaluate
+from evenface_training.evaluate import encode_all, evaluate
 from PIL import Image
 
 
@@ -58,10 +59,12 @@ def test_latents_are_described_as_torch_finds_them(
     found = encode_all(loaded.model, data.faces.images, data.faces.train)
     assert found.mean is not None
     assert found.log_variance is not None
-    centre, spread = aggregate_posterior(found.mean, found.log_variance)
+    expected_posterior = AggregatePosterior.fit(found.mean, found.log_variance)
     assert manifest.aggregate_posterior is not None
-    np.testing.assert_allclose(manifest.aggregate_posterior.mean, centre, atol=1e-5)
-    np.testing.assert_allclose(manifest.aggregate_posterior.std, spread, atol=1e-5)
+    noise = np.random.default_rng(0).normal(size=(4, found.mean.shape[1])).astype(np.float32)
+    np.testing.assert_allclose(
+        manifest.aggregate_posterior.draw(noise), expected_posterior.draw(noise), atol=1e-4
+    )
     assert manifest.training_histogram is not None
     histogram = manifest.training_histogram.to_histogram()
     assert histogram.total == len(data.faces.train)

@@ -9,7 +9,6 @@ import torch
 from evenface_training.config import Kind, TrainingConfig
 from evenface_training.data import TrainingData, load_data
 from evenface_training.evaluate import (
-    aggregate_posterior,
     encode_all,
     evaluate,
     to_images,
@@ -75,16 +74,6 @@ def test_groups_are_measured_one_by_one(make_config: ConfigMaker) -> None:
     assert evaluation.true_positive_rates == {
         f"tone={t}": pytest.approx((logit[tones == t] >= 0).mean()) for t in set(tones)
     }
-
-
-def test_the_aggregate_posterior_has_the_moments_of_the_mixture() -> None:
-    rng = np.random.default_rng(0)
-    mean = rng.normal(1.0, 2.0, (50, 3)).astype(np.float32)
-    log_variance = rng.normal(-1.0, 0.5, (50, 3)).astype(np.float32)
-    draws = mean[:, None] + np.exp(log_variance / 2)[:, None] * rng.normal(size=(50, 20_000, 3))
-    centre, spread = aggregate_posterior(mean, log_variance)
-    np.testing.assert_allclose(centre, draws.mean(axis=(0, 1)), atol=0.01)
-    np.testing.assert_allclose(spread, draws.std(axis=(0, 1)), rtol=0.01)
 
 
 def test_pixels_survive_the_way_to_a_tensor_and_back() -> None:

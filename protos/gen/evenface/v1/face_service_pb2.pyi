@@ -39,7 +39,9 @@ class _SamplePriorEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SamplePri
     SAMPLE_PRIOR_STANDARD_NORMAL: _SamplePrior.ValueType  # 1
     """z = temperature · ε, ε ~ N(0, 1)."""
     SAMPLE_PRIOR_AGGREGATE_POSTERIOR: _SamplePrior.ValueType  # 2
-    """z = mean + temperature · std · ε with the mean and std of the training set's latents."""
+    """z = mean + temperature · L · ε with the mean of the training set's latents and the Cholesky
+    factor L of their covariance, or their standard deviations where a bundle has no more.
+    """
 
 class SamplePrior(_SamplePrior, metaclass=_SamplePriorEnumTypeWrapper):
     """Where Sample draws its latents from."""
@@ -49,7 +51,9 @@ SAMPLE_PRIOR_UNSPECIFIED: SamplePrior.ValueType  # 0
 SAMPLE_PRIOR_STANDARD_NORMAL: SamplePrior.ValueType  # 1
 """z = temperature · ε, ε ~ N(0, 1)."""
 SAMPLE_PRIOR_AGGREGATE_POSTERIOR: SamplePrior.ValueType  # 2
-"""z = mean + temperature · std · ε with the mean and std of the training set's latents."""
+"""z = mean + temperature · L · ε with the mean of the training set's latents and the Cholesky
+factor L of their covariance, or their standard deviations where a bundle has no more.
+"""
 Global___SamplePrior: _TypeAlias = SamplePrior  # noqa: Y015
 
 @_typing.final
