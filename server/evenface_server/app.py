@@ -22,7 +22,7 @@ from evenface_core.manifest import FunctionName
 from evenface_runtime import Device, Model, choose_device, open_model
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import SERVICE_NAME as HEALTH_NAME
-from grpc_health.v1.health import aio as health  # type: ignore[attr-defined] # stubs lack it
+from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 from prometheus_client import start_http_server
 

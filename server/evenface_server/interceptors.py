@@ -53,7 +53,7 @@ class Faults:
         return fault
 
 
-class _Around(grpc.aio.ServerInterceptor, ABC):  # type: ignore[type-arg]
+class _Around(grpc.aio.ServerInterceptor, ABC):
     """Wraps each RPC of evenface once."""
 
     def __init__(self) -> None:
@@ -280,10 +280,8 @@ def _request_id(context: Context) -> str:
 
 def _code(error: BaseException, context: Context) -> grpc.StatusCode:
     if isinstance(error, grpc.aio.AbortError):
-        code = context.code()
-        return next(
-            (c for c in grpc.StatusCode if c is code or c.value[0] == code), grpc.StatusCode.UNKNOWN
-        )
+        found: object = context.code()  # the member or its number, whatever the stubs say
+        return next(code for code in grpc.StatusCode if found in (code, code.value[0]))
     remaining: float | None = context.time_remaining()
     if remaining is not None and remaining <= _DEADLINE_SLACK_SECONDS:
         return grpc.StatusCode.DEADLINE_EXCEEDED

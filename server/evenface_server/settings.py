@@ -5,6 +5,7 @@ This class is the one list of them: `--help` and docs/settings.md are made from 
 
 import argparse
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Self
@@ -17,7 +18,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 PREFIX = "EVENFACE_"
 
 _MIB = 2**20
-_LIKELY_TYPO = 0.8
+_LIKELY_TYPO = 0.7
+# What Kubernetes sets in every pod beside a Service called evenface (its EVENFACE_PORT, such as
+# "tcp://10.0.0.1:50051", is no port: switch enableServiceLinks off there).
+_KUBERNETES = re.compile(r"SERVICE_.*|PORT_\d+_.*")
 
 
 class Settings(BaseSettings):
@@ -181,12 +185,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check_environment(environment: Mapping[str, str]) -> None:
-    """Refuse near misses alone: other programs, and Kubernetes, set EVENFACE_* names as well."""
-    known = [variable_of(name) for name in Settings.model_fields]
-    for name in sorted(set(environment) - set(known)):
+    """Refuse near misses alone: other programs set EVENFACE_* names as well."""
+    known = [name.upper() for name in Settings.model_fields]
+    for variable in sorted(environment):
+        name = variable.removeprefix(PREFIX)
         near = difflib.get_close_matches(name, known, n=1, cutoff=_LIKELY_TYPO)
-        if name.startswith(PREFIX) and near:
-            raise ConfigError(f"unknown environment variable {name} (did you mean {near[0]}?)")
+        if near and name not in (variable, *known) and not _KUBERNETES.fullmatch(name):
+            raise ConfigError(
+                f"unknown environment variable {variable} (did you mean {PREFIX}{near[0]}?)"
+            )
 
 
 def _hint(name: str, known: Mapping[str, object]) -> str:

@@ -28,7 +28,9 @@ _CODES: Mapping[type[EvenfaceError], int] = {
     ServiceUnavailable: code_pb2.UNAVAILABLE,
     DeadlineExpired: code_pb2.DEADLINE_EXCEEDED,
 }
-_MAX_TEXT = 1000
+# All of it travels in the trailing metadata, of which gRPC's clients take 8 KiB.
+_MAX_TEXT_BYTES = 800
+_MAX_FACT_BYTES = 200
 
 
 class Fault(NamedTuple):
@@ -65,7 +67,7 @@ def pushback_of(error: Exception) -> tuple[tuple[str, str], ...]:
 
 
 def _status(code: int, text: str, *details: Message) -> status_pb2.Status:
-    status = status_pb2.Status(code=code, message=text[:_MAX_TEXT])
+    status = status_pb2.Status(code=code, message=_cut(text, _MAX_TEXT_BYTES))
     for detail in details:
         packed = any_pb2.Any()
         packed.Pack(detail)
@@ -76,15 +78,22 @@ def _status(code: int, text: str, *details: Message) -> status_pb2.Status:
 def _metadata(error: EvenfaceError) -> dict[str, str]:
     if not isinstance(error, InvalidInput):
         return {}
-    facts = {"index": error.index, "value": error.value, "limit": error.limit}
-    known = {name: str(fact)[:_MAX_TEXT] for name, fact in facts.items() if fact is not None}
-    return {"field": error.field, **known}
+    facts: dict[str, object] = {
+        "field": error.field,
+        "index": error.index,
+        "value": error.value,
+        "limit": error.limit,
+    }
+    return {
+        name: _cut(str(fact), _MAX_FACT_BYTES) for name, fact in facts.items() if fact is not None
+    }
 
 
 def _detail(error: EvenfaceError) -> tuple[Message, ...]:
     if isinstance(error, InvalidInput):
         violation = error_details_pb2.BadRequest.FieldViolation(
-            field=error.field, description=error.problem[:_MAX_TEXT]
+            field=_cut(error.field, _MAX_FACT_BYTES),
+            description=_cut(error.problem, _MAX_TEXT_BYTES),
         )
         return (error_details_pb2.BadRequest(field_violations=[violation]),)
     if isinstance(error, QueueFull | ServiceUnavailable):
@@ -92,3 +101,8 @@ def _detail(error: EvenfaceError) -> tuple[Message, ...]:
         retry.retry_delay.FromNanoseconds(round(error.retry_after * 1e9))
         return (retry,)
     return ()
+
+
+def _cut(text: str, limit: int) -> str:
+    """The beginning of a text, in at most `limit` bytes of UTF-8."""
+    return text.encode()[:limit].decode(errors="ignore")

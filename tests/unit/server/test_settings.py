@@ -1,0 +1,77 @@
+"""Where settings come from, and what is said of wrong ones."""
+
+from pathlib import Path
+
+import pytest
+from evenface_core.errors import ConfigError
+from evenface_server.settings import Settings, load_settings
+from evenface_server.settings_table import render
+
+DOCS = Path(__file__).parents[3] / "docs" / "settings.md"
+
+
+def test_the_command_line_wins_over_the_environment_and_that_over_the_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert load_settings([], {}).port == 50051
+    monkeypatch.setenv("EVENFACE_PORT", "1234")
+    assert load_settings([], {}).port == 1234
+    assert load_settings(["--port", "77"], {}).port == 77
+
+
+def test_switches_can_be_turned_on_and_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVENFACE_REFLECTION", "true")
+    assert load_settings([], {}).reflection is True
+    assert load_settings(["--no-reflection"], {}).reflection is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--max-batch-row", "3"],
+            "unknown option '--max-batch-row' (did you mean '--max-batch-rows'?)",
+        ),
+        (["--port=70000"], "--port is '70000': Input should be less than or equal to 65535"),
+        (
+            ["--max-batch-rows", "0"],
+            "--max-batch-rows is '0': Input should be greater than or equal to 1",
+        ),
+        (["--log-level", "loud"], "--log-level is 'loud': Input should be 'debug', 'info'"),
+        (["--max-items-per-request", "9999"], "9999 is above max_queue_rows 4096"),
+        (["--tls-cert", "x"], "tls_cert and tls_key belong together"),
+        (["--tls-client-ca", "x"], "tls_client_ca needs tls_cert"),
+        (["--port"], "expected one argument"),
+    ],
+)
+def test_a_wrong_option_is_named_with_value_and_limit(arguments: list[str], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(arguments, {})
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_wrong_variable_is_named_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVENFACE_DRAIN_GRACE", "soon")
+    with pytest.raises(ConfigError, match="EVENFACE_DRAIN_GRACE is 'soon'"):
+        load_settings([], {})
+
+
+def test_a_misspelt_variable_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(ConfigError, match="EVENFACE_MAX_BATCH_ROWS"):
+        load_settings([], {"EVENFACE_MAX_BATCHROWS": "3"})
+
+
+def test_variables_that_kubernetes_sets_for_a_service_are_let_be() -> None:
+    names = ("SERVICE_HOST", "SERVICE_PORT", "PORT_50051_TCP", "PORT_50051_TCP_ADDR")
+    load_settings([], {f"EVENFACE_{name}": "tcp://10.0.0.1" for name in names})
+
+
+def test_every_setting_is_described() -> None:
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_the_page_of_settings_is_current() -> None:
+    assert DOCS.read_text(encoding="utf-8") == render(), (
+        "run: python -m evenface_server.settings_table > docs/settings.md"
+    )
