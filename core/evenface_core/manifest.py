@@ -121,7 +121,11 @@ class AggregatePosterior(_Part):
     def draw(self, noise: Float32) -> Float32:
         """Turn ε ~ N(0, 1), float32 [N, D], into latents: mean + factor · ε, or mean + std · ε."""
         mean, spread = self._arrays
-        latents: Float32 = mean + (noise @ spread if spread.ndim > 1 else noise * spread)
+        if spread.ndim == 1:
+            return mean + noise * spread
+        # Row by row: one product for all would round each row as its batch has it, and an item
+        # must be the same in every batch.
+        latents: Float32 = mean + np.matmul(noise[:, None], spread)[:, 0]
         return latents
 
     @functools.cached_property

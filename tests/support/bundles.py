@@ -122,9 +122,7 @@ def tiny_manifest(tiny: Tiny) -> Manifest:
         functions={name: _function(tiny, name) for name in tiny.functions},
         conditions=tiny.conditions,
         attribute_vectors=dict(tiny.attribute_vectors),
-        aggregate_posterior=AggregatePosterior(
-            mean=tuple(latents.mean(axis=0).tolist()), std=tuple(latents.std(axis=0).tolist())
-        ),
+        aggregate_posterior=AggregatePosterior.fit(latents, np.full_like(latents, -3)),
         training_histogram=TrainingHistogram.from_histogram(LatentHistogram.from_latents(latents)),
         quality={"auc": 0.5},
         groups=(GroupQuality(column="tone", value="gray", count=3, share=0.25),),
