@@ -67,9 +67,12 @@ def _explain_one(item: Any, model: type[BaseModel]) -> str:  # noqa: ANN401 - py
         return f"unknown key '{name}' ({hint})"
     if item["type"] == "missing":
         return f"missing key '{name}'"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    if not path:  # a rule between several keys, which names them itself
+        return message
     given = repr(item["input"])
     shown = given if len(given) <= 60 else given[:57] + "..."  # noqa: PLR2004
-    return f"'{name}' is {shown}: {item['msg']}"
+    return f"'{name}' is {shown}: {message}"
 
 
 def _keys_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:

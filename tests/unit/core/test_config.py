@@ -1,6 +1,7 @@
 """Configuration files, command-line errors and picture grids."""
 
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from evenface_core.config import load_yaml
 from evenface_core.errors import ConfigError
 from evenface_core.pictures import grid, save_png
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Inner(BaseModel):
@@ -24,6 +25,12 @@ class Outer(BaseModel):
     name: str
     optimizer: Inner = Inner()
     extra: Inner | None = None
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        if self.name == "extra" and self.extra is None:
+            raise ValueError("name 'extra' needs extra")
+        return self
 
 
 def written(folder: Path, text: str) -> Path:
@@ -50,6 +57,7 @@ def test_values_and_overrides_are_read(tmp_path: Path) -> None:
         ("name: a\nzzz: 1", r"unknown key 'zzz' \(known: extra, name, optimizer\)"),
         ("optimizer: {}", "missing key 'name'"),
         ("name: a\noptimizer: {learning_rate: -1}", r"'optimizer.learning_rate' is -1: .*greater"),
+        ("name: extra", r"run.yaml: name 'extra' needs extra$"),
         ("- a", "expected a mapping"),
         ("a: [", "not YAML"),
     ],
