@@ -5,6 +5,7 @@ PY     := $(VENV)/bin/python
 BIN    := $(VENV)/bin
 DATA   ?= data/portraits
 OUT    ?= models
+NOTE   ?= Official portraits of members of the US Congress, 1789 to today (works of the US government, collected in voteview/member_photos on GitHub): photographs, tinted prints and engravings, nearly all of men. Non-faces are cut from the same portraits and from landscape photographs.
 SERVE  ?=
 TESTS  ?= tests
 
@@ -65,7 +66,7 @@ protos-check: protos ## Fail if the committed stubs are not those of the .proto 
 default-model: $(VENV)/.dev ## Train, export and describe models/faces/1 from DATA=
 	$(BIN)/evenface-train faces --run runs/faces \
 	  --set data.faces=$(DATA)/face --set data.nonfaces=$(DATA)/nonface --set data.labels=$(DATA)/labels.csv
-	$(BIN)/evenface-export runs/faces --out $(OUT) --name faces --version 1 --replace
+	$(BIN)/evenface-export runs/faces --out $(OUT) --name faces --version 1 --replace --data-note "$(NOTE)"
 
 clean: ## Remove the virtual environment, caches, runs and demo output
 	rm -rf $(VENV) .cache runs demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
