@@ -46,6 +46,10 @@ class Chunk:
         """Bytes of the items, framing included."""
         return sum(map(cost, self.items))
 
+    def fits(self, budget: Budget) -> bool:
+        """Whether a request may hold it."""
+        return len(self.items) <= budget.items and self.payload <= budget.payload
+
     def singly(self) -> list["Chunk"]:
         """The same items, one a chunk."""
         return [Chunk(self.start + at, (item,)) for at, item in enumerate(self.items)]

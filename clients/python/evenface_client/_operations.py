@@ -186,11 +186,13 @@ def resample_weights(
     if latents is not None:
         return (yield from _weigh_latents(knowledge, target, latent_rows(latents), weighing))
     served = yield from knowledge.served()
-    extra = weighing.histogram_bytes(served.latent_bytes(target) // _FLOAT32)
-    budget = served.budget(_POSTERIOR_TENSORS * served.latent_bytes(target), extra)
-    chunks = chunked(images if images is not None else (), budget)
+    latent = served.latent_bytes(target)
+    chunks = chunked(
+        images if images is not None else (), served.budget(_POSTERIOR_TENSORS * latent)
+    )
     first = _some(list(islice(chunks, 2)), "images")
-    if len(first) == 1:
+    whole = served.budget(extra=weighing.histogram_bytes(latent // _FLOAT32))
+    if len(first) == 1 and first[0].fits(whole):
         [reply] = yield from ask([_requests.resample_weights(target, first[0], weighing)])
         return _replies.weighting(reply)
     encoded = yield from _encode_chunks(target, chain(first, chunks), None)

@@ -12,7 +12,7 @@ from support.bundles import Tiny, images, write_tiny_bundle
 from support.clients import Caller, callers
 from support.servers import server_process
 
-SMALL_ITEMS = 5
+SMALL_ITEMS = 12
 SMALL_BYTES = 8192
 
 

@@ -15,10 +15,11 @@ from PIL import Image
 from support.bundles import (
     LATENT,
     SIZE,
+    Tiny,
     expected_images,
     expected_logits,
     expected_mean,
-    images,
+    tiny_manifest,
 )
 
 UInt8 = NDArray[np.uint8]
@@ -235,8 +236,9 @@ def test_traverse_varies_one_dimension_a_row(folder: Path, tmp_path: Path, pixel
     assert main([*run, "--out", str(out)]) == 0
     found = tiles(out, 3).reshape(LATENT, 3, SIZE, SIZE, 3)
     start = expected_mean(pixels[:1])[0]
-    population = expected_mean(images(200, seed=1))
-    mean, std = population.mean(axis=0), population.std(axis=0)
+    posterior = tiny_manifest(Tiny()).aggregate_posterior
+    assert posterior is not None
+    mean, std = posterior.mean, posterior.std
     for dimension in range(LATENT):
         rows = np.repeat(start[None], 3, axis=0)
         rows[:, dimension] = mean[dimension] + np.array([-2, 0, 2]) * std[dimension]

@@ -12,7 +12,7 @@ from support.clients import Caller
 from support.servers import server_process
 
 UInt8 = NDArray[np.uint8]
-ITEMS = 5  # of the small server
+ITEMS = 12  # of the small server; ten images fill a message
 
 
 def test_the_small_server_refuses_what_is_not_cut(client: Client, small: Caller) -> None:
@@ -96,6 +96,17 @@ def test_weights_of_many_images_are_those_of_their_latents(small: Caller, pixels
     np.testing.assert_allclose(whole.weights, parts.weights, rtol=1e-3)
 
 
+def test_a_histogram_larger_than_a_message_is_counted_here(
+    small: Caller, client: Client, pixels: UInt8
+) -> None:
+    latents = client.encode(pixels[:3]).mean
+    whole = client.resample_weights(latents=latents, bins=900)
+    parts = small.call("resample_weights", latents=latents, bins=900)
+    np.testing.assert_array_equal(parts.weights, whole.weights)
+    of_images = small.call("resample_weights", pixels[:3], bins=900)
+    assert of_images.histogram.total == 3
+
+
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
@@ -141,6 +152,15 @@ def test_the_number_of_a_bad_item_counts_all_items(small: Caller, tmp_path: Path
     bad.write_bytes(b"nonsense")
     with pytest.raises(InvalidRequest, match=r"images\[17\] \(.*bad.png\): not a JPEG"):
         small.call("encode", [*images(17), bad, *images(3)])
+
+
+def test_the_number_of_bad_attributes_counts_all_items(small: Caller) -> None:
+    each = [{"smiling": 1.0}] * 23
+    each[17] = {"bald": 1.0}
+    with pytest.raises(InvalidRequest, match=r"attributes\[17\]: .*bald"):
+        small.call("sample", 23, attributes=each)
+    with pytest.raises(InvalidRequest, match=r"attributes\[17\]: .*bald"):
+        small.call("decode", standard_normal(1, range(23), LATENT), attributes=each)
 
 
 def test_our_own_chunks_do_not_overload_a_server(tmp_path: Path) -> None:

@@ -88,9 +88,12 @@ def test_sample_draws_faces_that_depend_on_seed_and_number_alone(either: Caller)
 
 def test_sample_draws_around_the_training_set(either: Caller) -> None:
     drawn = either.call("sample", 4, seed=1, prior="aggregate", attributes={"smiling": 1.0})
-    posterior = either.call("model").aggregate_posterior
-    expected = posterior[0] + posterior[1] * standard_normal(1, range(4), LATENT)
+    posterior = tiny_manifest(TinyBundle(version=NEWEST, shift=SHIFT)).aggregate_posterior
+    assert posterior is not None
+    expected = posterior.draw(standard_normal(1, range(4), LATENT))
     np.testing.assert_allclose(drawn.latents, expected, atol=1e-5)
+    told = either.call("model").aggregate_posterior
+    np.testing.assert_array_equal(told, [posterior.mean, posterior.std])
 
 
 def test_classify_gives_logits_probabilities_and_decisions(either: Caller, pixels: UInt8) -> None:
