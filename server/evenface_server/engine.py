@@ -5,7 +5,8 @@ Every method raises `evenface_core.errors.EvenfaceError` for what the caller can
 """
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -39,7 +40,7 @@ from evenface_server.workshop import Workshop
 
 Float32 = NDArray[np.float32]
 
-_FLOAT32_BYTES, _FLOAT64_BYTES = 4, 8
+_FLOAT32_BYTES = 4
 _WEIGHING_SECONDS_PER_ROW = 1e-5
 
 CallT = TypeVar("CallT")
@@ -89,14 +90,14 @@ class Engine:
         batch = intake.receive(call.images, self.limits)
         size = served.manifest.latent_size
         self.limits.check_reply("images", batch.count, 3 * size * _FLOAT32_BYTES)
-        if call.sample_seed is None:
+        maths.check_items(call.first_item, 0 if call.sample_seed is None else batch.count)
+        with self._admit(served, "encode", batch.count):
             mean, log_variance = await self._run(served, "encode", batch, call.target)
-            return Latents(_name(served), mean, log_variance, None)
-        maths.check_items(call.first_item, batch.count)
-        mean, log_variance = await self._run(served, "encode", batch, call.target)
-        items = range(call.first_item, call.first_item + batch.count)
-        noise = await self._workshop.run(standard_normal, call.sample_seed, items, size)
-        sample = posterior_sample(mean, log_variance, noise)
+            sample = None
+            if call.sample_seed is not None:
+                items = range(call.first_item, call.first_item + batch.count)
+                noise = await self._workshop.run(standard_normal, call.sample_seed, items, size)
+                sample = posterior_sample(mean, log_variance, noise)
         return Latents(_name(served), mean, log_variance, sample)
 
     @_through_door
@@ -105,7 +106,8 @@ class Engine:
         served = self._find(call.target, "classify")
         batch = intake.receive(call.images, self.limits)
         threshold = maths.pick_threshold(call.threshold, served.manifest)
-        (logits,) = await self._run(served, "classify", batch, call.target)
+        with self._admit(served, "classify", batch.count):
+            (logits,) = await self._run(served, "classify", batch, call.target)
         probabilities = maths.logistic(logits)
         is_face = probabilities >= threshold
         return Decisions(_name(served), logits, probabilities, is_face, float(threshold))
@@ -117,7 +119,8 @@ class Engine:
         self.limits.check_count("latents", len(call.latents))
         latents = maths.check_latents(call.latents, served.manifest)
         self._check_pictures(served, call, "latents", len(latents))
-        return await self._draw(served, latents.astype(np.float32, copy=False), call)
+        with self._admit(served, "decode", len(latents)):
+            return await self._draw(served, latents.astype(np.float32, copy=False), call)
 
     @_through_door
     async def sample(self, call: SampleCall) -> Pictures:
@@ -126,23 +129,17 @@ class Engine:
         self.limits.check_count("count", call.count)
         maths.check_items(call.first_item, call.count)
         self._check_pictures(served, call, "count", call.count)
-        latents = await self._workshop.run(maths.draw_latents, call, served.manifest)
-        return await self._draw(served, latents, call)
+        with self._admit(served, "decode", call.count):
+            latents = await self._workshop.run(maths.draw_latents, call, served.manifest)
+            return await self._draw(served, latents, call)
 
     @_through_door
     async def weigh(self, call: WeightsCall) -> Weighting:
         """Compute resampling weights."""
         served = self.registry.resolve(call.target.model, call.target.version)
-        if isinstance(call.source, RawPixels | ImageFiles):
-            served.model.require("encode")
-            batch = intake.receive(call.source, self.limits)
-            latents, _ = await self._run(served, "encode", batch, call.target)
-        else:
-            self.limits.check_count("latents", len(call.source))
-            latents = maths.check_latents(call.source, served.manifest)
-        if call.reference is None:  # a given histogram or given edges came in a message already
-            columns = (2 * call.bins + 1) * _FLOAT64_BYTES
-            self.limits.check_reply("bins", latents.shape[1], columns)
+        latents = await self._latents(served, call)
+        field, bins = maths.bins_of(call)
+        self.limits.check_weighting(field, len(latents), latents.shape[1], bins)
         with self._weighing.admit(len(latents)):
             histogram, weights = await self._workshop.run(maths.weigh, latents, call)
         return Weighting(_name(served), weights, histogram)
@@ -163,28 +160,43 @@ class Engine:
         served.model.require(function)
         return served
 
+    @contextmanager
+    def _admit(self, served: ServedModel, function: FunctionName, rows: int) -> Iterator[None]:
+        """Hold room for a call's rows until it is answered; all work on it is done inside."""
+        with served.lanes[function].admit(rows):
+            note_rows(served.manifest.name, served.manifest.version, rows)
+            yield
+
     async def _run(
         self, served: ServedModel, function: FunctionName, batch: intake.Batch, target: Target
     ) -> tuple[NDArray[Any], ...]:
-        lane = served.lanes[function]
-        with lane.admit(batch.count):
-            note_rows(served.manifest.name, served.manifest.version, batch.count)
-            spec = served.manifest.preprocessing
-            pixels = await intake.load(batch, spec, self.limits, self._workshop)
-            return await lane.run((pixels,), target.deadline)
+        spec = served.manifest.preprocessing
+        pixels = await intake.load(batch, spec, self.limits, self._workshop)
+        return await served.lanes[function].run((pixels,), target.deadline)
+
+    async def _latents(self, served: ServedModel, call: WeightsCall) -> NDArray[Any]:
+        """The latents to weight: those given, or the means of the images given."""
+        if isinstance(call.source, RawPixels | ImageFiles):
+            served.model.require("encode")
+            batch = intake.receive(call.source, self.limits)
+            with self._admit(served, "encode", batch.count):
+                mean, _ = await self._run(served, "encode", batch, call.target)
+            return mean
+        self.limits.check_count("latents", len(call.source))
+        note_rows(served.manifest.name, served.manifest.version, len(call.source))
+        return maths.check_latents(call.source, served.manifest)
 
     async def _draw(
         self, served: ServedModel, latents: Float32, call: DecodeCall | SampleCall
     ) -> Pictures:
-        inputs = apply_attributes(served.manifest, latents, call.attributes)
-        lane = served.lanes["decode"]
-        with lane.admit(len(latents)):
-            note_rows(served.manifest.name, served.manifest.version, len(latents))
-            (images,) = await lane.run(inputs, call.target.deadline)
-            kind = call.file_format
-            if kind is None:
-                return Pictures(_name(served), images, latents)
-            files = await self._workshop.each(lambda _, image: encode_image(image, kind), images)
+        inputs = await self._workshop.run(
+            apply_attributes, served.manifest, latents, call.attributes
+        )
+        (images,) = await served.lanes["decode"].run(inputs, call.target.deadline)
+        kind = call.file_format
+        if kind is None:
+            return Pictures(_name(served), images, latents)
+        files = await self._workshop.each(lambda _, image: encode_image(image, kind), images)
         mean_bytes = sum(map(len, files)) // len(files) + latents.shape[1] * _FLOAT32_BYTES
         self.limits.check_reply("format", len(files), mean_bytes)
         return Pictures(_name(served), files, latents)

@@ -68,6 +68,23 @@ class Limits:
                 limit=most,
             )
 
+    def check_weighting(self, field: str, items: int, dimensions: int, bins: int) -> None:
+        """Check that a reply with weights and a histogram fits into a message.
+
+        Raises:
+            InvalidInput: It does not; the message says how many bins would.
+        """
+        numbers = (self.max_message_bytes - _ENVELOPE_BYTES) // 8 - items
+        most = (numbers // dimensions - 1) // 2  # bins counts and bins + 1 edges each
+        if bins > most:
+            raise InvalidInput(
+                field,
+                f"{bins} bins in {dimensions} dimensions do not fit into a message of "
+                f"{self.max_message_bytes} bytes; limit {most}",
+                value=bins,
+                limit=most,
+            )
+
 
 @dataclass(frozen=True)
 class Batch:

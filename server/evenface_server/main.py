@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import uvloop
 from evenface_core.cli import guarded
 
+from evenface_server.logs import configure_logging
 from evenface_server.settings import Settings, load_settings
 
 _LOG = logging.getLogger(__name__)
@@ -25,8 +26,6 @@ def _serve(arguments: Sequence[str]) -> int:
     settings = load_settings(arguments, os.environ)
     # gRPC's core writes its own lines to stderr; what goes wrong there is reported by this server.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    from evenface_server.logs import configure_logging  # noqa: PLC0415
-
     configure_logging(settings.log_level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         finished = runner.run(_run(settings))

@@ -102,6 +102,15 @@ def logistic(logits: Float32) -> Float32:
     return probabilities
 
 
+def bins_of(call: WeightsCall) -> tuple[str, int]:
+    """Return the number of bins that a call asks for, and the field that says so."""
+    if isinstance(call.reference, LatentHistogram):
+        return "histogram", call.reference.counts.shape[1]
+    if call.reference is not None:
+        return "edges", call.reference.shape[1] - 1
+    return "bins", call.bins
+
+
 def weigh(latents: NDArray[Any], call: WeightsCall) -> tuple[LatentHistogram, Weights]:
     """Count latents [N, D] where the call gives no histogram, and weight them.
 

@@ -24,6 +24,7 @@ from support.messages import Details, array, details, encode, files, raw, status
 from support.servers import Running, admitted, running, scrape, until
 
 LATENTS = np.zeros((2, LATENT), np.float32)
+EDGES = np.tile(np.arange(200.0), (LATENT, 1))
 SLOW = Tiny(encode_loops=500)  # some 0.3 s a run
 
 
@@ -289,11 +290,16 @@ async def test_a_reply_that_would_be_too_large_is_refused_before_it_is_made(
         found = await refused(
             server.face.Sample(SampleRequest(count=10)), StatusCode.INVALID_ARGUMENT
         )
-        weights = ResampleWeightsRequest(latents=tensor(LATENTS), bins=1000)
-        histogram = await refused(server.face.ResampleWeights(weights), StatusCode.INVALID_ARGUMENT)
+        most = await server.face.ResampleWeights(_weights(bins=119))
+        for wrong in (_weights(bins=1000), _weights(edges=tensor(EDGES))):
+            await refused(server.face.ResampleWeights(wrong), StatusCode.INVALID_ARGUMENT)
+        histogram = await refused(
+            server.face.ResampleWeights(_weights(bins=120)), StatusCode.INVALID_ARGUMENT
+        )
     assert fits.ByteSize() <= 8192
+    assert most.ByteSize() <= 8192
     assert dict(found.info.metadata) == {"field": "count", "value": "10", "limit": "9"}
-    assert histogram.info.metadata["field"] == "bins"
+    assert dict(histogram.info.metadata) == {"field": "bins", "value": "120", "limit": "119"}
 
 
 async def test_a_message_beyond_the_limit_is_refused_by_grpc(tiny_models: Path) -> None:
