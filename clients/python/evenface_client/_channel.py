@@ -76,7 +76,6 @@ class Setup:
         """Channel options."""
         options: list[tuple[str, Any]] = [
             ("grpc.service_config", json.dumps(service_config(self.retries))),
-            ("grpc.enable_retries", int(self.retries > 0)),
             # The server's limits rule; requests are cut to them before they are sent.
             ("grpc.max_send_message_length", -1),
             ("grpc.max_receive_message_length", -1),

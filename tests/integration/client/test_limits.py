@@ -163,6 +163,15 @@ def test_the_number_of_bad_attributes_counts_all_items(small: Caller) -> None:
         small.call("decode", standard_normal(1, range(23), LATENT), attributes=each)
 
 
+def test_replies_are_as_large_as_the_server_allows(client_models: Path) -> None:
+    count = 6000  # 4.6 MB of images; gRPC's own limit is 4 MiB
+    options = ("--max-items-per-request", str(count), "--max-queue-rows", str(count))
+    with server_process(client_models, *options) as server, Client(server.address) as client:
+        assert len(client.sample(count).images) == count
+        asked = [line for line in server.lines if line.get("method") == "Sample"]
+    assert len(asked) == 1
+
+
 def test_our_own_chunks_do_not_overload_a_server(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path, Tiny(encode_loops=30))
     queue = ("--max-queue-rows", "4", "--max-items-per-request", "4", "--max-batch-rows", "1")

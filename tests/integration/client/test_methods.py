@@ -1,5 +1,6 @@
 """Every method of both clients against a real server."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,8 @@ from support.bundles import (
     tiny_manifest,
 )
 from support.bundles import Tiny as TinyBundle
-from support.clients import Caller
+from support.clients import Caller, callers
+from support.servers import server_process
 
 UInt8 = NDArray[np.uint8]
 NEWEST = "2"
@@ -272,6 +274,24 @@ def test_a_stream_raises_what_concerns_every_image(either: Caller, pixels: UInt8
         either.stream("encode_stream", pixels, model="nobody")
     with pytest.raises(InvalidRequest, match="threshold"):
         either.stream("classify_stream", pixels, threshold=2.0)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_stream_that_is_read_to_its_end_ends_well_on_the_server(
+    kind: str, client_models: Path, pixels: UInt8
+) -> None:
+    with server_process(client_models) as server:
+        for caller in callers(server.address, kind):
+            caller.stream("classify_stream", pixels)
+        server.stop()
+        codes = {line["code"] for line in server.lines if line["event"] == "call"}
+    assert codes == {"OK"}
+
+
+def test_threads_may_share_a_client(client: Client, pixels: UInt8) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda image: client.encode(image).mean[0], pixels))
+    np.testing.assert_allclose(found, expected_mean(pixels, SHIFT), atol=1e-5)
 
 
 def test_an_empty_stream_ends_at_once(either: Caller) -> None:
