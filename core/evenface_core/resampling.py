@@ -4,6 +4,7 @@ A histogram with fixed edges is all the state there is: shards count on their ow
 up, and weights follow from the sum exactly as if one machine had seen everything.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Self
 
@@ -165,7 +166,7 @@ class LatentHistogram:
                 the weights as the rule gives them.
 
         Raises:
-            InvalidInput: An argument cannot be used.
+            InvalidInput: An argument cannot be used, or the histogram's numbers are too extreme.
         """
         if rule not in RULES:
             raise InvalidInput("rule", f"'{rule}' is unknown; known: {', '.join(RULES)}")
@@ -175,17 +176,15 @@ class LatentHistogram:
                 f"{min_effective_sample_size} is outside 0 to 1",
                 value=min_effective_sample_size,
             )
-        scores = self._log_scores(latents, rule, smoothing)
+        with np.errstate(all="ignore"):  # extreme counts or edges: found out below
+            scores = self._log_scores(latents, rule, smoothing)
+            peak = scores.max()
+            log_total = float(peak + np.log(np.exp(scores - peak).sum()))
+        if not math.isfinite(log_total):
+            raise InvalidInput("histogram", "its numbers are too extreme to weight items with")
         exponent = temper(scores, min_effective_sample_size * len(scores))
         values = _normalise(scores * exponent)
-        peak = scores.max()
-        return Weights(
-            values=values,
-            log_total=float(peak + np.log(np.exp(scores - peak).sum())),
-            temper=exponent,
-            effective_sample_size=effective_sample_size(values),
-            rule=rule,
-        )
+        return Weights(values, log_total, exponent, effective_sample_size(values), rule)
 
     def _log_scores(self, latents: Latents, rule: str, smoothing: float) -> Float64:
         _check_latents(latents, self.edges.shape[0])
@@ -196,6 +195,44 @@ class LatentHistogram:
             found = _bins_of(block, self.edges)
             blocks.append(RULES[rule](Evidence(block, found, self.counts, density)))
         return np.concatenate(blocks)
+
+
+def weigh(
+    latents: Latents,
+    reference: LatentHistogram | Float64 | None = None,
+    *,
+    bins: int = DEFAULT_BINS,
+    rule: str = "lab",
+    smoothing: float = DEFAULT_SMOOTHING,
+    min_effective_sample_size: float = 0.0,
+) -> tuple[LatentHistogram, Weights]:
+    """Weight items by their rarity in a population, or among themselves.
+
+    Args:
+        latents: [N, D], N ≥ 1, finite.
+        reference: The population's histogram; or edges float64 [D, B + 1] to count the items in;
+            or None to count them in `bins` equal bins.
+        bins: B where there is no reference, 2 to 1000.
+        rule: See `LatentHistogram.weights`.
+        smoothing: See there.
+        min_effective_sample_size: See there.
+
+    Returns:
+        The histogram that the weights came from, and the weights.
+
+    Raises:
+        InvalidInput: An argument cannot be used, or its numbers are too extreme.
+    """
+    with np.errstate(all="ignore"):  # extreme latents: found out as edges that are not finite
+        if isinstance(reference, LatentHistogram):
+            histogram = reference
+        elif reference is not None:
+            histogram = LatentHistogram.with_edges(latents, reference)
+        else:
+            histogram = LatentHistogram.from_latents(latents, bins)
+    return histogram, histogram.weights(
+        latents, rule, smoothing=smoothing, min_effective_sample_size=min_effective_sample_size
+    )
 
 
 def effective_sample_size(weights: Float64) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 from evenface_core.images import encode_image
 from evenface_core.latents import posterior_sample, standard_normal
 from evenface_core.manifest import FunctionName
+from evenface_core.resampling import weigh
 from numpy.typing import NDArray
 
 from evenface_server import intake, maths
@@ -141,7 +142,15 @@ class Engine:
         field, bins = maths.bins_of(call)
         self.limits.check_weighting(field, len(latents), latents.shape[1], bins)
         with self._weighing.admit(len(latents)):
-            histogram, weights = await self._workshop.run(maths.weigh, latents, call)
+            histogram, weights = await self._workshop.run(
+                weigh,
+                latents,
+                call.reference,
+                bins=call.bins,
+                rule=call.rule or "lab",
+                smoothing=call.smoothing,
+                min_effective_sample_size=call.min_effective_sample_size,
+            )
         return Weighting(_name(served), weights, histogram)
 
     async def drain(self) -> None:

@@ -1,13 +1,12 @@
 """Arithmetic between requests and sessions, on arrays alone. Transport-free."""
 
-import math
 from typing import Any
 
 import numpy as np
 from evenface_core.errors import FunctionUnsupported, InvalidInput
 from evenface_core.latents import require_finite, standard_normal
 from evenface_core.manifest import AggregatePosterior, Manifest
-from evenface_core.resampling import LatentHistogram, Weights
+from evenface_core.resampling import LatentHistogram
 from numpy.typing import NDArray
 
 from evenface_server.calls import Prior, SampleCall, WeightsCall
@@ -109,27 +108,3 @@ def bins_of(call: WeightsCall) -> tuple[str, int]:
     if call.reference is not None:
         return "edges", call.reference.shape[1] - 1
     return "bins", call.bins
-
-
-def weigh(latents: NDArray[Any], call: WeightsCall) -> tuple[LatentHistogram, Weights]:
-    """Count latents [N, D] where the call gives no histogram, and weight them.
-
-    Raises:
-        InvalidInput: An argument cannot be used, or makes weights that are not finite.
-    """
-    if isinstance(call.reference, LatentHistogram):
-        histogram = call.reference
-    elif call.reference is not None:
-        histogram = LatentHistogram.with_edges(latents, call.reference)
-    else:
-        histogram = LatentHistogram.from_latents(latents, call.bins)
-    with np.errstate(all="ignore"):  # extreme counts or edges: found out below
-        weights = histogram.weights(
-            latents,
-            call.rule or "lab",
-            smoothing=call.smoothing,
-            min_effective_sample_size=call.min_effective_sample_size,
-        )
-    if not (np.isfinite(weights.values).all() and math.isfinite(weights.log_total)):
-        raise InvalidInput("histogram", "its numbers are too extreme to weight items with")
-    return histogram, weights

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 from evenface_core.errors import InvalidInput
 from evenface_core.latents import require_finite
+from evenface_core.resampling import weigh
 from google.protobuf.message import Message
 from numpy.typing import ArrayLike, NDArray
 
@@ -219,20 +220,19 @@ def _weigh_here(
     latents: NDArray[np.floating], weighing: Weighing, model: results.ModelRef
 ) -> results.Weighting:
     """Weight by the same code that the server runs: tempering must see all items at once."""
-    options = {} if weighing.smoothing is None else {"smoothing": weighing.smoothing}
+    given = {"bins": weighing.bins, "smoothing": weighing.smoothing}
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    reference = weighing.edges if weighing.histogram is None else weighing.histogram
     try:
-        histogram = _histogram(latents, weighing)
-        with np.errstate(all="ignore"):  # extreme counts or edges: found out below
-            weights = histogram.weights(
-                latents,
-                weighing.rule or "lab",
-                min_effective_sample_size=weighing.min_effective_sample_size,
-                **options,
-            )
+        histogram, weights = weigh(
+            latents,
+            reference,
+            rule=weighing.rule or "lab",
+            min_effective_sample_size=weighing.min_effective_sample_size,
+            **options,
+        )
     except InvalidInput as error:
         raise InvalidRequest(error.field, error.problem) from error
-    if not (np.isfinite(weights.values).all() and np.isfinite(weights.log_total)):
-        raise InvalidRequest("histogram", "its numbers are too extreme to weight items with")
     return results.Weighting(
         weights=weights.values,
         histogram=histogram,
@@ -241,15 +241,6 @@ def _weigh_here(
         log_total=weights.log_total,
         model=model,
     )
-
-
-def _histogram(latents: NDArray[np.floating], weighing: Weighing) -> results.Histogram:
-    if weighing.histogram is not None:
-        return weighing.histogram
-    if weighing.edges is not None:
-        return results.Histogram.with_edges(latents, weighing.edges)
-    options = {} if weighing.bins is None else {"bins": weighing.bins}
-    return results.Histogram.from_latents(latents, **options)
 
 
 def models(knowledge: Knowledge) -> Operation[Served]:

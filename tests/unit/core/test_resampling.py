@@ -9,6 +9,7 @@ from evenface_core.resampling import (
     LatentHistogram,
     effective_sample_size,
     temper,
+    weigh,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -232,3 +233,29 @@ def test_latents_of_another_size_are_refused() -> None:
     histogram = LatentHistogram.from_latents(latents_of(10, 3))
     with pytest.raises(InvalidInput, match="4 dimensions, but the histogram has 3"):
         histogram.weights(latents_of(10, 4))
+
+
+def test_a_histogram_of_extreme_numbers_is_refused_not_answered_with_nan() -> None:
+    edges = np.tile(np.array([0.0, 5e-324, 1e-323]), (3, 1))
+    histogram = LatentHistogram(edges, np.ones((3, 2), np.int64))
+    with pytest.raises(InvalidInput, match="too extreme"):
+        histogram.weights(np.zeros((3, 3)))
+
+
+def test_items_are_weighed_against_a_histogram_edges_or_themselves() -> None:
+    latents, others = latents_of(50, 3), latents_of(50, 3, seed=1)
+    population = LatentHistogram.from_latents(others)
+    against, weights = weigh(latents, population)
+    assert against is population
+    assert np.array_equal(weights.values, population.weights(latents).values)
+    counted, _ = weigh(latents, population.edges)
+    assert np.array_equal(
+        counted.counts, LatentHistogram.with_edges(latents, population.edges).counts
+    )
+    alone, _ = weigh(latents, bins=7)
+    assert np.array_equal(alone.edges, LatentHistogram.from_latents(latents, 7).edges)
+
+
+def test_latents_too_far_apart_for_bins_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="finite"):
+        weigh(np.array([[-1.7e308], [1.7e308]]))

@@ -6,10 +6,9 @@ import logging
 import numpy as np
 import pytest
 from evenface_core.errors import FunctionUnsupported, InvalidInput
-from evenface_core.resampling import LatentHistogram
 from evenface_server import maths
 from evenface_server.attributes import apply_attributes
-from evenface_server.calls import RawPixels, Target, WeightsCall
+from evenface_server.calls import RawPixels
 from evenface_server.intake import Limits, receive
 from evenface_server.logs import CURRENT_CALL, CallRecord, JsonFormatter
 from evenface_server.models import version_key
@@ -75,14 +74,6 @@ def test_the_logistic_function_is_exact_and_never_overflows(values: list[float])
     logits = np.array(values, np.float32)
     wide = np.clip(logits.astype(np.longdouble), -500, 500)
     np.testing.assert_allclose(maths.logistic(logits), 1 / (1 + np.exp(-wide)), atol=1e-6)
-
-
-def test_a_histogram_of_extreme_numbers_is_refused_not_answered_with_nan() -> None:
-    edges = np.tile(np.array([0.0, 5e-324, 1e-323]), (LATENT, 1))
-    histogram = LatentHistogram(edges, np.ones((LATENT, 2), np.int64))
-    call = WeightsCall(Target("", "", None), RawPixels(b"", 1, 1, 1), histogram, "", 10, 1e-3, 0.0)
-    with pytest.raises(InvalidInput, match="too extreme"):
-        maths.weigh(np.zeros((3, LATENT)), call)
 
 
 def test_a_log_line_is_json_with_request_id_and_traceback() -> None:
