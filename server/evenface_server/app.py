@@ -29,6 +29,7 @@ from prometheus_client import start_http_server
 from evenface_server.batching import Arrays, Lane
 from evenface_server.endpoints import Tls, address_of, check_free, load_tls
 from evenface_server.engine import Engine
+from evenface_server.inflight import InFlight
 from evenface_server.intake import Limits
 from evenface_server.interceptors import ErrorInterceptor, Faults, MeasuringInterceptor
 from evenface_server.metrics import Metrics
@@ -44,8 +45,8 @@ _SERVICES = (
     model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
 )
 
-_QUIET_SECONDS = 0.2
-_MAX_SETTLE_SECONDS = 2.0
+# For replies on their way; open health watches, which never end, are cut off then.
+_CLOSING_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class App:
     metrics_address: str | None
     engine: Engine
     _server: grpc.aio.Server
-    _measuring: MeasuringInterceptor
+    _in_flight: InFlight
     _health: health.HealthServicer
     _streams: Streams
     _metrics_server: WSGIServer | None
@@ -88,21 +89,11 @@ class App:
             finished = True
         except TimeoutError:
             finished = False
-        await self._settle(min(end, time.monotonic() + _MAX_SETTLE_SECONDS))
-        await self.stop(max(0.0, end - time.monotonic()))
+        # A call that reaches gRPC while it shuts down fails with CANCELLED, as if its caller had
+        # cancelled it (grpc/grpc#41785), and so would not be tried elsewhere: let callers settle.
+        await self._in_flight.settle(end - time.monotonic())
+        await self.stop(_CLOSING_SECONDS if finished else None)
         return finished
-
-    async def _settle(self, end: float) -> None:
-        """Answer UNAVAILABLE until callers have got the message, at most until `end`.
-
-        A call that reaches gRPC while it shuts down fails with CANCELLED, as if its caller had
-        cancelled it (grpc/grpc#41785), and so would not be tried elsewhere.
-        """
-        while time.monotonic() < end:
-            idle = self._measuring.idle_seconds()
-            if idle >= _QUIET_SECONDS:
-                return
-            await asyncio.sleep(_QUIET_SECONDS - idle)
 
     async def stop(self, grace: float | None = None) -> None:
         """Close connections, after at most `grace` seconds for replies on their way."""
@@ -191,7 +182,8 @@ async def _listen(
     workshop = Workshop(settings.image_threads)
     engine = Engine(registry, limits, workshop, max_queue_rows=settings.max_queue_rows)
     streams, faults = Streams(settings.stream_requests), Faults(metrics)
-    measuring = MeasuringInterceptor(metrics)
+    in_flight = InFlight()
+    measuring = MeasuringInterceptor(metrics, in_flight)
     server = grpc.aio.server(
         interceptors=(measuring, ErrorInterceptor(faults)), options=_options(settings)
     )
@@ -206,7 +198,7 @@ async def _listen(
     address = _bind(server, settings, credentials)
     metrics_address, metrics_server = _serve_metrics(settings, metrics)
     await server.start()
-    return App(address, metrics_address, engine, server, measuring, checks, streams, metrics_server)
+    return App(address, metrics_address, engine, server, in_flight, checks, streams, metrics_server)
 
 
 def _options(settings: Settings) -> Sequence[tuple[str, int]]:

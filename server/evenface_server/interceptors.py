@@ -5,7 +5,6 @@ sees the status that the other one sets.
 """
 
 import logging
-import math
 import re
 import time
 import uuid
@@ -20,6 +19,7 @@ from google.protobuf.message import DecodeError, Message
 from grpc_status import rpc_status
 
 from evenface_server.codec.status import Fault, fault_of, pushback_of
+from evenface_server.inflight import InFlight
 from evenface_server.logs import CURRENT_CALL, CallRecord
 from evenface_server.metrics import Metrics, RpcMetrics
 
@@ -141,36 +141,34 @@ class MeasuringInterceptor(_Around):
 
     Args:
         metrics: Where to count.
+        in_flight: Told of each call.
         clock: Seconds that only ever grow.
     """
 
-    def __init__(self, metrics: Metrics, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        in_flight: InFlight,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         super().__init__()
         self._metrics = metrics
         self._clock = clock
-        self._last_start = -math.inf
-
-    def idle_seconds(self) -> float:
-        """How long ago the last call began."""
-        return self._clock() - self._last_start
-
-    def _note_start(self) -> float:
-        self._last_start = self._clock()
-        return self._last_start
+        self._in_flight = in_flight
 
     def wrap(self, method: str, handler: Handler) -> Handler:
         """Wrap a handler."""
         service, _, name = method.removeprefix("/").partition("/")
         if handler.stream_stream is not None:
             meter = _Meter(
-                self._metrics, ("bidi_stream", service, name), self._clock, self._note_start
+                self._metrics, ("bidi_stream", service, name), self._clock, self._in_flight
             )
             return grpc.stream_stream_rpc_method_handler(
                 meter.stream(handler.stream_stream),
                 handler.request_deserializer,
                 handler.response_serializer,
             )
-        meter = _Meter(self._metrics, ("unary", service, name), self._clock, self._note_start)
+        meter = _Meter(self._metrics, ("unary", service, name), self._clock, self._in_flight)
         return grpc.unary_unary_rpc_method_handler(
             meter.unary(handler.unary_unary),
             handler.request_deserializer,
@@ -186,9 +184,9 @@ class _Meter:
         metrics: Metrics,
         labels: tuple[str, str, str],
         clock: Callable[[], float],
-        note_start: Callable[[], float],
+        in_flight: InFlight,
     ) -> None:
-        self._note_start = note_start
+        self._in_flight = in_flight
         self._all = metrics
         self._labels = labels
         self._metrics: RpcMetrics = metrics.rpc(*labels)
@@ -229,7 +227,7 @@ class _Meter:
         CURRENT_CALL.set(record)
         context.set_trailing_metadata(((REQUEST_ID, record.request_id),))
         self._metrics.started.inc()
-        started = self._note_start()
+        started = self._in_flight.begin(record)
         code = grpc.StatusCode.OK
         try:
             return await work
@@ -237,6 +235,7 @@ class _Meter:
             code = _code(error, context)
             raise
         finally:
+            self._in_flight.end(record)
             self._finish(record, code, self._clock() - started)
 
     def _finish(self, record: CallRecord, code: grpc.StatusCode, seconds: float) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "taskName"}
 
 
-@dataclass
+@dataclass(eq=False)
 class CallRecord:
     """What the log line of a call will say; filled in on the call's way.
 

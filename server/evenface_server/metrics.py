@@ -55,7 +55,7 @@ class Metrics:
 
     def _lanes(self) -> None:
         self._queue_wait = self._histogram(
-            "evenface_queue_wait_seconds", "From admission to the first run.", _SECONDS, *_LANE
+            "evenface_queue_wait_seconds", "From being queued to the first run.", _SECONDS, *_LANE
         )
         self._batch_rows = self._histogram(
             "evenface_batch_rows", "Images or latents that ran together.", _ROWS, *_LANE

@@ -105,6 +105,18 @@ async def test_draining_answers_what_a_stream_has_sent_and_then_ends_it(slow_mod
         assert details(caught.value).info.reason == "SERVICE_UNAVAILABLE"
 
 
+async def test_an_open_health_watch_sees_the_end_and_does_not_hold_it_up(
+    slow_models: Path,
+) -> None:
+    async with running(slow_models) as server, asyncio.timeout(20):
+        stub = health_pb2_grpc.HealthStub(server.channel)
+        watch: Any = stub.Watch(health_pb2.HealthCheckRequest())
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        drain = asyncio.create_task(server.app.drain(delay=0.0, grace=600.0))
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        assert await drain
+
+
 async def test_a_drain_that_takes_longer_than_its_grace_says_so(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path, VERY_SLOW)
     options = ("--drain-grace", "0.1", "--metrics", "--metrics-port", "0")
