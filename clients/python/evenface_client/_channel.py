@@ -119,7 +119,8 @@ def service_config(retries: int) -> dict[str, Any]:
             "initialBackoff": "0.2s",
             "maxBackoff": "5s",
             "backoffMultiplier": 2,
-            "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
+            # CANCELLED as a server says it is a call that met it closing (grpc/grpc#41785).
+            "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "CANCELLED"],
         }
     # Requests take turns over all addresses of a name, such as the pods of a headless service.
     return {"methodConfig": [method], "loadBalancingConfig": [{"round_robin": {}}]}

@@ -78,7 +78,14 @@ def serving(flaky: Flaky) -> Iterator[str]:
         server.stop(None).wait()
 
 
-@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED])
+@pytest.mark.parametrize(
+    "code",
+    [
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.CANCELLED,  # what gRPC answers where a call meets a closing server
+    ],
+)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_call_is_tried_again_until_it_is_answered(kind: str, code: grpc.StatusCode) -> None:
     flaky = Flaky(failures=2, code=code, pushback="1")

@@ -65,6 +65,7 @@ async def test_metrics_have_the_standard_and_our_own_names(tiny_models: Path) ->
     assert samples[f'grpc_server_handled_total{{grpc_code="OK",{rpc}}}'] == 1
     assert samples[f'grpc_server_handled_total{{grpc_code="NOT_FOUND",{rpc}}}'] == 1
     assert samples[f"grpc_server_handling_seconds_count{{{rpc}}}"] == 2
+    assert not any("_created" in name for name in samples)
     assert samples[f"evenface_images_total{{{lane}}}"] == 3
     assert samples[f"evenface_queue_rows{{{lane}}}"] == 0
     assert samples[f"evenface_queue_wait_seconds_count{{{lane}}}"] == 1
