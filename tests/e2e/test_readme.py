@@ -1,0 +1,89 @@
+"""The README's examples, run as they stand, in a folder such as its reader has."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from support.faces import write_images
+from support.servers import server_process
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+DEFAULT = "127.0.0.1:50051"
+
+
+def blocks(language: str) -> list[str]:
+    found = re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    assert found
+    return found
+
+
+def commands() -> list[list[str]]:
+    return [shlex.split(line) for block in blocks("sh") for line in block.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with server_process(ROOT / "models") as server:
+        yield server.address
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = write_images(tmp_path_factory.mktemp("reader"))
+    (root / "face").rename(root / "faces")
+    (root / "nonface").rename(root / "other")
+    shutil.copytree(root / "faces", root / "photos")
+    for name, number in (("a", "001"), ("b", "012")):
+        with Image.open(root / "faces" / f"{number}.png") as image:
+            image.save(root / f"{name}.jpg")
+    return root
+
+
+def run(folder: Path, command: list[str], address: str = DEFAULT) -> None:
+    done = subprocess.run(
+        [Path(sys.executable).with_name(command[0]), *command[1:]],
+        cwd=folder,
+        env={**os.environ, "EVENFACE_SERVER": address, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+def test_the_code_runs(address: str) -> None:
+    names: dict[str, Any] = {}
+    for code in blocks("python"):
+        assert DEFAULT in code
+        exec(code.replace(DEFAULT, address), names)  # noqa: S102 - our own page
+    assert names["faces"].shape == (8, 64, 64, 3)
+    assert names["latents"].shape == (8, 100)
+
+
+def test_the_client_s_commands_leave_their_files(folder: Path, address: str) -> None:
+    mine = [command for command in commands() if command[0] == "evenface"]
+    assert len(mine) > 4
+    for command in mine:
+        run(folder, command, address)
+        for option in ("--out", "--csv"):
+            if option in command:
+                assert (folder / command[command.index(option) + 1]).stat().st_size > 0, command
+
+
+def test_a_model_of_one_s_own_is_trained_exported_and_served(folder: Path) -> None:
+    train, export, serve = (c for c in commands() if c[0] != "evenface")
+    run(folder, train)
+    run(folder, export)
+    assert serve == ["evenface-server", "--models", "models"]
+    with server_process(folder / "models") as server:
+        run(folder, ["evenface", "info"], server.address)
