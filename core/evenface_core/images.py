@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from pydantic import BaseModel, ConfigDict, Field
 
 from evenface_core.errors import InvalidInput
@@ -26,6 +26,16 @@ _FILTERS = {
     "box": Image.Resampling.BOX,
 }
 _PAPER = (255, 255, 255, 255)
+# By EXIF's number of the orientation, how to bring an image upright.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 @dataclass(frozen=True)
@@ -135,10 +145,12 @@ def decode_image(
         OSError,
         SyntaxError,
         ValueError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
         EOFError,
         struct.error,
-        IndexError,
-        KeyError,
+        LookupError,
     ) as error:
         # Pillow's decoders raise all of these on damaged files.
         raise InvalidInput(field, f"damaged image ({error})", index=index) from error
@@ -159,7 +171,16 @@ def _decode(data: bytes, limits: ImageLimits, field: str, index: int | None) -> 
         if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
             raise InvalidInput(field, "animated image; send one frame", index=index)
         image.load()
-        return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
+        return np.asarray(_to_rgb(_upright(image)))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Apply EXIF's orientation alone.
+
+    Pillow's own function writes the whole EXIF block anew, which fails where any tag is odd.
+    """
+    method = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    return image if method is None else image.transpose(method)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

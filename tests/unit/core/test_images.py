@@ -18,7 +18,7 @@ from evenface_core.images import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 SPEC = Preprocessing(size=16)
 
@@ -62,6 +62,24 @@ def test_sixteen_bit_grey_is_scaled_not_clipped() -> None:
 def test_exif_orientation_is_applied() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # shown turned clockwise by a quarter
+    decoded = decode_image(saved(gradient(), "PNG", exif=exif))
+    assert np.array_equal(decoded, np.rot90(np.asarray(gradient()), -1))
+
+
+@pytest.mark.parametrize("orientation", range(10))
+def test_every_exif_orientation_is_as_pillow_has_it(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = saved(gradient(), "PNG", exif=exif)
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    assert np.array_equal(decode_image(data), np.asarray(upright))
+
+
+@pytest.mark.parametrize("kind", [2, 7], ids=["text", "bytes"])
+def test_an_odd_exif_tag_beside_the_orientation_does_no_harm(kind: int) -> None:
+    head = struct.pack("<4sIH", b"II*\0", 8, 2)
+    tags = struct.pack("<HHII", 0x0112, 3, 1, 6) + struct.pack("<HHI4s", 0x011A, kind, 4, b"abc\0")
+    exif = b"Exif\0\0" + head + tags + bytes(4)  # a resolution that is no fraction
     decoded = decode_image(saved(gradient(), "PNG", exif=exif))
     assert np.array_equal(decoded, np.rot90(np.asarray(gradient()), -1))
 
