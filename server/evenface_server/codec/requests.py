@@ -1,7 +1,7 @@
 """Requests to the engine's calls."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, overload
 
 import numpy as np
 from evenface.v1 import common_pb2, face_service_pb2
@@ -65,7 +65,7 @@ def decode_call(request: face_service_pb2.DecodeRequest, deadline: float | None)
     return DecodeCall(
         target=_target(request, deadline),
         latents=tensors.matrix(request.latents, "latents", np.float32),
-        attributes=_attributes(request.attributes),
+        attributes=_Attributes(request.attributes),
         file_format=tensors.file_format(request.format),
     )
 
@@ -81,7 +81,7 @@ def sample_call(request: face_service_pb2.SampleRequest, deadline: float | None)
         first_item=request.first_item,
         temperature=request.temperature if request.HasField("temperature") else 1.0,
         prior=_PRIORS[request.prior],
-        attributes=_attributes(request.attributes),
+        attributes=_Attributes(request.attributes),
         file_format=tensors.file_format(request.format),
     )
 
@@ -105,8 +105,22 @@ def _target(request: _Targeted, deadline: float | None) -> Target:
     return Target(request.model, request.version, deadline)
 
 
-def _attributes(messages: Iterable[common_pb2.Attributes]) -> list[Mapping[str, float]]:
-    return [dict(message.values) for message in messages]
+class _Attributes(Sequence[Mapping[str, float]]):
+    """Attributes as they were sent: counted before any is unpacked, as there may be millions."""
+
+    def __init__(self, messages: Sequence[common_pb2.Attributes]) -> None:
+        self._messages = messages
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    @overload
+    def __getitem__(self, index: int) -> Mapping[str, float]: ...
+    @overload
+    def __getitem__(self, index: slice) -> "_Attributes": ...
+    def __getitem__(self, index: int | slice) -> "Mapping[str, float] | _Attributes":
+        found = self._messages[index]
+        return found.values if isinstance(found, common_pb2.Attributes) else _Attributes(found)
 
 
 def _weights_source(

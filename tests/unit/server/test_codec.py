@@ -1,11 +1,15 @@
-"""Errors to statuses, tensors to arrays."""
+"""Errors to statuses, tensors to arrays, attributes to mappings."""
+
+import tracemalloc
 
 import numpy as np
 import pytest
 from evenface.v1 import common_pb2
+from evenface.v1.face_service_pb2 import SampleRequest
 from evenface_core import errors
 from evenface_core.errors import EvenfaceError, InvalidInput
 from evenface_server.codec import tensors
+from evenface_server.codec.requests import sample_call
 from evenface_server.codec.status import fault_of, pushback_of
 from google.rpc import code_pb2
 from support.messages import status_details
@@ -92,3 +96,20 @@ def test_no_error_of_ours_is_without_a_reason() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
     reasons = [k.reason for k in kinds if issubclass(k, EvenfaceError) and k.__doc__]
     assert all(reason.isupper() for reason in reasons)
+
+
+def test_attributes_are_read_as_they_were_sent() -> None:
+    sent = [common_pb2.Attributes(values={"smiling": 2.0}), common_pb2.Attributes()]
+    call = sample_call(SampleRequest(count=2, attributes=sent), None)
+    assert [dict(values) for values in call.attributes] == [{"smiling": 2.0}, {}]
+    assert [dict(values) for values in call.attributes[1:]] == [{}]
+
+
+def test_millions_of_attributes_are_counted_before_any_is_unpacked() -> None:
+    request = SampleRequest.FromString(b"\x42\x00" * 100_000)  # empty ones, two bytes each
+    tracemalloc.start()
+    call = sample_call(request, None)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(call.attributes) == 100_000
+    assert peak < 100_000
