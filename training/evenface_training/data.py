@@ -10,6 +10,7 @@ from evenface_core.errors import DataError
 from numpy.typing import NDArray
 
 from evenface_training.config import TrainingConfig
+from evenface_training.files import name_bytes
 from evenface_training.folders import BrokenFile, ImageFolder, open_folder, require_few_broken
 from evenface_training.labels import read_labels
 
@@ -113,7 +114,7 @@ def held_out(file: str, fraction: float) -> bool:
         file: Path below its folder, with forward slashes.
         fraction: Share of files to hold out.
     """
-    number = int.from_bytes(hashlib.sha256(file.encode()).digest()[:8], "big")
+    number = int.from_bytes(hashlib.sha256(name_bytes(file)).digest()[:8], "big")
     return number < fraction * _HASH_RANGE
 
 

@@ -1,6 +1,7 @@
 """Writing files so that a reader never meets half of one."""
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,13 +25,18 @@ def write_atomically(path: Path, data: bytes) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """Lend a scratch path that becomes `path` on success and is deleted on failure."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The process number keeps two runs that share a cache out of each other's scratch file.
-    scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    # Drawn, because runs in two containers that share a cache may have the same process number.
+    scratch = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         yield scratch
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def name_bytes(file: str) -> bytes:
+    """The bytes of a file's name, those included that are no UTF-8."""
+    return file.encode(errors="surrogateescape")
 
 
 @contextmanager

@@ -6,24 +6,28 @@ Uses the one decoding function that the server uses too. Knows nothing of traini
 import hashlib
 import json
 import os
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from evenface_core.errors import DataError, InvalidInput
-from evenface_core.images import Preprocessing, load_image
+from evenface_core.errors import DataError, InvalidInput, TrainingError
+from evenface_core.images import DEFAULT_LIMITS, Preprocessing, load_image
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from evenface_training.files import explained, replacing, write_atomically
+from evenface_training.files import explained, name_bytes, replacing, write_atomically
 
 UInt8 = NDArray[np.uint8]
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 _CACHE_VERSION = 1
-_FILES_A_TASK = 32
+_FILES_A_TASK = 8
+_TASKS_A_WORKER = 2  # under way at once: bounds what is decoded and not yet written
+
+Decoded = tuple[str, UInt8 | str]  # a file, and its pixels or what is wrong with it
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ def open_folder(folder: Path, spec: Preprocessing, cache: Path) -> ImageFolder:
 
     Raises:
         DataError: There is no such folder or no readable image in it.
-        TrainingError: The cache cannot be written.
+        TrainingError: The cache cannot be written or read.
     """
     files = _list_images(folder)
     stem = cache / f"{folder.resolve().name}-{_cache_key(folder, files, spec)[:24]}"
@@ -82,8 +86,8 @@ def open_folder(folder: Path, spec: Preprocessing, cache: Path) -> ImageFolder:
     if found is None:
         _decode_into(array, listing, folder, files, spec)
         found = _open_cached(folder, array, listing)
-    if found is None or not found.files:
-        raise DataError(f"{folder}: not one of {len(files)} image files can be read")
+    if found is None:
+        raise TrainingError(f"cannot read {array}, which has just been written")
     return found
 
 
@@ -120,7 +124,7 @@ def _cache_key(folder: Path, files: Sequence[str], spec: Preprocessing) -> str:
     digest = hashlib.sha256(f"{_CACHE_VERSION} {spec.model_dump_json()}".encode())
     for file in files:
         status = (folder / file).stat()
-        digest.update(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+        digest.update(name_bytes(file) + f"\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
     return digest.hexdigest()
 
 
@@ -128,8 +132,8 @@ def _open_cached(folder: Path, array: Path, listing: Path) -> ImageFolder | None
     try:
         known = json.loads(listing.read_text(encoding="utf-8"))
         images = np.load(array, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):
-        return None  # not there, or half of it was deleted: decode again
+    except (OSError, ValueError, EOFError):
+        return None  # not there, or half of it was lost: decode again
     if len(images) != len(known["files"]):
         return None
     return ImageFolder(
@@ -160,9 +164,16 @@ def _decode_into(
             good.append(name)
             pixels = decoded.tobytes()
             file.write(pixels)
-            digest.update(f"{name}\0".encode() + pixels)
+            digest.update(name_bytes(name) + b"\0" + pixels)
+        if not good:
+            (first, problem), count = broken[0], len(files)
+            raise DataError(
+                f"{folder}: not one of {count} image files can be read; {first}: {problem}"
+            )
         file.seek(0)
         _write_header(file, len(good), shape)
+        file.flush()
+        os.fsync(file.fileno())
     known = {"files": good, "broken": broken, "digest": digest.hexdigest()}
     write_atomically(listing, json.dumps(known, indent=0).encode())
 
@@ -175,29 +186,45 @@ def _write_header(file: object, rows: int, shape: tuple[int, int, int]) -> None:
     )
 
 
-def _decode_all(
-    folder: Path, files: Sequence[str], spec: Preprocessing
-) -> Iterator[tuple[str, UInt8 | str]]:
+def _decode_all(folder: Path, files: Sequence[str], spec: Preprocessing) -> Iterator[Decoded]:
     """Yield each file with its pixels or what is wrong with it, in order."""
-
-    def decode(chunk: Sequence[str]) -> list[tuple[str, UInt8 | str]]:
-        return [(file, _decode_one(folder / file, spec)) for file in chunk]
-
-    chunks = [files[i : i + _FILES_A_TASK] for i in range(0, len(files), _FILES_A_TASK)]
-    # Threads are enough: Pillow releases the interpreter lock while it decodes.
-    pool = ThreadPoolExecutor(os.cpu_count())
     bar = tqdm(total=len(files), desc=f"decoding {folder.name}", unit="file", disable=None)
     try:
-        for results in pool.map(decode, chunks):
+        for results in _decode_tasks(folder, files, spec):
             yield from results
             bar.update(len(results))
     finally:
         bar.close()
+
+
+def _decode_tasks(
+    folder: Path, files: Sequence[str], spec: Preprocessing
+) -> Iterator[list[Decoded]]:
+    """Decode on all cores, but no further ahead of the caller than a few tasks a core."""
+
+    def decode(chunk: Sequence[str]) -> list[Decoded]:
+        return [(file, _decode_one(folder / file, spec)) for file in chunk]
+
+    workers = os.cpu_count() or 1
+    # Threads are enough: Pillow releases the interpreter lock while it decodes.
+    pool = ThreadPoolExecutor(workers)
+    under_way: deque[Future[list[Decoded]]] = deque()
+    try:
+        for start in range(0, len(files), _FILES_A_TASK):
+            under_way.append(pool.submit(decode, files[start : start + _FILES_A_TASK]))
+            if len(under_way) == _TASKS_A_WORKER * workers:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    finally:
         pool.shutdown(cancel_futures=True)
 
 
 def _decode_one(path: Path, spec: Preprocessing) -> UInt8 | str:
     try:
+        size, limit = path.stat().st_size, DEFAULT_LIMITS.max_bytes
+        if size > limit:  # said before it is read, for it may not fit in memory
+            return f"{size} bytes; limit {limit}"
         return load_image(path.read_bytes(), spec)
     except InvalidInput as error:
         return error.problem

@@ -3,10 +3,11 @@
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from evenface_core.errors import DataError
 
-Row = Mapping[str, str]
+Row = Mapping[str, str | None]  # None where a line ends early
 
 _FILE_COLUMN = "file"
 
@@ -29,12 +30,14 @@ def read_labels(
         Each column but `file`, as N values; "" where nothing is known.
 
     Raises:
-        DataError: The CSV is missing or lacks a column, names a file twice, or fits no file.
+        DataError: The CSV is missing or lacks a column, names a column or file twice, has a line
+            that does not fit its columns, or fits no file.
     """
     header, rows = _read_csv(path)
     for column in (_FILE_COLUMN, *columns):
-        if column not in header:
-            raise DataError(f"{path}: no column '{column}'; it has {', '.join(header)}")
+        if header.count(column) != 1:
+            count = "two columns" if column in header else "no column"
+            raise DataError(f"{path}: {count} '{column}'; it has {', '.join(header) or 'none'}")
     by_file = _index(path, rows)
     found = [_find(by_file, folder / file) for file in files]
     if not any(found):
@@ -50,20 +53,34 @@ def _read_csv(path: Path) -> tuple[list[str], list[Row]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
-            rows: list[Row] = list(reader)
-            return list(reader.fieldnames or []), rows
+            rows = [_checked(path, line) for line in reader]
+            return list(reader.fieldnames or []), [row for row in rows if any(row.values())]
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: no readable CSV ({error})") from error
 
 
+def _checked(path: Path, line: dict[Any, Any]) -> Row:
+    surplus = line.pop(None, [])  # what csv finds beyond the last column
+    if any(surplus):
+        raise DataError(
+            f"{path}: the line of {line.get(_FILE_COLUMN)} has more cells than there are columns; "
+            "a value with a comma needs quotes"
+        )
+    return line
+
+
 def _index(path: Path, rows: Sequence[Row]) -> dict[tuple[str, ...], Row]:
     by_file: dict[tuple[str, ...], Row] = {}
     for row in rows:
-        parts = PurePosixPath(row[_FILE_COLUMN].replace("\\", "/")).parts
+        file = (row[_FILE_COLUMN] or "").strip()
+        if not file:
+            known = ", ".join(filter(None, row.values()))
+            raise DataError(f"{path}: a line without a `{_FILE_COLUMN}`: {known}")
+        parts = PurePosixPath(file.replace("\\", "/")).parts
         if parts in by_file:
-            raise DataError(f"{path}: two lines for {row[_FILE_COLUMN]}")
+            raise DataError(f"{path}: two lines for {file}")
         by_file[parts] = row
     return by_file
 
