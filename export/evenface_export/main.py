@@ -7,6 +7,7 @@ from pathlib import Path
 from evenface_core.bundle import open_bundle
 from evenface_core.cli import guarded
 from evenface_core.manifest import Manifest
+from evenface_training.interrupt import terminable
 from tqdm import tqdm
 
 from evenface_export.export import ExportRequest, export_bundle
@@ -39,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+@terminable()
 def _export(request: ExportRequest) -> None:
     folder = export_bundle(request)
     tqdm.write(_summary(open_bundle(folder).manifest))

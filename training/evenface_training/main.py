@@ -15,7 +15,7 @@ from evenface_training.checkpoint import load_checkpoint
 from evenface_training.config import TrainingConfig, load_config, ready_made
 from evenface_training.data import TrainingData, load_data
 from evenface_training.device import open_device
-from evenface_training.interrupt import StopRequest
+from evenface_training.interrupt import StopRequest, terminable
 from evenface_training.loop import Trainer
 from evenface_training.run_folder import RunFolder, default_path
 
@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+@terminable()
 def _train(options: argparse.Namespace) -> None:
     if (options.config is None) == (options.resume is None):
         raise ConfigError("give either a configuration or --resume RUN")

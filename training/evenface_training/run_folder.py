@@ -16,7 +16,7 @@ from torch.utils.tensorboard.writer import SummaryWriter
 from evenface_training.checkpoint import Progress
 from evenface_training.config import TrainingConfig
 from evenface_training.data import TrainingData
-from evenface_training.files import explained, write_atomically
+from evenface_training.files import explained, name_bytes, write_atomically
 
 Record = Mapping[str, Any]
 
@@ -43,16 +43,16 @@ class RunFolder:
         Raises:
             TrainingError: It holds something already, or cannot be written.
         """
+        run = cls(path)
         with explained(path):
             path.mkdir(parents=True, exist_ok=True)
             if any(path.iterdir()):
-                raise TrainingError(
-                    f"{path} is not empty; continue that run with --resume or choose another --run"
-                )
+                resume = "continue that run with --resume or " if run.last.is_file() else ""
+                raise TrainingError(f"{path} is not empty; {resume}choose another --run")
             probe = path / ".probe"
             probe.touch()
             probe.unlink()
-        return cls(path)
+        return run
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
@@ -76,7 +76,7 @@ class RunFolder:
             for item in items
         )
         if broken:
-            write_atomically(self.path / "broken-files.txt", broken.encode())
+            write_atomically(self.path / "broken-files.txt", name_bytes(broken))
 
     def rewind(self, progress: Progress) -> None:
         """Drop the metrics written after a checkpoint, which the resumed run will write again."""

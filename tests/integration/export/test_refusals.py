@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -140,3 +141,18 @@ def test_pictures_of_a_model_without_latents_are_refused(
     refused: Refused, cnn_run: Path, tmp_path: Path
 ) -> None:
     assert "--pictures: a cnn has no latents" in refused(cnn_run, "--pictures", tmp_path / "p")
+
+
+def test_sigterm_ends_an_export_as_ctrl_c_does(
+    cnn_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("went on")
+
+    monkeypatch.setattr("evenface_export.main.export_bundle", stopped)
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        assert main([str(cnn_run), "--out", str(tmp_path)]) == 130
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -92,8 +93,17 @@ def test_a_used_run_folder_is_refused_before_any_work(
 ) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "notes.txt").write_text("mine")
-    assert "is not empty" in refused(config_file, "--run", tmp_path / "run")
+    line = refused(config_file, "--run", tmp_path / "run")
+    assert "is not empty; choose another --run" in line  # nothing there to resume
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_folder_with_a_run_in_it_is_refused_with_the_way_to_continue(
+    config_file: Path, tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / "checkpoints" / "last.safetensors").touch()
+    assert "continue that run with --resume" in refused(config_file, "--run", tmp_path / "run")
 
 
 def test_a_missing_face_folder_is_named(config_file: Path, refused: Callable[..., str]) -> None:
@@ -173,3 +183,29 @@ def test_ctrl_c_and_sigterm_save_and_end_with_130(
     last_step = max(json.loads(line)["step"] for line in lines)
     saved = load_checkpoint(tmp_path / "run" / "checkpoints" / "last.safetensors")
     assert saved.progress.step == last_step
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_while_images_are_decoded_leaves_no_scratch_file(
+    config_file: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    code = (
+        "import sys, time; from evenface_training import folders, main;"
+        "decode = folders.load_image;"
+        "folders.load_image = lambda *given: (time.sleep(0.2), decode(*given))[1];"
+        "sys.exit(main.main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, str(config_file), "--run", str(tmp_path / "run")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 60
+        while not list((tmp_path / "cache").glob("*.tmp")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert not list((tmp_path / "cache").iterdir())
