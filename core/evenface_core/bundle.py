@@ -90,10 +90,11 @@ def open_bundle(path: Path) -> Bundle:
 def _read_manifest(path: Path) -> Manifest:
     try:
         values = json.loads(path.read_bytes())
+        json.dumps(values, ensure_ascii=False).encode()  # half a surrogate pair fits no message
     except OSError as error:
         raise BundleError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
-        raise BundleError(f"{path}: not JSON: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path}: not JSON that can be used: {error}") from error
     if not isinstance(values, dict):
         raise BundleError(f"{path}: expected a JSON object")
     if values.get("schema_version") != SCHEMA_VERSION:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from evenface_core.images import Preprocessing
 from evenface_core.latents import Float32, Float64
-from evenface_core.resampling import LatentHistogram
+from evenface_core.resampling import MAX_COUNT, LatentHistogram
 
 SCHEMA_VERSION: Literal[1] = 1
 FUNCTIONS = ("encode", "decode", "classify")
@@ -33,6 +33,7 @@ def check_name(name: str) -> str:
 
 Name = Annotated[str, AfterValidator(check_name)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 
 
 def _rounded(values: Float64) -> tuple[float, ...]:
@@ -143,7 +144,7 @@ class TrainingHistogram(_Part):
     """A LatentHistogram as nested lists: edges D × (B + 1), counts D × B."""
 
     edges: tuple[tuple[float, ...], ...]
-    counts: tuple[tuple[int, ...], ...]
+    counts: tuple[tuple[Count, ...], ...]
 
     @classmethod
     def from_histogram(cls, histogram: LatentHistogram) -> Self:
@@ -176,7 +177,7 @@ class GroupQuality(_Part):
 
     column: str
     value: str
-    count: int = Field(ge=0)
+    count: int = Field(ge=0, lt=2**32)
     true_positive_rate: Share | None = None
     share: Share
     weighted_share: Share | None = None

@@ -22,6 +22,7 @@ Latents = NDArray[np.floating]
 DEFAULT_BINS = 10
 DEFAULT_SMOOTHING = 0.001
 MAX_BINS = 1000
+MAX_COUNT = 2**53  # exact as float64, and so many times MAX_BINS still fit int64
 
 _BLOCK_ROWS = 2**16  # bounds the memory of the per-item tables
 _BISECTIONS = 60
@@ -54,7 +55,7 @@ class LatentHistogram:
     Attributes:
         edges: float64 [D, B + 1], increasing; the outer bins are open, so that a value beyond
             the first or last edge counts in them.
-        counts: int64 [D, B]; every dimension has the same sum.
+        counts: int64 [D, B], 0 to 2⁵³; every dimension has the same sum.
 
     Raises:
         InvalidInput: Shapes, order or sums are wrong.
@@ -71,9 +72,9 @@ class LatentHistogram:
                 f"shape {self.counts.shape} does not fit edges of shape {self.edges.shape}",
             )
         sums = self.counts.sum(axis=1)
-        if (self.counts < 0).any() or (sums != sums[0]).any():
+        if not 0 <= self.counts.min() <= self.counts.max() <= MAX_COUNT or np.ptp(sums) != 0:
             raise InvalidInput(
-                "histogram.counts", "must be ≥ 0 and have the same sum in every dimension"
+                "histogram.counts", "must be 0 to 2^53 and have the same sum in every dimension"
             )
 
     @classmethod

@@ -105,6 +105,8 @@ def edited(folder: Path, **changes: object) -> Path:
         ({"attribute_vectors": {"smiling": [1.0]}}, "'smiling' has 1 dimensions, latent_size is 2"),
         ({"aggregate_posterior": {"mean": [1, 2], "std": [1]}}, "std has 1 dimensions"),
         ({"training_histogram": {"edges": [[0, 1, 0]] * 2, "counts": [[1, 1]] * 2}}, "increase"),
+        ({"training_histogram": {"edges": [[0, 1, 2]] * 2, "counts": [[1, 2**70]] * 2}}, "counts"),
+        ({"provenance": {"seed": "\ud800"}}, "surrogates not allowed"),
         ({"conditions": ["a"], "attribute_vectors": {"a": [1, 2]}}, "both a condition and"),
         ({"decision_threshold": float("nan")}, "decision_threshold"),
     ],
@@ -117,7 +119,7 @@ def test_a_manifest_that_makes_no_sense_is_refused(
         open_bundle(folder)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "\x00\xff"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "\x00\xff", "[" * 100_000])
 def test_a_manifest_that_is_no_json_object_is_refused(tmp_path: Path, text: str) -> None:
     folder = written(tmp_path)
     (folder / MANIFEST_FILE).write_text(text)
