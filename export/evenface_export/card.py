@@ -123,16 +123,20 @@ def _limits(config: TrainingConfig) -> str:
 
 def _data(facts: CardFacts) -> str:
     quality = facts.figures.quality
+    columns = ("training_{}", "held_out_{}", "held_out_{}_trained_on")
     rows = [
-        (label, f"{quality[f'training_{key}']:,.0f}", f"{quality[f'held_out_{key}']:,.0f}")
+        (label, *(f"{quality[column.format(key)]:,.0f}" for column in columns))
         for key, label in (("faces", "Faces"), ("nonfaces", "Non-faces"))
         if f"training_{key}" in quality
     ]
     return section(
         "## Trained on",
         facts.origin.get("data_note", "Its maker has not said where the images come from."),
-        table(("", "Training", "Held out"), rows),
-        "A hash of its name decides to which part an image belongs. SHA-256 of names and pixels: "
+        table(("", "Training", "Held out", "Held out with a copy in training"), rows),
+        "A hash of its name decides to which part an image belongs, so that pictures that belong "
+        "together (copies, crops of one photograph, several of one person) may lie in both: the "
+        "more of them, the kinder the figures. The last column counts copies that are equal to "
+        "the last pixel. SHA-256 of names and pixels: "
         f"`{facts.origin['data_digest']}`.",
     )
 
@@ -293,4 +297,8 @@ def _configuration(config: TrainingConfig) -> str:
 def _provenance(origin: Mapping[str, str]) -> str:
     told = {"config", "data_note", "data_digest"}
     rows = [(key.replace("_", " "), f"`{text}`") for key, text in origin.items() if key not in told]
-    return section("## Provenance", table(("", ""), rows))
+    return section(
+        "## Provenance",
+        table(("", ""), rows),
+        "Revision and versions are those of the export; the training's may have been others.",
+    )

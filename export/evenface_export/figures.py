@@ -3,12 +3,13 @@
 What describes the latent space comes from the training part, quality from the held-out part.
 """
 
+import hashlib
 from dataclasses import dataclass, field
 
 import numpy as np
 from evenface_core.manifest import GroupQuality
 from evenface_training.config import TrainingConfig
-from evenface_training.data import TrainingData
+from evenface_training.data import SplitFolder, TrainingData
 from numpy.typing import NDArray
 
 from evenface_export.baseline import PrincipalComponents
@@ -19,7 +20,7 @@ from evenface_export.quality import (
     measure_detection,
     measure_reconstruction,
 )
-from evenface_export.sessions import ServedModel
+from evenface_export.sessions import ServedModel, UInt8
 
 Bools = NDArray[np.bool_]
 
@@ -66,14 +67,23 @@ def measure(served: ServedModel, data: TrainingData, config: TrainingConfig) -> 
 
 
 def _counts(data: TrainingData) -> dict[str, float]:
-    counts = {
-        "training_faces": len(data.faces.train),
-        "held_out_faces": len(data.faces.validation),
-    }
-    if data.nonfaces is not None:
-        counts["training_nonfaces"] = len(data.nonfaces.train)
-        counts["held_out_nonfaces"] = len(data.nonfaces.validation)
-    return {name: float(count) for name, count in counts.items()}
+    counts: dict[str, float] = {}
+    for name, part in (("faces", data.faces), ("nonfaces", data.nonfaces)):
+        if part is not None:
+            counts[f"training_{name}"] = len(part.train)
+            counts[f"held_out_{name}"] = len(part.validation)
+            counts[f"held_out_{name}_trained_on"] = _trained_on(part)
+    return counts
+
+
+def _trained_on(part: SplitFolder) -> int:
+    """How many held-out images are in the training part too, under another name."""
+    seen = {_fingerprint(part.images[row]) for row in part.train}
+    return sum(_fingerprint(part.images[row]) in seen for row in part.validation)
+
+
+def _fingerprint(image: UInt8) -> bytes:
+    return hashlib.sha256(image.tobytes()).digest()
 
 
 def _detection(served: ServedModel, data: TrainingData) -> Detection | None:

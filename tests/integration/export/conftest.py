@@ -39,6 +39,10 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         radius = np.hypot(x - rng.uniform(0.4, 0.6), y - 0.5) * rng.uniform(1.5, 2.5)
         tint = rng.uniform(0.6, 1.0, 3) if number % 3 else np.ones(3)
         _save(folder / "face" / f"{number:03}.png", (1 - radius)[..., None] * tint)
+    for held_out in ("004", "005"):  # copies of an image of the training part
+        (folder / "face" / f"{held_out}.png").write_bytes(
+            (folder / "face" / "006.png").read_bytes()
+        )
     for number in range(NONFACES):
         _save(folder / "nonface" / f"{number:03}.png", rng.uniform(0, 1, (SIDE, SIDE, 3)))
     with (folder / "labels.csv").open("w", newline="") as file:

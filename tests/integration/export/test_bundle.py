@@ -113,6 +113,20 @@ def test_the_card_holds_the_figures_of_the_manifest(bundle: Bundle) -> None:
     assert f"| {quality['parity_fp32_encode_mean']:.1e} |" in card
     assert f"probability {manifest.decision_threshold:.3f}" in card
     assert "at least 90.00 % of the faces" in card
+    assert "those of the export" in card
+
+
+def test_held_out_images_with_a_copy_in_training_are_counted(
+    data: TrainingData, bundle: Bundle
+) -> None:
+    pixels = [image.tobytes() for image in data.faces.images]
+    trained_on = {pixels[row] for row in data.faces.train}
+    copies = sum(pixels[row] in trained_on for row in data.faces.validation)
+    assert copies == 2
+    assert bundle.manifest.quality["held_out_faces_trained_on"] == copies
+    assert bundle.manifest.quality["held_out_nonfaces_trained_on"] == 0
+    held_out = bundle.manifest.quality["held_out_faces"]
+    assert f"| {held_out:.0f} | {copies} |" in bundle.card
 
 
 def test_agreement_is_measured_in_both_precisions(bundle: Bundle) -> None:
