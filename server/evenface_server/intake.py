@@ -119,12 +119,19 @@ async def load(batch: Batch, spec: Preprocessing, limits: Limits, workshop: Work
     Raises:
         InvalidInput: Names the image that cannot be used.
     """
+    size = (spec.size, spec.size, spec.channels)
+    if batch.pixels is not None and batch.pixels.shape[1:] == size:
+        return batch.pixels
+    pixels = np.empty((batch.count, *size), np.uint8)
+
+    def load_raw(index: int, image: UInt8) -> None:
+        pixels[index] = preprocess(image, spec)
+
+    def load_file(index: int, data: bytes) -> None:
+        pixels[index] = load_image(data, spec, limits.image, field=_FILES, index=index)
+
     if batch.pixels is not None:
-        if batch.pixels.shape[1:] == (spec.size, spec.size, spec.channels):
-            return batch.pixels
-        return np.stack(await workshop.each(lambda _, image: preprocess(image, spec), batch.pixels))
-
-    def load_file(index: int, data: bytes) -> UInt8:
-        return load_image(data, spec, limits.image, field=_FILES, index=index)
-
-    return np.stack(await workshop.each(load_file, batch.files))
+        await workshop.each(load_raw, batch.pixels)
+    else:
+        await workshop.each(load_file, batch.files)
+    return pixels
