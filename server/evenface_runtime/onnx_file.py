@@ -5,21 +5,28 @@ ONNX files are protobuf messages (`onnx.proto` of the ONNX project); this reads 
 on no ONNX package.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from evenface_core.errors import BundleError
 
-# Field numbers in onnx.proto.
-_MODEL_GRAPH = 7
-_MODEL_OPSET_IMPORT = 8
+# Field numbers in onnx.proto: of what names operator sets, and of what may hold a tensor.
+_OPSETS = {"model": 8, "function": 9}
 _OPSET_DOMAIN = 1
-_GRAPH_INITIALIZER = 5
+_PARTS: Mapping[str, Mapping[int, str]] = {
+    "model": {7: "graph", 25: "function"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node", 11: "attribute"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {},
+}
 _TENSOR_DATA_LOCATION = 14
-_DATA_LOCATION_EXTERNAL = 1
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
 _MAX_VARINT_BYTES = 10
+_UINT32 = 2**32 - 1  # of an enum's value protobuf's parsers drop what is above
 
 
 def check_onnx_file(data: bytes, *, name: str) -> None:
@@ -33,8 +40,14 @@ def check_onnx_file(data: bytes, *, name: str) -> None:
         BundleError: The file is no ONNX model, or is refused.
     """
     try:
-        domains = {_domain(opset) for opset in _messages(data, _MODEL_OPSET_IMPORT)}
-        external = any(_has_external_weights(graph) for graph in _messages(data, _MODEL_GRAPH))
+        parts = list(_parts(data))
+        domains = {
+            _domain(opset)
+            for kind, part in parts
+            if kind in _OPSETS
+            for opset in _messages(part, _OPSETS[kind])
+        }
+        external = any(kind == "tensor" and _is_external(part) for kind, part in parts)
     except (IndexError, ValueError) as error:
         raise BundleError(f"{name}: not an ONNX model") from error
     if not domains:
@@ -50,16 +63,27 @@ def _domain(opset: memoryview) -> str:
     return "".join(bytes(value).decode() for value in _messages(opset, _OPSET_DOMAIN))
 
 
-def _has_external_weights(graph: memoryview) -> bool:
+def _parts(data: bytes) -> Iterator[tuple[str, memoryview]]:
+    """The model and everything in it that may hold a tensor, at any depth."""
+    stack = [("model", memoryview(data))]
+    while stack:
+        kind, part = stack.pop()
+        yield kind, part
+        for number, value in _fields(part) if _PARTS[kind] else ():
+            inner = _PARTS[kind].get(number)
+            if inner is not None and isinstance(value, memoryview):
+                stack.append((inner, value))
+
+
+def _is_external(tensor: memoryview) -> bool:
     return any(
-        number == _TENSOR_DATA_LOCATION and value == _DATA_LOCATION_EXTERNAL
-        for tensor in _messages(graph, _GRAPH_INITIALIZER)
+        number == _TENSOR_DATA_LOCATION and isinstance(value, int) and value & _UINT32
         for number, value in _fields(tensor)
     )
 
 
-def _messages(data: bytes | memoryview, wanted: int) -> Iterator[memoryview]:
-    for number, value in _fields(memoryview(data)):
+def _messages(data: memoryview, wanted: int) -> Iterator[memoryview]:
+    for number, value in _fields(data):
         if number == wanted and isinstance(value, memoryview):
             yield value
 
@@ -69,15 +93,17 @@ def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     at = 0
     while at < len(data):
         key, at = _varint(data, at)
-        kind = key & 7
+        if key > _UINT32:
+            raise ValueError("a key of more than 32 bits")
+        number, kind = key >> 3, key & 7
         if kind == _VARINT:
             value, at = _varint(data, at)
-            yield key >> 3, value
+            yield number, value
         elif kind == _BYTES:
             length, at = _varint(data, at)
             if at + length > len(data):
                 raise ValueError("a field ends beyond its message")
-            yield key >> 3, data[at : at + length]
+            yield number, data[at : at + length]
             at += length
         elif kind in (_FIXED64, _FIXED32):
             at += 8 if kind == _FIXED64 else 4

@@ -1,5 +1,6 @@
 """The reader of ONNX files against files that the onnx package writes."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
@@ -38,6 +39,60 @@ def test_any_other_domain_is_refused(domain: str) -> None:
 def test_weights_in_another_file_are_refused() -> None:
     with pytest.raises(BundleError, match="outside of the file"):
         check_onnx_file(_model("", location=TensorProto.EXTERNAL), name="g.onnx")
+
+
+def _outside() -> TensorProto:
+    tensor = helper.make_tensor("w", TensorProto.FLOAT, [1], [0.0])
+    tensor.data_location = TensorProto.EXTERNAL
+    return tensor
+
+
+def _in_branch() -> onnx.GraphProto:
+    branch = helper.make_graph([], "b", [], [], [_outside()])
+    return helper.make_graph([helper.make_node("If", ["c"], [], then_branch=branch)], "g", [], [])
+
+
+def _in_constant() -> onnx.GraphProto:
+    node = helper.make_node("Constant", [], ["w"], value=_outside())
+    return helper.make_graph([node], "g", [], [])
+
+
+def _in_sparse() -> onnx.GraphProto:
+    sparse = onnx.SparseTensorProto(values=_outside(), dims=[1])
+    return helper.make_graph([], "g", [], [], sparse_initializer=[sparse])
+
+
+@pytest.mark.parametrize("make", [_in_branch, _in_constant, _in_sparse])
+def test_weights_in_another_file_are_found_wherever_a_tensor_may_be(
+    make: Callable[[], onnx.GraphProto],
+) -> None:
+    data = helper.make_model(make()).SerializeToString()
+    with pytest.raises(BundleError, match="outside of the file"):
+        check_onnx_file(data, name="g.onnx")
+
+
+@pytest.mark.parametrize(
+    ("field", "problem"),
+    [
+        (b"\x70\x81\x80\x80\x80\x10", "outside of the file"),  # 1 to protobuf's parsers
+        (b"\xf0\x80\x80\x80\x10\x01", "not an ONNX model"),
+    ],
+    ids=["value", "key"],
+)
+def test_numbers_above_32_bits_hide_no_weights(field: bytes, problem: str) -> None:
+    graph = b"\x2a" + bytes([len(field)]) + field
+    data = b"\x42\x00" + b"\x3a" + bytes([len(graph)]) + graph
+    with pytest.raises(BundleError, match=problem):
+        check_onnx_file(data, name="g.onnx")
+
+
+def test_a_function_within_the_model_may_use_no_other_domain_either() -> None:
+    function = helper.make_function(
+        "local", "f", [], [], [], [helper.make_opsetid("com.microsoft", 1)]
+    )
+    model = helper.make_model(helper.make_graph([], "g", [], []), functions=[function])
+    with pytest.raises(BundleError, match=r"'com\.microsoft'"):
+        check_onnx_file(model.SerializeToString(), name="g.onnx")
 
 
 @pytest.mark.parametrize("data", [b"", b"not a model", b"\x08", b"\x42\xff", b"\xff" * 20])
