@@ -85,7 +85,8 @@ class App:
         end = time.monotonic() + grace
         self._streams.close()
         try:
-            await asyncio.wait_for(self.engine.drain(), grace)
+            async with asyncio.timeout(grace):
+                await self.engine.drain()
             finished = True
         except TimeoutError:
             finished = False

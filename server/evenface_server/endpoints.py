@@ -37,7 +37,8 @@ def load_tls(settings: Settings) -> Tls | None:
     cert, key = _read("tls_cert", settings.tls_cert), _read("tls_key", settings.tls_key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        context.load_cert_chain(settings.tls_cert, settings.tls_key)
+        # A password of none: else OpenSSL would ask for that of an encrypted key on the terminal.
+        context.load_cert_chain(settings.tls_cert, settings.tls_key, password="")
     except (ssl.SSLError, ValueError) as error:
         raise ConfigError(
             f"--tls-cert, --tls-key: {settings.tls_cert} and {settings.tls_key} are no certificate "

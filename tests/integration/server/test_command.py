@@ -1,6 +1,9 @@
 """The command `evenface-server`: start-up, and every mistake in one line."""
 
+import json
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,6 +69,41 @@ def test_a_corrupt_bundle_is_named_in_the_log(tmp_path: Path) -> None:
     assert "manifest.json: not JSON" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     assert done.returncode == 2
+
+
+def test_an_encrypted_key_is_refused_and_no_password_asked_for(
+    tiny_models: Path, tmp_path: Path
+) -> None:
+    made = ("-keyout", "key.pem", "-out", "cert.pem", "-subj", "/CN=x", "-passout", "pass:word")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", *made],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
+    options = ["--tls-cert", f"{tmp_path}/cert.pem", "--tls-key", f"{tmp_path}/key.pem"]
+    done = subprocess.run(
+        [sys.executable, "-m", "evenface_server", "--models", str(tiny_models), *options],
+        check=False,
+        input="word\n",  # where OpenSSL finds no terminal, it reads a password from here
+        start_new_session=True,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: --tls-cert, --tls-key: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_warning_is_a_line_of_the_log() -> None:
+    code = (
+        "import warnings; from evenface_server.logs import configure_logging;"
+        "configure_logging('info'); warnings.warn('an odd\\nimage')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "an odd\nimage" in json.loads(done.stdout)["event"]
+    assert done.stderr == ""
 
 
 def test_help_lists_every_setting() -> None:

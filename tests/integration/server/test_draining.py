@@ -69,6 +69,11 @@ async def test_health_reports_not_serving_before_requests_are_refused(slow_model
         assert await drain
 
 
+async def test_without_grace_an_idle_server_still_ends_well(slow_models: Path) -> None:
+    async with running(slow_models) as server:
+        assert await server.app.drain(delay=0.0, grace=0.0)
+
+
 async def test_a_refused_request_is_told_when_to_come_back(slow_models: Path) -> None:
     async with running(slow_models) as server:
         running_call = server.face.Encode(encode(images(600)))
