@@ -45,6 +45,8 @@ _SERVICES = (
     model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
 )
 
+# Far more than any request has: a file, or a set of attributes.
+_FIELDS_PER_ITEM = 64
 # For replies on their way; open health watches, which never end, are cut off then.
 _CLOSING_SECONDS = 1.0
 
@@ -185,9 +187,8 @@ async def _listen(
     streams, faults = Streams(settings.stream_requests), Faults(metrics)
     in_flight = InFlight()
     measuring = MeasuringInterceptor(metrics, in_flight)
-    server = grpc.aio.server(
-        interceptors=(measuring, ErrorInterceptor(faults)), options=_options(settings)
-    )
+    errors = ErrorInterceptor(faults, _FIELDS_PER_ITEM * settings.max_items_per_request)
+    server = grpc.aio.server(interceptors=(measuring, errors), options=_options(settings))
     face_service_pb2_grpc.add_FaceServiceServicer_to_server(
         FaceService(engine, streams, faults), server
     )

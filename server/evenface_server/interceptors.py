@@ -19,6 +19,7 @@ from google.protobuf.message import DecodeError, Message
 from grpc_status import rpc_status
 
 from evenface_server.codec.status import Fault, fault_of, pushback_of
+from evenface_server.codec.wire import check_fields
 from evenface_server.inflight import InFlight
 from evenface_server.logs import CURRENT_CALL, CallRecord
 from evenface_server.metrics import Metrics, RpcMetrics
@@ -87,16 +88,18 @@ class ErrorInterceptor(_Around):
 
     Args:
         faults: Says which status.
+        max_fields: Of one request; more are refused before they are parsed.
     """
 
-    def __init__(self, faults: Faults) -> None:
+    def __init__(self, faults: Faults, max_fields: int) -> None:
         super().__init__()
         self._faults = faults
+        self._max_fields = max_fields
 
     def wrap(self, method: str, handler: Handler) -> Handler:
         """Wrap a handler; it takes bytes."""
         del method
-        parse = _parser(handler)
+        parse = _parser(handler, self._max_fields)
         if handler.stream_stream is not None:
             return grpc.stream_stream_rpc_method_handler(
                 self._stream(handler.stream_stream, parse), None, handler.response_serializer
@@ -255,12 +258,14 @@ class _Meter:
         )
 
 
-def _parser(handler: Handler) -> Callable[[bytes], Message]:
+def _parser(handler: Handler, max_fields: int) -> Callable[[bytes], Message]:
     deserialize = handler.request_deserializer
     if deserialize is None:
         raise TypeError("the RPC has no request message")
+    descriptor = deserialize(b"").DESCRIPTOR
 
     def parse(data: bytes) -> Message:
+        check_fields(data, descriptor, max_fields)
         try:
             message: Message = deserialize(data)
         except DecodeError as error:

@@ -87,6 +87,7 @@ INVALID: list[tuple[str, object, str]] = [
         ),
         "latents.data",
     ),
+    ("Decode", DecodeRequest(attributes=[common_pb2.Attributes()] * 5000), "request"),
     ("Decode", DecodeRequest(latents=tensor(LATENTS), format=99), "format"),  # type: ignore[arg-type]
     (
         "Decode",

@@ -1,0 +1,46 @@
+"""Messages that are refused before they are parsed."""
+
+import pytest
+from evenface.v1 import common_pb2
+from evenface.v1.face_service_pb2 import DecodeRequest, EncodeRequest, EncodeStreamRequest
+from evenface_core.errors import InvalidInput
+from evenface_server.codec.wire import check_fields
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import Message
+from support.messages import files
+
+FILES = files(*[b"file"] * 20)
+# images, encoded and the files
+REQUEST = EncodeRequest(model="faces", images=FILES)
+FIELDS = 1 + 2 + 20
+MAP = DecodeRequest(attributes=[common_pb2.Attributes(values=dict.fromkeys("abcdefghij", 1.0))])
+
+
+@pytest.mark.parametrize(
+    ("message", "fields"),
+    [
+        (REQUEST, FIELDS),
+        (EncodeStreamRequest(id=2**40, request=REQUEST), FIELDS + 2),
+        (MAP, 11),
+        (DecodeRequest(latents=common_pb2.Tensor(data=bytes(99), shape=[1] * 999)), 3),
+        (DecodeRequest.FromString(b"\x22\x00" * 50), 50),
+    ],
+    ids=["files", "nested", "map", "packed numbers", "empty attributes"],
+)
+def test_fields_are_counted_at_any_depth(message: Message, fields: int) -> None:
+    data, kind = message.SerializeToString(), message.DESCRIPTOR
+    assert isinstance(kind, Descriptor)
+    check_fields(data, kind, fields)
+    with pytest.raises(InvalidInput, match=f"more than {fields - 1} fields"):
+        check_fields(data, kind, fields - 1)
+
+
+def test_what_can_not_have_too_many_is_not_looked_at() -> None:
+    check_fields(b"\xff" * 20, REQUEST.DESCRIPTOR, 10)
+
+
+@pytest.mark.parametrize("end", [b"\x22\xff", b"\x22\x05ab", b"\x22"])
+def test_a_cut_off_end_hides_no_fields(end: bytes) -> None:
+    data = REQUEST.SerializeToString() + end
+    with pytest.raises(InvalidInput, match="ends within a field"):
+        check_fields(data, REQUEST.DESCRIPTOR, FIELDS + 5)
