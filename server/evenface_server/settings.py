@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 PREFIX = "EVENFACE_"
 
 _MIB = 2**20
+_MAX_PIXELS = 178_956_970  # Pillow opens no larger image
 _LIKELY_TYPO = 0.7
 # What Kubernetes sets in every pod beside a Service called evenface (its EVENFACE_PORT, such as
 # "tcp://10.0.0.1:50051", is no port: switch enableServiceLinks off there).
@@ -70,7 +71,7 @@ class Settings(BaseSettings):
         64 * _MIB, ge=1024, le=2**31 - 1, description="Bytes of one request or reply at most."
     )
     max_pixels_per_image: int = Field(
-        25_000_000, ge=64, le=2**31 - 1, description="Width × height of one image at most."
+        25_000_000, ge=64, le=_MAX_PIXELS, description="Width × height of one image at most."
     )
     stream_requests: int = Field(
         8, ge=1, le=1024, description="Requests of one stream that are worked on at a time."

@@ -159,6 +159,13 @@ async def test_classify_gives_logit_probability_and_decision(server: Running) ->
     assert reply.threshold == 0.5
 
 
+async def test_a_probability_equal_to_the_threshold_is_a_face(server: Running) -> None:
+    first = await server.face.ClassifyFace(classify(images(1)))
+    (probability,) = array(first.probabilities).tolist()
+    again = await server.face.ClassifyFace(classify(images(1), threshold=probability))
+    assert list(again.is_face) == [True]
+
+
 async def test_a_threshold_given_replaces_the_models(server: Running) -> None:
     every = await server.face.ClassifyFace(classify(images(9), threshold=0.0))
     none = await server.face.ClassifyFace(classify(images(9), threshold=1.0))

@@ -6,6 +6,7 @@ import pytest
 from evenface_core.errors import ConfigError
 from evenface_server.settings import Settings, load_settings
 from evenface_server.settings_table import render
+from PIL import Image
 
 DOCS = Path(__file__).parents[3] / "docs" / "settings.md"
 
@@ -36,6 +37,10 @@ def test_switches_can_be_turned_on_and_off(monkeypatch: pytest.MonkeyPatch) -> N
         (
             ["--max-batch-rows", "0"],
             "--max-batch-rows is '0': Input should be greater than or equal to 1",
+        ),
+        (
+            ["--max-pixels-per-image", "200000000"],
+            f"should be less than or equal to {2 * (Image.MAX_IMAGE_PIXELS or 0)}",  # Pillow's own
         ),
         (["--log-level", "loud"], "--log-level is 'loud': Input should be 'debug', 'info'"),
         (["--max-items-per-request", "9999"], "9999 is above max_queue_rows 4096"),
