@@ -4,6 +4,7 @@ Health and reflection pass untouched. The measuring interceptor goes first (oute
 sees the status that the other one sets.
 """
 
+import asyncio
 import logging
 import re
 import time
@@ -217,7 +218,7 @@ class _Meter:
     ) -> None:
         async with aclosing(inner(self._counted(requests), context)) as replies:
             async for reply in replies:
-                await context.write(reply)
+                await _write(context, reply)
                 self._metrics.sent.inc()
 
     async def _counted(self, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
@@ -273,6 +274,14 @@ def _parser(handler: Handler, max_fields: int) -> Callable[[bytes], Message]:
         return message
 
     return parse
+
+
+async def _write(context: Context, reply: Message) -> None:
+    """Send a reply on a stream; where that fails, the caller has gone."""
+    try:
+        await context.write(reply)
+    except grpc.aio.InternalError as error:  # an error in gRPC's log, unlike a cancellation
+        raise asyncio.CancelledError from error
 
 
 def _request_id(context: Context) -> str:
