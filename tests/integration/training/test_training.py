@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from evenface_core.errors import TrainingError
@@ -11,8 +12,12 @@ from evenface_training.checkpoint import load_checkpoint, load_model
 from evenface_training.config import Kind, TrainingConfig
 from evenface_training.data import load_data
 from evenface_training.device import open_device
+from evenface_training.evaluate import encode_all, evaluate, to_images
 from evenface_training.loop import Trainer
+from evenface_training.models import build_model
 from evenface_training.run_folder import RunFolder
+from evenface_training.sampler import face_weights
+from PIL import Image
 
 ConfigMaker = Callable[..., TrainingConfig]
 
@@ -137,6 +142,47 @@ def test_a_loaded_model_has_the_averaged_weights(whole: RunFolder) -> None:
     assert not torch.equal(weight, tensors["model.encoder.0.weight"])
 
 
+def test_the_averaged_weights_are_the_ones_that_are_validated(
+    make_config: ConfigMaker, whole: RunFolder
+) -> None:
+    config = make_config()
+    found = evaluate(load_model(whole.last).model, load_data(config), config.loss)
+    recorded = [record for record in whole.records() if record["kind"] == "epoch"][-1]
+    assert recorded["validation"] == pytest.approx(dict(found.figures), rel=1e-4)
+
+
+def test_a_step_learns_from_images_of_the_training_part_and_their_mirror_images(
+    make_config: ConfigMaker, tmp_path: Path
+) -> None:
+    config = make_config()
+    data = load_data(config)
+    trainer = Trainer(config, data, RunFolder.create(tmp_path / "run"), open_device(config))
+    plan = trainer._begin_epoch()  # noqa: SLF001 - what a step sees is not to be seen from outside
+    assert data.nonfaces is not None
+    mirrored = 0
+    for position in range(plan.steps):
+        images, faces = trainer._batch(plan, position)  # noqa: SLF001 - as above
+        assert (faces, len(images)) == (8, 16)
+        for part, batch in ((data.faces, images[:faces]), (data.nonfaces, images[faces:])):
+            known = {part.images[row].tobytes() for row in part.train}
+            for image in to_images(batch):
+                mirrored += image.tobytes() not in known
+                assert {image.tobytes(), image[:, ::-1].tobytes()} & known
+    assert 0.25 < mirrored / (16 * plan.steps) < 0.75
+
+
+@pytest.mark.parametrize("still", [{"warmup_steps": 10**9}, {"gradient_clip": 1e-12}])
+def test_the_schedule_and_the_clipping_bound_the_steps(
+    make_config: ConfigMaker, tmp_path: Path, still: dict[str, float]
+) -> None:
+    config = make_config(optimizer={"epochs": 1, **still})
+    before = build_model(config.model, config.seed)
+    run = train(config, tmp_path / "run")
+    after = load_checkpoint(run.last).section("model")
+    for name, parameter in before.named_parameters():
+        torch.testing.assert_close(after[name], parameter.data, atol=1e-6, rtol=0)
+
+
 def test_resampling_begins_after_the_warm_up_and_reports_the_groups(whole: RunFolder) -> None:
     weighings = [record for record in whole.records() if record["kind"] == "resampling"]
     assert [record["epoch"] for record in weighings] == [2, 3]
@@ -177,6 +223,21 @@ def test_a_loss_that_is_no_number_stops_with_advice(
     message = r"the loss became (nan|inf) in epoch \d+, step \d+; try a lower optimizer"
     with pytest.raises(TrainingError, match=message):
         train(config, tmp_path / "run")
+
+
+def test_the_rarest_and_the_commonest_faces_come_first_in_their_pictures(
+    make_config: ConfigMaker, whole: RunFolder
+) -> None:
+    config = make_config()
+    faces = load_data(config).faces
+    latents = encode_all(load_model(whole.last).model, faces.images, faces.train).mean
+    assert latents is not None
+    weights = face_weights(latents, config.resampling).values
+    for name, extreme in (("rarest", weights.max()), ("commonest", weights.min())):
+        with Image.open(whole.pictures / f"{name}.png") as picture:
+            tile = np.asarray(picture)[:128:4, :128:4]
+        shown = (faces.images[faces.train] == tile).all(axis=(1, 2, 3))
+        assert extreme in weights[shown]  # several may weigh the same
 
 
 def test_pictures_are_drawn_at_the_end(whole: RunFolder) -> None:

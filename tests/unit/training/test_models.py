@@ -60,6 +60,18 @@ def test_the_average_moves_by_its_share_and_copies_without_decay() -> None:
     assert torch.equal(_first_weight(off.model), second)
 
 
+def test_batch_norm_statistics_are_averaged_and_the_average_evaluates() -> None:
+    model = build_model(_config(), 1)
+    averaged = AveragedModel(model, decay=0.9)
+    model.train()(torch.rand(4, 3, 32, 32), torch.zeros(2, 5))
+    averaged.update(model, step=10_000)
+    name = "encoder.1.running_mean"
+    found, current = averaged.model.state_dict()[name], model.state_dict()[name]
+    assert current.abs().sum() > 0
+    torch.testing.assert_close(found, 0.1 * current)
+    assert not averaged.model.training
+
+
 def test_the_average_soon_forgets_the_random_first_weights() -> None:
     start, moved = build_model(_config(), 1), build_model(_config(), 2)
     averaged = AveragedModel(start, decay=0.999)

@@ -1,5 +1,7 @@
 import numpy as np
+import pytest
 import torch
+from evenface_core.resampling import LatentHistogram
 from evenface_training.config import ResamplingConfig
 from evenface_training.sampler import face_weights, plan_epoch, weights_are_due
 
@@ -41,6 +43,24 @@ def test_a_planted_rare_group_gains_weight() -> None:
     latents[rare, 2] += 9
     weights = face_weights(latents, ResamplingConfig(enabled=True))
     assert weights.values[rare].sum() > 3 * rare.mean()
+
+
+@pytest.mark.parametrize("change", [{"rule": "paper"}, {"bins": 5}, {"smoothing": 0.1}])
+def test_weights_follow_the_configuration(change: dict[str, str | float]) -> None:
+    latents = np.random.default_rng(0).normal(size=(400, 8)).astype(np.float32)
+    config = ResamplingConfig.model_validate(change)
+    expected = LatentHistogram.from_latents(latents, config.bins).weights(
+        latents, config.rule, smoothing=config.smoothing
+    )
+    found = face_weights(latents, config).values
+    np.testing.assert_array_equal(found, expected.values)
+    assert not np.allclose(found, face_weights(latents, ResamplingConfig()).values)
+
+
+def test_weights_are_tempered_as_configured() -> None:
+    latents = np.random.default_rng(0).normal(size=(400, 8)).astype(np.float32)
+    config = ResamplingConfig(rule="paper", min_effective_sample_size=0.5)
+    assert face_weights(latents, config).effective_sample_size == pytest.approx(200, rel=1e-3)
 
 
 def test_weights_come_after_the_warm_up_and_then_every_so_often() -> None:
