@@ -31,19 +31,22 @@ def apply_attributes(
         model also the conditions, float32 [N, K], 0 where not named.
 
     Raises:
-        InvalidInput: The number of attributes is wrong, a name is unknown or a value not finite.
+        InvalidInput: The number of attributes is wrong, a name is unknown, or a value or a latent
+            moved by it not finite.
         FunctionUnsupported: The model knows no attributes.
     """
     _check(manifest, len(latents), attributes)
     conditions = np.zeros((len(latents), len(manifest.conditions)), np.float32)
     moved = latents.copy() if attributes else latents
-    for rows, name, value in _each_value(attributes):
-        if name in manifest.attribute_vectors:
-            moved[rows] += np.float32(value) * np.array(
-                manifest.attribute_vectors[name], np.float32
-            )
-        else:
-            conditions[rows, manifest.conditions.index(name)] = value
+    with np.errstate(over="ignore", invalid="ignore"):  # found out below
+        for rows, name, value in _each_value(attributes):
+            if name in manifest.attribute_vectors:
+                vector = np.array(manifest.attribute_vectors[name], np.float32)
+                moved[rows] += np.float32(value) * vector
+            else:
+                conditions[rows, manifest.conditions.index(name)] = value
+    if not np.isfinite(moved).all():
+        raise InvalidInput("attributes", "so large that latents moved by them are not finite")
     return (moved, conditions) if manifest.conditions else (moved,)
 
 

@@ -42,6 +42,14 @@ def test_one_attribute_set_is_for_all_and_several_are_one_each() -> None:
     assert not latents.any()
 
 
+@pytest.mark.parametrize("value", [3e38, -3e38])
+def test_attributes_that_move_latents_out_of_all_bounds_are_refused(value: float) -> None:
+    manifest = tiny_manifest(Tiny())
+    latents = np.full((2, LATENT), value, np.float32)
+    with pytest.raises(InvalidInput, match=r"attributes: .* not finite"):
+        apply_attributes(manifest, latents, [{"smiling": value}])
+
+
 def test_a_model_without_attributes_says_so() -> None:
     manifest = tiny_manifest(Tiny(attribute_vectors=()))
     with pytest.raises(FunctionUnsupported, match="knows no attributes"):
