@@ -2,7 +2,9 @@
 
 Work-conserving: a free session takes at once what is there, and what arrives meanwhile forms the
 next batch, so that batches grow with the load and nothing ever waits for a timer. First come,
-first served. A lane serves one function of one model, so that only arrays of one shape meet.
+first served, but for calls larger than a batch: their further rows queue up anew, so that small
+calls wait for a batch of theirs, not for all. A lane serves one function of one model, so that only
+arrays of one shape meet.
 """
 
 import asyncio
@@ -160,9 +162,8 @@ class Lane:
         room = self._max_batch_rows
         now = self._clock()
         while room and self._waiting:
-            entry = self._waiting[0]
+            entry = self._waiting.popleft()
             if self._is_dropped(entry, now):
-                self._waiting.popleft()
                 continue
             rows = min(room, entry.rows - entry.taken)
             if entry.taken == 0:
@@ -170,8 +171,8 @@ class Lane:
             entries.append(entry)
             inputs.append(entry.take(rows))
             room -= rows
-            if entry.taken == entry.rows:
-                self._waiting.popleft()
+            if entry.taken < entry.rows:
+                self._waiting.append(entry)
         return _Batch(tuple(entries), tuple(inputs), self._max_batch_rows - room)
 
     def _is_dropped(self, entry: _Entry, now: float) -> bool:

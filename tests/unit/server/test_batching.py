@@ -110,7 +110,7 @@ async def test_what_gathers_while_the_session_is_busy_runs_together(
     assert found == [[2], [4, 6], [8]]
 
 
-async def test_calls_are_served_first_come_first_served_and_split(
+async def test_calls_are_served_first_come_first_served_and_split_in_turns(
     lane: Lane, session: Session
 ) -> None:
     blocker = await hold(lane, session)
@@ -119,7 +119,7 @@ async def test_calls_are_served_first_come_first_served_and_split(
     session.free.set()
     found = [(await call)[0][:, 0].tolist() for call in calls]
     await blocker
-    assert session.batches[1:] == [[1, 2, 3, 10], [11, 12, 13, 14], [15, 20]]
+    assert session.batches[1:] == [[1, 2, 3, 10], [20, 11, 12, 13], [14, 15]]
     assert found[1] == [20, 22, 24, 26, 28, 30]
 
 
