@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from support.bundles import images
 from support.messages import encode
-from support.servers import Running, running, scrape
+from support.servers import Running, running, scrape, until
 
 
 @pytest.mark.parametrize("service", ["", "evenface.v1.FaceService", "evenface.v1.ModelService"])
@@ -51,13 +51,16 @@ async def test_reflection_is_served_when_switched_on_alone(tiny_models: Path) ->
 
 
 async def test_metrics_have_the_standard_and_our_own_names(tiny_models: Path) -> None:
+    rpc = 'grpc_method="Encode",grpc_service="evenface.v1.FaceService",grpc_type="unary"'
     async with running(tiny_models, metrics=True, metrics_port=0) as server:
         await server.face.Encode(encode(images(3)))
         with pytest.raises(grpc.aio.AioRpcError):
             await server.face.Encode(encode(images(1), model="x"))
-        assert server.app.metrics_address is not None
-        samples = scrape(server.app.metrics_address)
-    rpc = 'grpc_method="Encode",grpc_service="evenface.v1.FaceService",grpc_type="unary"'
+        address = server.app.metrics_address
+        assert address is not None
+        refused = f'grpc_server_handled_total{{grpc_code="NOT_FOUND",{rpc}}}'
+        await until(lambda: refused in scrape(address))  # the caller knows before it is counted
+        samples = scrape(address)
     lane = 'function="encode",model="faces",version="1"'
     assert samples[f"grpc_server_started_total{{{rpc}}}"] == 2
     assert samples[f"grpc_server_msg_received_total{{{rpc}}}"] == 2

@@ -207,6 +207,7 @@ async def test_weights_against_a_population_or_own_edges(server: Running) -> Non
     expected = histogram.weights(batch, "paper", smoothing=0.01, min_effective_sample_size=0.5)
     np.testing.assert_allclose(array(against.weights), expected.values, atol=1e-12)
     assert against.temper == pytest.approx(expected.temper)
+    assert expected.temper < 1
     counted = LatentHistogram.with_edges(batch, histogram.edges)
     np.testing.assert_array_equal(array(own.histogram.counts), counted.counts)
 

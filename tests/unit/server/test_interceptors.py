@@ -37,3 +37,25 @@ async def test_a_reply_that_cannot_be_sent_is_a_call_cancelled() -> None:
     count = metrics.registry.get_sample_value
     assert count("grpc_server_handled_total", {**labels, "grpc_code": "CANCELLED"}) == 1
     assert count("grpc_server_msg_sent_total", labels) == 0
+
+
+@pytest.mark.parametrize(
+    ("remaining", "code"), [(None, "CANCELLED"), (5.0, "CANCELLED"), (0.0, "DEADLINE_EXCEEDED")]
+)
+async def test_a_call_cancelled_at_its_deadline_is_counted_as_such(
+    remaining: float | None, code: str
+) -> None:
+    async def cancelled(_: object, __: object) -> Empty:
+        raise asyncio.CancelledError
+
+    metrics = Metrics()
+    handler: Any = grpc.unary_unary_rpc_method_handler(cancelled)
+    interceptor = MeasuringInterceptor(metrics, InFlight())
+    wrapped = interceptor.wrap("/evenface.v1.FaceService/Encode", handler)
+    context = Mock(
+        invocation_metadata=Mock(return_value=()), time_remaining=Mock(return_value=remaining)
+    )
+    with pytest.raises(asyncio.CancelledError):
+        await wrapped.unary_unary(b"", context)
+    (family,) = (f for f in metrics.registry.collect() if f.name == "grpc_server_handled")
+    assert [sample.labels["grpc_code"] for sample in family.samples] == [code]
