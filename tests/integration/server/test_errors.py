@@ -20,6 +20,7 @@ from evenface.v1.face_service_pb2 import (
 from evenface.v1.model_service_pb2 import GetModelRequest
 from grpc import StatusCode
 from support.bundles import LATENT, Tiny, images, write_tiny_bundle
+from support.image_files import png
 from support.messages import Details, array, details, encode, files, raw, status_details, tensor
 from support.servers import Running, admitted, running, scrape, until
 
@@ -301,6 +302,22 @@ async def test_a_reply_that_would_be_too_large_is_refused_before_it_is_made(
     assert most.ByteSize() <= 8192
     assert dict(found.info.metadata) == {"field": "count", "value": "10", "limit": "9"}
     assert dict(histogram.info.metadata) == {"field": "bins", "value": "120", "limit": "119"}
+
+
+async def test_a_reply_of_files_or_latents_that_would_be_too_large_is_refused(
+    tiny_models: Path,
+) -> None:
+    tiny = png(np.zeros((1, 1, 3), np.uint8))
+    async with running(tiny_models, max_message_bytes=1024) as server:
+        for call, field in (
+            (server.face.Encode(EncodeRequest(images=files(*[tiny] * 10))), "images"),
+            (
+                server.face.Sample(SampleRequest(count=10, format=common_pb2.IMAGE_FORMAT_PNG)),
+                "format",
+            ),
+        ):
+            found = await refused(call, StatusCode.INVALID_ARGUMENT)
+            assert found.info.metadata["field"] == field
 
 
 async def test_a_message_beyond_the_limit_is_refused_by_grpc(tiny_models: Path) -> None:
