@@ -76,19 +76,25 @@ async def test_without_grace_an_idle_server_still_ends_well(slow_models: Path) -
 
 async def test_a_refused_request_is_told_when_to_come_back(slow_models: Path) -> None:
     async with running(slow_models) as server:
-        running_call = server.face.Encode(encode(images(600)))
-        await admitted(server.app, 600)
-        drain = asyncio.create_task(server.app.drain(delay=0.0, grace=20.0))
-        await asyncio.sleep(0)
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await server.face.Encode(encode(images(1)))
+        with server.app.engine.door.enter():  # a call that takes as long as this test needs
+            drain = asyncio.create_task(server.app.drain(delay=0.0, grace=60.0))
+            await asyncio.sleep(0)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await server.face.Encode(encode(images(1)))
         found = details(caught.value)
         assert caught.value.code() is StatusCode.UNAVAILABLE
         assert found.info.reason == "SERVICE_UNAVAILABLE"
         assert found.retries[0].retry_delay.ToTimedelta().total_seconds() > 0
+        assert await drain
+
+
+async def test_a_call_that_was_admitted_is_answered_before_the_end(slow_models: Path) -> None:
+    async with running(slow_models) as server:
+        running_call = server.face.Encode(encode(images(600)))
+        await admitted(server.app, 600)
+        assert await server.app.drain(delay=0.0, grace=60.0)
         reply = await running_call
         assert array(reply.mean).shape == (600, 4)
-        assert await drain
 
 
 async def test_draining_answers_what_a_stream_has_sent_and_then_ends_it(slow_models: Path) -> None:
