@@ -88,8 +88,7 @@ class LatentHistogram:
         Raises:
             InvalidInput: The latents or the number of bins cannot be used.
         """
-        if not 2 <= bins <= MAX_BINS:  # noqa: PLR2004
-            raise InvalidInput("bins", f"{bins} is outside 2 to {MAX_BINS}", value=bins)
+        check_options(bins=bins)
         _check_latents(latents, None)
         low, high = latents.min(axis=0).astype(float), latents.max(axis=0).astype(float)
         # As numpy.histogram does where all values are equal.
@@ -141,8 +140,7 @@ class LatentHistogram:
         Raises:
             InvalidInput: Smoothing is not positive and finite, or nothing has been counted.
         """
-        if not 0 < smoothing < np.inf:
-            raise InvalidInput("smoothing", f"{smoothing} is not above 0", value=smoothing)
+        check_options(smoothing=smoothing)
         if self.total == 0:
             raise InvalidInput("histogram.counts", "the histogram counts no item")
         smoothed = self.counts / (self.total * np.diff(self.edges, axis=1)) + smoothing
@@ -169,14 +167,9 @@ class LatentHistogram:
         Raises:
             InvalidInput: An argument cannot be used, or the histogram's numbers are too extreme.
         """
-        if rule not in RULES:
-            raise InvalidInput("rule", f"'{rule}' is unknown; known: {', '.join(RULES)}")
-        if not 0 <= min_effective_sample_size <= 1:
-            raise InvalidInput(
-                "min_effective_sample_size",
-                f"{min_effective_sample_size} is outside 0 to 1",
-                value=min_effective_sample_size,
-            )
+        check_options(
+            rule=rule, smoothing=smoothing, min_effective_sample_size=min_effective_sample_size
+        )
         with np.errstate(all="ignore"):  # extreme counts or edges: found out below
             scores = self._log_scores(latents, rule, smoothing)
             peak = scores.max()
@@ -234,6 +227,38 @@ def weigh(
     return histogram, histogram.weights(
         latents, rule, smoothing=smoothing, min_effective_sample_size=min_effective_sample_size
     )
+
+
+def check_options(
+    *,
+    bins: int = DEFAULT_BINS,
+    rule: str = "lab",
+    smoothing: float = DEFAULT_SMOOTHING,
+    min_effective_sample_size: float = 0.0,
+) -> None:
+    """Check what needs no latents, so that a mistake is found before they are computed.
+
+    Args:
+        bins: 2 to 1000.
+        rule: A name in `evenface_core.rules.RULES`.
+        smoothing: Above 0, finite.
+        min_effective_sample_size: 0 to 1.
+
+    Raises:
+        InvalidInput: Names the first option that cannot be used.
+    """
+    if not 2 <= bins <= MAX_BINS:  # noqa: PLR2004
+        raise InvalidInput("bins", f"{bins} is outside 2 to {MAX_BINS}", value=bins)
+    if rule not in RULES:
+        raise InvalidInput("rule", f"'{rule}' is unknown; known: {', '.join(RULES)}")
+    if not 0 < smoothing < np.inf:
+        raise InvalidInput("smoothing", f"{smoothing} is not above 0", value=smoothing)
+    if not 0 <= min_effective_sample_size <= 1:
+        raise InvalidInput(
+            "min_effective_sample_size",
+            f"{min_effective_sample_size} is outside 0 to 1",
+            value=min_effective_sample_size,
+        )
 
 
 def effective_sample_size(weights: Float64) -> float:

@@ -138,19 +138,12 @@ class Engine:
     async def weigh(self, call: WeightsCall) -> Weighting:
         """Compute resampling weights."""
         served = self.registry.resolve(call.target.model, call.target.version)
+        options = maths.weighing_options(call)
         latents = await self._latents(served, call)
         field, bins = maths.bins_of(call)
         self.limits.check_weighting(field, len(latents), latents.shape[1], bins)
         with self._weighing.admit(len(latents)):
-            histogram, weights = await self._workshop.run(
-                weigh,
-                latents,
-                call.reference,
-                bins=call.bins,
-                rule=call.rule or "lab",
-                smoothing=call.smoothing,
-                min_effective_sample_size=call.min_effective_sample_size,
-            )
+            histogram, weights = await self._workshop.run(weigh, latents, call.reference, **options)
         return Weighting(_name(served), weights, histogram)
 
     async def drain(self) -> None:

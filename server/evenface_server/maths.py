@@ -6,7 +6,7 @@ import numpy as np
 from evenface_core.errors import FunctionUnsupported, InvalidInput
 from evenface_core.latents import require_finite, standard_normal
 from evenface_core.manifest import AggregatePosterior, Manifest
-from evenface_core.resampling import LatentHistogram
+from evenface_core.resampling import LatentHistogram, check_options
 from numpy.typing import NDArray
 
 from evenface_server.calls import Prior, SampleCall, WeightsCall
@@ -99,6 +99,22 @@ def logistic(logits: Float32) -> Float32:
     small = np.exp(-np.abs(logits))
     probabilities: Float32 = np.where(logits >= 0, 1 / (1 + small), small / (1 + small))
     return probabilities
+
+
+def weighing_options(call: WeightsCall) -> dict[str, Any]:
+    """Return a call's options for `evenface_core.resampling.weigh`, checked before any work.
+
+    Raises:
+        InvalidInput: Names the one that cannot be used.
+    """
+    options: dict[str, Any] = {
+        "bins": call.bins,
+        "rule": call.rule or "lab",
+        "smoothing": call.smoothing,
+        "min_effective_sample_size": call.min_effective_sample_size,
+    }
+    check_options(**options)
+    return options
 
 
 def bins_of(call: WeightsCall) -> tuple[str, int]:

@@ -8,13 +8,14 @@ from typing import Any
 
 import grpc
 import pytest
+from evenface.v1.face_service_pb2 import ResampleWeightsRequest
 from evenface.v1.face_service_pb2_grpc import FaceServiceStub
 from evenface_core.errors import ConfigError
 from grpc import StatusCode
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from support.bundles import images
-from support.messages import encode
+from support.messages import encode, raw
 from support.servers import Running, running, scrape, until
 
 
@@ -204,3 +205,19 @@ async def test_an_unusable_certificate_is_an_error_that_names_it(
     with pytest.raises(ConfigError, match=message):
         async with running(tiny_models, **tls):
             pass
+
+
+@pytest.mark.parametrize("option", [{"rule": "lob"}, {"smoothing": -1.0}, {"bins": 1}])
+async def test_weights_that_cannot_be_computed_are_refused_before_images_are_encoded(
+    tiny_models: Path, option: dict[str, Any]
+) -> None:
+    async with running(tiny_models, metrics=True, metrics_port=0) as server:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await server.face.ResampleWeights(
+                ResampleWeightsRequest(images=raw(images(3)), **option)
+            )
+        address = server.app.metrics_address
+        assert address is not None
+        samples = scrape(address)
+    assert caught.value.code() is StatusCode.INVALID_ARGUMENT
+    assert samples['evenface_images_total{function="encode",model="faces",version="1"}'] == 0

@@ -265,7 +265,7 @@ class LatentHistogram(_message.Message):
 
     @_builtins.property
     def counts(self) -> Global___Tensor:
-        """int64 [D, B]: items per bin; each dimension has the same sum."""
+        """int64 [D, B]: items per bin, 0 to 2^53; each dimension has the same sum."""
 
     def __init__(
         self,
