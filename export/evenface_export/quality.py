@@ -20,7 +20,6 @@ DEFAULT_THRESHOLD = 0.5
 # Beyond these a float32 probability has too few digits left to be compared.
 _LOWEST, _HIGHEST = 0.01, 0.99
 _FALSE_POSITIVES = 0.01
-_MAX_PSNR = 100.0  # of an image that is rebuilt without error
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ def measure_reconstruction(
         originals = images[batch]
         pair = to_tensor(originals, cpu), to_tensor(rebuild(originals), cpu)
         found["l1"].append(metrics.l1(*pair).numpy())
-        found["psnr"].append(metrics.psnr(*pair).clamp(max=_MAX_PSNR).numpy())
+        found["psnr"].append(metrics.psnr(*pair).numpy())
         found["ssim"].append(metrics.ssim(*pair).numpy())
     return {name: float(np.concatenate(parts).mean()) for name, parts in found.items()}
 

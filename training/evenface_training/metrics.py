@@ -18,6 +18,7 @@ Members = Mapping[str, NDArray[np.bool_]]
 _WINDOW = 11
 _SIGMA = 1.5
 _K1, _K2 = 0.01, 0.03
+_MAX_PSNR = 100.0  # an image rebuilt without error would else have infinitely many
 
 
 def accuracy(face_logits: Logits, nonface_logits: Logits, threshold: float = 0.0) -> float:
@@ -84,9 +85,9 @@ def l1(images: Tensor, reconstructions: Tensor) -> Tensor:
 
 
 def psnr(images: Tensor, reconstructions: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio per image, 10 log10(1 / MSE), [N] in dB; infinite if equal."""
+    """Peak signal-to-noise ratio per image, 10 log10(1 / MSE), [N] in dB; 100 at most."""
     error = (images - reconstructions).square().flatten(start_dim=1).mean(dim=1)
-    return -10.0 * torch.log10(error)
+    return (-10.0 * torch.log10(error)).clamp(max=_MAX_PSNR)
 
 
 def ssim(images: Tensor, reconstructions: Tensor) -> Tensor:

@@ -116,6 +116,18 @@ def test_the_card_holds_the_figures_of_the_manifest(bundle: Bundle) -> None:
     assert "those of the export" in card
 
 
+def test_pca_is_fitted_to_the_training_faces_and_measured_on_the_others(
+    data: TrainingData, bundle: Bundle
+) -> None:
+    pixels = data.faces.images.reshape(len(data.faces.images), -1) / 255.0
+    train, held_out = pixels[data.faces.train], pixels[data.faces.validation]
+    centre = train.mean(axis=0)
+    components = np.linalg.svd(train - centre, full_matrices=False)[2][:8]
+    rebuilt = (held_out - centre) @ components.T @ components + centre
+    expected = np.abs(held_out - rebuilt.clip(0, 1)).mean()
+    assert bundle.manifest.quality["pca_l1"] == pytest.approx(expected, rel=0.02)
+
+
 def test_held_out_images_with_a_copy_in_training_are_counted(
     data: TrainingData, bundle: Bundle
 ) -> None:

@@ -36,6 +36,11 @@ def test_psnr_is_per_image() -> None:
     np.testing.assert_allclose(metrics.psnr(images, rebuilt).numpy(), [20.0, 40.0], rtol=1e-5)
 
 
+def test_psnr_of_equal_images_is_a_number() -> None:
+    images = torch.ones(2, 3, 16, 16)  # as a saturated sigmoid rebuilds white exactly
+    assert metrics.psnr(images, images).tolist() == [100.0, 100.0]
+
+
 def test_ssim_equals_a_plain_loop_over_windows() -> None:
     rng = np.random.default_rng(1)
     x = rng.uniform(size=(14, 15))
