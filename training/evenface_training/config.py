@@ -19,7 +19,7 @@ Reconstruction = Literal["l1", "mse", "bce"]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ModelConfig(_Section):
@@ -121,7 +121,8 @@ class ResamplingConfig(_Section):
     """Adaptive resampling of the training faces by their latents.
 
     Attributes:
-        enabled: Draw faces by weight; if false, each face once an epoch. No use to `cnn`.
+        enabled: Draw faces by weight; if false, all in random order, equally often. No use to
+            `cnn`.
         rule: Name of a rule of `evenface_core.resampling`.
         bins: Bins per latent dimension.
         smoothing: Added to each bin's density; the larger, the more even the weights.

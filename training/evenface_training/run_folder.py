@@ -3,7 +3,9 @@
 config.yaml  metrics.jsonl  broken-files.txt  tensorboard/  checkpoints/  pictures/
 """
 
+import fcntl
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +22,8 @@ from evenface_training.files import explained, name_bytes, write_atomically
 
 Record = Mapping[str, Any]
 
+_LOCK = ".lock"
+
 
 class RunFolder:
     """Where a run writes. `create` makes a new one, `open` goes on with an old one.
@@ -35,23 +39,22 @@ class RunFolder:
         self.pictures = path / "pictures"
         self._metrics = path / "metrics.jsonl"
         self._writer: SummaryWriter | None = None
+        self._lock: int | None = None
 
     @classmethod
     def create(cls, path: Path) -> "RunFolder":
         """Make a folder for a new run and see that it can be written.
 
         Raises:
-            TrainingError: It holds something already, or cannot be written.
+            TrainingError: It holds something already, is in use, or cannot be written.
         """
         run = cls(path)
         with explained(path):
             path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
+            if any(entry.name != _LOCK for entry in path.iterdir()):
                 resume = "continue that run with --resume or " if run.last.is_file() else ""
                 raise TrainingError(f"{path} is not empty; {resume}choose another --run")
-            probe = path / ".probe"
-            probe.touch()
-            probe.unlink()
+            run._take()
         return run
 
     @classmethod
@@ -59,12 +62,24 @@ class RunFolder:
         """Go on with the folder of an earlier run.
 
         Raises:
-            TrainingError: There is no checkpoint in it.
+            TrainingError: There is no checkpoint in it, or it cannot be written.
         """
         run = cls(path)
         if not run.last.is_file():
             raise TrainingError(f"{path}: no run to resume ({run.last} is missing)")
+        with explained(path):
+            run._take()
         return run
+
+    def _take(self) -> None:
+        """Keep other processes out until this one ends."""
+        lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(lock)
+            raise TrainingError(f"{self.path}: another process is training here") from error
+        self._lock = lock
 
     def describe(self, config: TrainingConfig, data: TrainingData) -> None:
         """Write down what the run was told and which files it leaves out."""
@@ -115,7 +130,10 @@ class RunFolder:
         return found
 
     def close(self) -> None:
-        """Let TensorBoard finish its file."""
+        """Let TensorBoard finish its file, and others use the folder."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
         if self._writer is not None:
             with explained(self.path / "tensorboard"):
                 self._writer.close()

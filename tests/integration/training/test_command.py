@@ -44,6 +44,7 @@ def test_a_run_leaves_everything_in_its_folder(config_file: Path, tmp_path: Path
     run = tmp_path / "run"
     assert main([str(config_file), "--run", str(run), "--set", "optimizer.epochs=1"]) == 0
     assert {path.name for path in run.iterdir()} == {
+        ".lock",
         "config.yaml",
         "metrics.jsonl",
         "tensorboard",

@@ -71,7 +71,7 @@ def test_a_resumed_run_has_the_losses_of_an_uninterrupted_one(
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         train(make_config(), tmp_path / "stopped", after(steps))
-    stopped = RunFolder.open(tmp_path / "stopped")
+    stopped = RunFolder(tmp_path / "stopped")
     assert [r["step"] for r in stopped.records() if r["kind"] == "step"] == [*range(1, steps + 1)]
     resumed = resume(tmp_path / "stopped")
 
@@ -90,7 +90,7 @@ def test_a_run_killed_after_a_checkpoint_writes_its_metrics_once(
     # What a kill leaves behind: a checkpoint of the past beside the metrics of the present.
     with pytest.raises(KeyboardInterrupt):
         train(make_config(), tmp_path / "killed", after(4))
-    run = RunFolder.open(tmp_path / "killed")
+    run = RunFolder(tmp_path / "killed")
     past = run.last.read_bytes()
     with pytest.raises(KeyboardInterrupt):
         resume(run.path, after(3))
@@ -245,3 +245,19 @@ def test_pictures_are_drawn_at_the_end(whole: RunFolder) -> None:
     faces = {"reconstructions.png", "samples.png", "rarest.png", "commonest.png"}
     assert names == {"losses.png", *faces}
     assert all(path.stat().st_size > 1000 for path in whole.pictures.iterdir())
+
+
+def test_a_run_folder_is_for_one_process_at_a_time(
+    make_config: ConfigMaker, tmp_path: Path
+) -> None:
+    train(make_config(optimizer={"epochs": 1}), tmp_path / "run")
+    first = RunFolder.open(tmp_path / "run")
+    with pytest.raises(TrainingError, match="run: another process is training here"):
+        RunFolder.open(tmp_path / "run")
+    first.close()
+    RunFolder.open(tmp_path / "run").close()
+
+
+def test_a_folder_whose_run_never_began_can_be_used_again(tmp_path: Path) -> None:
+    RunFolder.create(tmp_path / "run").close()
+    RunFolder.create(tmp_path / "run").close()
