@@ -5,7 +5,7 @@ PY     := $(VENV)/bin/python
 BIN    := $(VENV)/bin
 DATA   ?= data/portraits
 OUT    ?= models
-NOTE   ?= Official portraits of members of the US Congress, 1789 to today (works of the US government, collected in voteview/member_photos on GitHub): photographs, tinted prints and engravings, nearly all of men. Non-faces are cut from the same portraits and from landscape photographs.
+NOTE   ?= Official portraits of members of the US Congress, 1789 to today (works of the US government, collected in voteview/member_photos on GitHub): photographs, tinted prints and engravings, nearly all of men. Non-faces are cut from the same portraits and from landscape photographs; half of the held-out faces have a piece of their own background among the training non-faces, so face against non-face is easier here than on strangers' pictures.
 SERVE  ?=
 TESTS  ?= tests
 
