@@ -27,6 +27,7 @@ Float32 = NDArray[np.float32]
 
 SEED = 7
 FACES, SHOWN, STEPS, DIMENSIONS = 64, 8, 8, 10
+SHOWN_FIGURES = ("accuracy", "auc", "reconstruction_psnr", "reconstruction_ssim")
 SCALE_TO = 128  # pixels of an image in a picture
 
 
@@ -118,7 +119,10 @@ class Demo:
             say("ListModels", f"{model.name}/{model.version}: {model.kind}, {does}")
         say("ListModels", f"at most {limits.max_items_per_request} items a request")
         details = self._client.model()
-        figures = ", ".join(f"{name} {v:.3g}" for name, v in sorted(details.info.quality.items()))
+        quality = details.info.quality
+        figures = ", ".join(
+            f"{name} {quality[name]:.3f}" for name in SHOWN_FIGURES if name in quality
+        )
         say("GetModel", f"{details.info.name}: {figures or 'no figures'}")
 
     def _sample(self) -> Samples:
