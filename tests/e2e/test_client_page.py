@@ -30,7 +30,7 @@ def address(tiny_models: Path) -> Iterator[str]:
 
 
 @pytest.fixture(autouse=True)
-def _workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+def _folder_with_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("EVENFACE_SERVER", address)
     (tmp_path / "faces").mkdir()
