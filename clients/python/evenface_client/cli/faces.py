@@ -36,7 +36,7 @@ def sample(client: Client, args: Namespace) -> int:
     )
     files.write_pictures(args.out, drawn.images)
     if args.latents is not None:
-        np.save(args.latents, drawn.latents)
+        files.write_array(args.latents, drawn.latents)
     say(f"{len(drawn.images)} faces in {args.out}")
     return 0
 

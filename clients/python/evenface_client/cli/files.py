@@ -2,7 +2,10 @@
 
 import csv
 import glob
-from collections.abc import Iterable, Sequence
+import os
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -68,6 +71,26 @@ def check_output(path: Path | None, suffixes: Sequence[str]) -> None:
         path.unlink()
 
 
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Lend a scratch path that becomes `path` on success and is deleted on failure.
+
+    So a full disk leaves neither half a file nor the ruins of an earlier one.
+
+    Raises:
+        CommandError: It cannot be written.
+    """
+    final = Path(os.path.realpath(path))  # a link goes on being one
+    scratch = final.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        yield scratch
+        scratch.replace(final)
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror or error}") from error
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
 def require_pillow() -> None:
     """Make sure that pictures can be read and written.
 
@@ -89,22 +112,35 @@ def write_pictures(path: Path, images: NDArray[np.uint8], columns: int | None = 
         columns: Of the grid; None for as many as rows.
     """
     if path.suffix.lower() == ".npy":
-        np.save(path, images)
+        write_array(path, images)
         return
     from evenface_core.pictures import grid, save_png  # noqa: PLC0415
 
     across = columns or int(np.ceil(np.sqrt(len(images))))
     height = images.shape[1]
     scale = max(1, min(_TILE // height, _PAGE // (across * height)))
-    save_png(path, grid(images, across, scale=scale))
+    with _replacing(path) as scratch:
+        save_png(scratch, grid(images, across, scale=scale))
 
 
 def write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
-    """Write a table."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    """Write a table; the bytes of a file's name that are no UTF-8 stay as they are."""
+    with (
+        _replacing(path) as scratch,
+        scratch.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(header)
         writer.writerows(rows)
+
+
+def write_array(path: Path, array: NDArray[Any]) -> None:
+    """Write an .npy file."""
+    # Not `np.save`, which takes no notice when the end of a file does not fit on the disk.
+    header = np.lib.format.header_data_from_array_1_0(array)
+    with _replacing(path) as scratch, scratch.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {**header, "fortran_order": False})
+        file.write(np.ascontiguousarray(array).data)
 
 
 def read_array(path: Path) -> NDArray[Any]:
@@ -123,7 +159,9 @@ def read_array(path: Path) -> NDArray[Any]:
 
 def write_histogram(path: Path, histogram: Histogram) -> None:
     """Write a histogram as .npz with `edges` and `counts`."""
-    np.savez(path, edges=histogram.edges, counts=histogram.counts)
+    # An open file, because numpy would add its own ending to a path.
+    with _replacing(path) as scratch, scratch.open("wb") as file:
+        np.savez(file, edges=histogram.edges, counts=histogram.counts)
 
 
 def read_histogram(path: Path) -> Histogram:

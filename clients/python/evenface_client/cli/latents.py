@@ -36,7 +36,7 @@ def decode(client: Client, args: Namespace) -> int:
 
 def _write_latents(path: Path, names: Sequence[Path], means: NDArray[np.float32]) -> None:
     if path.suffix.lower() == ".npy":
-        np.save(path, means)
+        files.write_array(path, means)
         return
     header = ["file", *(f"mean_{number}" for number in range(means.shape[1]))]
     rows = ([name, *mean] for name, mean in zip(names, means.tolist(), strict=True))
