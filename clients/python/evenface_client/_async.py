@@ -100,8 +100,8 @@ class AsyncTransport:
         """
         line = _Line(self._stub(bulk.method), options)
         try:
-            async for source in _each(images):
-                await line.send(await _add(bulk, source))
+            async for outgoing in _added(bulk, images):
+                await line.send(outgoing)
                 await _turn(bulk, line, wait=False)
                 for outcome in bulk.ready():
                     yield outcome
@@ -137,13 +137,20 @@ async def _each(images: Images | AsyncIterable[ImageSource]) -> AsyncIterator[Im
             yield source
 
 
-async def _add(bulk: Bulk[Any, T], source: object) -> Outgoing:
-    try:
-        # In a thread, because it may read a file.
-        return bulk.add(await asyncio.to_thread(coerce, source, bulk.added))
-    except InvalidRequest as error:
-        bulk.reject(error)
-        return Outgoing()
+async def _added(
+    bulk: Bulk[Any, T], images: Images | AsyncIterable[ImageSource]
+) -> AsyncIterator[Outgoing]:
+    """Add images one by one, those of an array [N, H, W, C] too."""
+    async for source in _each(images):
+        try:
+            # In a thread, because it may read a file.
+            items = await asyncio.to_thread(coerce, source, bulk.added)
+        except InvalidRequest as error:
+            bulk.reject(error)
+            yield Outgoing()
+        else:
+            for item in items:
+                yield bulk.add(item)
 
 
 async def _turn(bulk: Bulk[Any, T], line: "_Line", *, wait: bool) -> None:

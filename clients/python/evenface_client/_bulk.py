@@ -109,22 +109,20 @@ class Bulk(Generic[R, T]):
         """Whether replies are outstanding."""
         return bool(self._sent)
 
-    def add(self, items: Sequence[Item]) -> Outgoing:
-        """Add images; returns the requests that they complete."""
-        requests = []
-        for item in items:
-            index = self._added
-            self._added += 1
-            self._sources[index] = item.source
-            try:
-                chunk = self._chunker.add(index, item)
-            except InvalidRequest as error:
-                self._finish(index, None, error)
-                continue
-            requests += self._send([chunk] if chunk else [])
-            self._gathered_bytes += len(item.data)
-            if self._gathered_bytes >= _REQUEST_BYTES:
-                requests += self.flush().requests
+    def add(self, item: Item) -> Outgoing:
+        """Add an image; returns the requests that it completes."""
+        index = self._added
+        self._added += 1
+        self._sources[index] = item.source
+        try:
+            chunk = self._chunker.add(index, item)
+        except InvalidRequest as error:
+            self._finish(index, None, error)
+            return Outgoing()
+        requests = self._send([chunk] if chunk else [])
+        self._gathered_bytes += len(item.data)
+        if self._gathered_bytes >= _REQUEST_BYTES:
+            requests += self.flush().requests
         return Outgoing(requests)
 
     def reject(self, error: InvalidRequest) -> None:

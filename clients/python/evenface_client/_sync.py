@@ -100,8 +100,8 @@ class SyncTransport:
         """
         line = _Line(self._stub(bulk.method), options)
         try:
-            for source in each_source(images):
-                line.send(_add(bulk, source))
+            for outgoing in _added(bulk, images):
+                line.send(outgoing)
                 yield from _turn(bulk, line, wait=False)
                 while bulk.full:
                     yield from _turn(bulk, line, wait=True)
@@ -124,12 +124,16 @@ def _result(call: Call[Any], future: Any, options: CallOptions) -> Any:  # noqa:
         raise
 
 
-def _add(bulk: Bulk[Any, T], source: object) -> Outgoing:
-    try:
-        return bulk.add(coerce(source, bulk.added))
-    except InvalidRequest as error:
-        bulk.reject(error)
-        return Outgoing()
+def _added(bulk: Bulk[Any, T], images: Images) -> Iterator[Outgoing]:
+    """Add images one by one, those of an array [N, H, W, C] too."""
+    for source in each_source(images):
+        try:
+            items = coerce(source, bulk.added)
+        except InvalidRequest as error:
+            bulk.reject(error)
+            yield Outgoing()
+        else:
+            yield from map(bulk.add, items)
 
 
 def _turn(bulk: Bulk[Any, T], line: "_Line", *, wait: bool) -> Iterator[Outcome[T]]:

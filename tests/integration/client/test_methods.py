@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from evenface_client import (
     NotFound,
     Unsupported,
 )
+from evenface_client._bulk import Bulk
 from evenface_core.latents import posterior_sample, standard_normal
 from evenface_core.resampling import LatentHistogram
 from numpy.typing import NDArray
@@ -313,6 +315,21 @@ def test_a_stream_reads_a_bounded_number_of_images_ahead(client: Client) -> None
         if done == 1500:
             break
     assert 16 <= lead <= 600
+
+
+def test_an_array_goes_onto_a_stream_bit_by_bit(
+    either: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added: list[int] = []
+    receive = Bulk.receive
+
+    def noting(bulk: Bulk[Any, Any], reply: Any) -> object:  # noqa: ANN401 - of either stream
+        added.append(bulk.added)
+        return receive(bulk, reply)
+
+    monkeypatch.setattr(Bulk, "receive", noting)
+    assert len(either.stream("classify_stream", images(1500))) == 1500
+    assert added[0] <= 600  # when the first reply came
 
 
 async def test_an_async_stream_reads_async_iterables_and_may_be_left_early(

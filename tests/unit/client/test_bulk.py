@@ -72,7 +72,7 @@ def run(
         outcomes.extend(bulk.ready())
 
     for file in files:
-        send(bulk.add([Item(file)]))
+        send(bulk.add(Item(file)))
         turn()
     send(bulk.flush())
     while bulk.waiting:
@@ -106,7 +106,7 @@ def test_a_stream_that_breaks_anywhere_goes_on_where_it_was(
     queue: deque[Request] = deque()
     outcomes: list[Outcome[ClassifiedImage]] = []
     for file in files:
-        queue.extend(bulk.add([Item(file)]).requests)  # type: ignore[arg-type]
+        queue.extend(bulk.add(Item(file)).requests)  # type: ignore[arg-type]
         if data.draw(st.booleans()):  # the stream breaks: what was on its way is lost
             queue = deque(bulk.reopen(Unavailable("gone")).requests)  # type: ignore[arg-type]
         if queue:
@@ -127,24 +127,25 @@ def test_what_is_held_is_bounded_by_number_and_by_bytes(monkeypatch: pytest.Monk
     many, large = stream(items=2), stream(items=2)
     added = 0
     while not many.full:
-        many.add([Item(b"xxxx")])
+        many.add(Item(b"xxxx"))
         added += 1
     assert added == 10
     while not large.full:
-        large.add([Item(b"x" * 2_000)])
+        large.add(Item(b"x" * 2_000))
     assert large.added == 5  # two requests of 4,032 bytes are out, the fifth image began a third
 
 
 def test_large_images_do_not_wait_for_a_request_to_fill(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_bulk, "_REQUEST_BYTES", 100)
     bulk = stream(items=4)
-    assert not bulk.add([Item(b"x" * 60)]).requests
-    assert len(bulk.add([Item(b"x" * 60)]).requests) == 1
+    assert not bulk.add(Item(b"x" * 60)).requests
+    assert len(bulk.add(Item(b"x" * 60)).requests) == 1
 
 
 def test_an_overloaded_server_is_asked_again_after_the_delay_it_advises() -> None:
     bulk = stream(retries=1, items=1)
-    (request,) = bulk.add([Item(b"xxxx"), Item(b"yyyyy")]).requests
+    bulk.add(Item(b"xxxx"))
+    (request,) = bulk.add(Item(b"yyyyy")).requests
     again = bulk.receive(refusal(request, grpc.StatusCode.RESOURCE_EXHAUSTED))  # type: ignore[arg-type]
     assert again.delay == pytest.approx(0.2)
     (repeated,) = again.requests
@@ -162,7 +163,7 @@ def test_an_error_that_concerns_every_image_ends_the_stream() -> None:
 
 def test_a_stream_is_not_opened_again_for_ever() -> None:
     bulk = stream(retries=2)
-    bulk.add([Item(b"xxxx")])
+    bulk.add(Item(b"xxxx"))
     delays = [bulk.reopen(Unavailable("gone")).delay for _ in range(2)]
     assert delays == pytest.approx([0.2, 0.4])
     with pytest.raises(Unavailable):
@@ -173,7 +174,8 @@ def test_images_refused_before_sending_take_their_place_in_order() -> None:
     bulk = stream(items=2)
     bulk.reject(InvalidRequest("images", "gone", index=0, source="gone.png"))
     assert [(o.index, o.source) for o in bulk.ready()] == [(0, "gone.png")]
-    bulk.add([Item(b"x" * 20_000, None, "large.png"), Item(b"xxxx")])
+    bulk.add(Item(b"x" * 20_000, None, "large.png"))
+    bulk.add(Item(b"xxxx"))
     (large,) = bulk.ready()
     assert "20000 bytes; limit" in str(large.error)
     with pytest.raises(InvalidRequest, match=r"images\[1\] \(large.png\)"):
