@@ -124,6 +124,35 @@ def test_a_reader_that_goes_away_is_no_traceback(folder: Path) -> None:
     assert (run.returncode, run.stderr) == (2, "")
 
 
+@pytest.mark.parametrize("closed", [1, 2])
+def test_closed_output_is_no_failure(folder: Path, tmp_path: Path, closed: int) -> None:
+    arguments = ["classify", str(folder), "missing.png", "--csv", str(tmp_path / "scores.csv")]
+    command = [sys.executable, "-m", "evenface_client", *arguments]
+    run = subprocess.run(
+        ["sh", "-c", f'"$@" {closed}>&-', "sh", *command],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1  # one image is missing
+    assert "Traceback" not in run.stderr
+    assert (tmp_path / "scores.csv").read_text().count("\n") == 8
+
+
+def test_what_an_encoding_lacks_is_escaped(folder: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "\udcff ü.png"
+    odd.write_bytes((folder / "0.png").read_bytes())
+    run = subprocess.run(
+        [sys.executable, "-m", "evenface_client", "classify", str(odd)],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.endswith("\\udcff \\xfc.png\n")
+
+
 def test_ctrl_c_ends_with_one_line(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

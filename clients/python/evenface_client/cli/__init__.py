@@ -3,10 +3,13 @@
 0: done. 1: done, but some files could not be used. 2: not done. 130: Ctrl-C.
 """
 
+import io
 import os
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
 
 from evenface_core.errors import EvenfaceError
 
@@ -27,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    _prepare_output()
     args = arguments.parser().parse_args(argv)
     try:
         return _run(args)
@@ -43,6 +47,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _tell("interrupted")
         return EXIT_INTERRUPTED
+
+
+def _prepare_output() -> None:
+    """See to it that every line can be said, wherever output goes."""
+    # None where the caller has closed them, as `>&-` does.
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        # An encoding without "×", or a file's name that is no UTF-8, must not end the command.
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _run(args: Namespace) -> int:
