@@ -126,6 +126,12 @@ async def _result(call: Call[Any], pending: Any, options: CallOptions) -> Any:  
         return await pending
     except grpc.RpcError as error:
         raise failure(error, call.place, options.request_id) from error
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        # Not we were cancelled but the call was: the client was closed meanwhile.
+        raise failure(error, call.place, options.request_id) from error
 
 
 async def _each(images: Images | AsyncIterable[ImageSource]) -> AsyncIterator[ImageSource]:
@@ -208,7 +214,7 @@ class _Line:
             raise DeadlineExceeded(
                 f"no reply on the stream for {timeout:g} s", request_id=request_id
             ) from None
-        if isinstance(found, grpc.RpcError):
+        if isinstance(found, (grpc.RpcError, asyncio.CancelledError)):
             raise failure(found, Place(), self._options.request_id)
         if found is None:
             raise Unavailable("the server ended the stream", request_id=self._options.request_id)
@@ -225,7 +231,5 @@ async def _pump(call: AsyncIterable[Any], inbox: "asyncio.Queue[Any]") -> None:
         async for reply in call:
             inbox.put_nowait(reply)
         inbox.put_nowait(None)
-    except grpc.RpcError as error:
+    except (grpc.RpcError, asyncio.CancelledError) as error:
         inbox.put_nowait(error)
-    except asyncio.CancelledError:
-        inbox.put_nowait(None)

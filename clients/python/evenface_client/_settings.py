@@ -8,6 +8,8 @@ from evenface_client._requests import Noise
 from evenface_client._transport import CallOptions
 from evenface_client.errors import EvenfaceClientError, Unavailable
 
+_LONGEST = 365 * 24 * 3600.0  # seconds; gRPC and the clock lose count of what is far beyond
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -26,7 +28,7 @@ class Settings:
     def options(self, timeout: float | None, *, wait_for_ready: bool = False) -> CallOptions:
         """The options of a call; a timeout of None means the client's."""
         seconds = self.timeout if timeout is None else timeout
-        return CallOptions(seconds, self.request_id(), wait_for_ready)
+        return CallOptions(min(seconds, _LONGEST), self.request_id(), wait_for_ready)
 
     def not_ready(self, timeout: float, error: EvenfaceClientError) -> Unavailable:
         """What to raise when a server did not become ready in time."""

@@ -60,7 +60,7 @@ def stubs(channel: grpc.Channel | grpc.aio.Channel) -> Callable[[str], Any]:
     return methods.__getitem__
 
 
-def failure(error: Exception, place: Place, request_id: str) -> EvenfaceClientError:
+def failure(error: BaseException, place: Place, request_id: str) -> EvenfaceClientError:
     """Turn what gRPC raised into an exception of `errors`."""
     if isinstance(error, grpc.RpcError):
         # Every RpcError that a call raises is the call; the stubs do not say so.

@@ -1,5 +1,6 @@
 """Retries, restarts, deadlines and servers that are not there."""
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ import pytest
 from evenface.v1 import model_service_pb2, model_service_pb2_grpc
 from evenface_client import (
     AsyncClient,
+    Cancelled,
     Client,
     DeadlineExceeded,
     InternalServerError,
@@ -231,6 +233,38 @@ def test_a_slow_answer_ends_at_the_deadline(kind: str, slow_address: str) -> Non
             caller.call("encode", images(1), timeout=0.1)
         with pytest.raises(DeadlineExceeded, match=r"no reply on the stream for 0.1 s"):
             caller.stream("encode_stream", images(1), timeout=0.1)
+
+
+@pytest.mark.parametrize("timeout", [1e10, float("inf")])
+@pytest.mark.parametrize("kind", KINDS)
+def test_there_may_be_no_deadline_to_speak_of(kind: str, timeout: float, address: str) -> None:
+    for caller in callers(address, kind):
+        assert len(caller.call("encode", images(2), timeout=timeout).mean) == 2
+        assert len(caller.stream("encode_stream", images(2), timeout=timeout)) == 2
+
+
+async def test_closing_a_client_cancels_its_calls_and_not_the_tasks_that_wait(
+    slow_address: str,
+) -> None:
+    client = AsyncClient(slow_address)
+    await client.limits()
+
+    async def drain() -> None:
+        async for _ in client.encode_stream(images(40)):
+            pass
+
+    waiting = [asyncio.create_task(work) for work in (client.encode(images(40)), drain())]
+    await asyncio.sleep(0.2)
+    await client.close()
+    for found in await asyncio.gather(*waiting, return_exceptions=True):
+        assert isinstance(found, Cancelled)
+
+
+async def test_a_task_that_waits_for_a_call_can_be_cancelled(slow_address: str) -> None:
+    async with AsyncClient(slow_address) as client:
+        await client.limits()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.encode(images(40)), 0.2)
 
 
 @pytest.mark.parametrize(
