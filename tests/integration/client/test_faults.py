@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -233,6 +235,19 @@ def test_a_slow_answer_ends_at_the_deadline(kind: str, slow_address: str) -> Non
             caller.call("encode", images(1), timeout=0.1)
         with pytest.raises(DeadlineExceeded, match=r"no reply on the stream for 0.1 s"):
             caller.stream("encode_stream", images(1), timeout=0.1)
+
+
+def test_a_stream_that_is_left_early_leaves_no_thread(address: str) -> None:
+    with Client(address) as client:
+        before = threading.active_count()
+        for _ in range(5):
+            outcomes = client.encode_stream(images(200))
+            next(outcomes)
+            del outcomes
+        end = time.monotonic() + 5
+        while threading.active_count() > before and time.monotonic() < end:
+            time.sleep(0.01)
+        assert threading.active_count() <= before
 
 
 @pytest.mark.parametrize("timeout", [1e10, float("inf")])

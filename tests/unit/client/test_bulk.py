@@ -14,7 +14,7 @@ from evenface_client._inputs import Item
 from evenface_client._requests import Target
 from evenface_client._wires import classify_wire
 from evenface_client.results import ClassifiedImage
-from google.protobuf import any_pb2
+from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 from hypothesis import given
 from hypothesis import strategies as st
@@ -152,6 +152,29 @@ def test_an_overloaded_server_is_asked_again_after_the_delay_it_advises() -> Non
     assert repeated.request == request.request  # type: ignore[attr-defined]
     with pytest.raises(Overloaded):
         bulk.receive(refusal(repeated, grpc.StatusCode.RESOURCE_EXHAUSTED))  # type: ignore[arg-type]
+
+
+def test_the_delay_that_a_server_advises_is_kept() -> None:
+    bulk = stream(retries=1, items=1)
+    bulk.add(Item(b"xxxx"))
+    (request,) = bulk.flush().requests
+    refused = refusal(request, grpc.StatusCode.RESOURCE_EXHAUSTED)  # type: ignore[arg-type]
+    advice = refused.error.details.add()
+    advice.Pack(error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=3)))
+    assert bulk.receive(refused).delay == pytest.approx(3)
+
+
+def test_what_was_answered_is_no_longer_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_bulk, "_HELD_BYTES", 5_000)
+    bulk = stream(items=1)
+    for _ in range(9):
+        bulk.add(Item(b"x" * 2_000))
+        for request in bulk.flush().requests:
+            bulk.receive(answer(request))  # type: ignore[arg-type]
+    bulk.add(Item(b"xxxx"))
+    assert bulk.flush().requests
+    list(bulk.ready())
+    assert not bulk.full
 
 
 def test_an_error_that_concerns_every_image_ends_the_stream() -> None:
