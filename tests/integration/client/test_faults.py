@@ -258,10 +258,19 @@ def test_there_may_be_no_deadline_to_speak_of(kind: str, timeout: float, address
         assert len(caller.stream("encode_stream", images(2), timeout=timeout)) == 2
 
 
+@pytest.fixture(scope="module")
+def stuck_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Takes seconds to encode."""
+    root = tmp_path_factory.mktemp("stuck")
+    write_tiny_bundle(root, Tiny(encode_loops=20_000))
+    with server_process(root, "--drain-grace", "0") as server:
+        yield server.address
+
+
 async def test_closing_a_client_cancels_its_calls_and_not_the_tasks_that_wait(
-    slow_address: str,
+    stuck_address: str,
 ) -> None:
-    client = AsyncClient(slow_address)
+    client = AsyncClient(stuck_address)
     await client.limits()
 
     async def drain() -> None:
@@ -275,8 +284,8 @@ async def test_closing_a_client_cancels_its_calls_and_not_the_tasks_that_wait(
         assert isinstance(found, Cancelled)
 
 
-async def test_a_task_that_waits_for_a_call_can_be_cancelled(slow_address: str) -> None:
-    async with AsyncClient(slow_address) as client:
+async def test_a_task_that_waits_for_a_call_can_be_cancelled(stuck_address: str) -> None:
+    async with AsyncClient(stuck_address) as client:
         await client.limits()
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(client.encode(images(40)), 0.2)
