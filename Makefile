@@ -65,7 +65,7 @@ protos-check: protos ## Fail if the committed stubs are not those of the .proto 
 
 default-model: $(VENV)/.dev ## Train, export and describe models/faces/1 from DATA=
 	$(BIN)/evenface-train faces --run runs/faces \
-	  --set data.faces=$(DATA)/face --set data.nonfaces=$(DATA)/nonface --set data.labels=$(DATA)/labels.csv
+	  --set "data.faces=$(DATA)/face" --set "data.nonfaces=$(DATA)/nonface" --set "data.labels=$(DATA)/labels.csv"
 	$(BIN)/evenface-export runs/faces --out $(OUT) --name faces --version 1 --replace --data-note "$(NOTE)"
 
 clean: ## Remove the virtual environment, caches, runs and demo output
