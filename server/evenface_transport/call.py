@@ -1,0 +1,68 @@
+"""What a handler knows of the call that it answers, and how handlers are registered."""
+
+import math
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from evenface_transport.status import Code
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Who is at the other end of a connection.
+
+    Attributes:
+        address: "host:port", or what else the socket calls it.
+        certificate: Of a client that had to show one, as `ssl.SSLSocket.getpeercert` has it.
+    """
+
+    address: str
+    certificate: Mapping[str, Any] | None
+
+
+class Call:
+    """One call.
+
+    Attributes:
+        path: "/package.Service/Method".
+        metadata: What the caller sent, in order; bytes for keys that end in "-bin".
+        deadline: `time.monotonic()` after which nobody waits for the answer; infinity for never.
+        peer: Who calls.
+        trailers: Metadata to end the call with; handlers append to it.
+        ended: Why the transport cancelled the handler, once it has: CANCELLED, DEADLINE_EXCEEDED.
+    """
+
+    __slots__ = ("deadline", "ended", "metadata", "path", "peer", "trailers")
+
+    def __init__(
+        self,
+        path: str,
+        metadata: tuple[tuple[str, str | bytes], ...],
+        deadline: float,
+        peer: Peer,
+    ) -> None:
+        self.path = path
+        self.metadata = metadata
+        self.deadline = deadline
+        self.peer = peer
+        self.trailers: list[tuple[str, str | bytes]] = []
+        self.ended: Code | None = None
+
+    @property
+    def has_deadline(self) -> bool:
+        """Whether the caller set one."""
+        return self.deadline < math.inf
+
+
+Unary = Callable[[bytes, Call], Awaitable[bytes]]
+# One reply for each request, or any number: what is held of requests is let go reply by reply.
+Stream = Callable[[AsyncIterator[bytes], Call], AsyncGenerator[bytes, None]]
+
+
+@dataclass(frozen=True)
+class Method:
+    """How one RPC is answered: by one of the two."""
+
+    unary: Unary | None = None
+    stream: Stream | None = None
