@@ -1,0 +1,5 @@
+"""The models that are served, and how they change while serving. Transport-free."""
+
+from evenface_server.models.registry import Registry, ServedModel, load_registry
+
+__all__ = ["Registry", "ServedModel", "load_registry"]
