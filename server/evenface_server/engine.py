@@ -36,7 +36,7 @@ from evenface_server.calls import (
 )
 from evenface_server.intake import Limits
 from evenface_server.logs import note_rows
-from evenface_server.models import Registry, ServedModel
+from evenface_server.models.registry import Registry, ServedModel
 from evenface_server.workshop import Workshop
 
 Float32 = NDArray[np.float32]
@@ -44,18 +44,23 @@ Float32 = NDArray[np.float32]
 _FLOAT32_BYTES = 4
 _WEIGHING_SECONDS_PER_ROW = 1e-5
 
-CallT = TypeVar("CallT")
+CallT = TypeVar("CallT", bound=EncodeCall | ClassifyCall | DecodeCall | SampleCall | WeightsCall)
 AnswerT = TypeVar("AnswerT")
 Method = Callable[["Engine", CallT], Awaitable[AnswerT]]
+Work = Callable[["Engine", CallT, ServedModel], Awaitable[AnswerT]]
 
 
-def _through_door(method: Method[CallT, AnswerT]) -> Method[CallT, AnswerT]:
-    """Make a call enter by the engine's door, so that draining waits for it."""
+def _through_door(work: Work[CallT, AnswerT]) -> Method[CallT, AnswerT]:
+    """Make a call enter by the engine's door and hold the model that it means until it is answered.
 
-    @functools.wraps(method)
+    So draining waits for the call, and a model that is taken out waits for its calls.
+    """
+
+    @functools.wraps(work)
     async def entered(engine: "Engine", call: CallT) -> AnswerT:
-        with engine.door.enter():
-            return await method(engine, call)
+        target = call.target
+        with engine.door.enter(), engine.registry.route(target.model, target.version) as served:
+            return await work(engine, call, served)
 
     return entered
 
@@ -85,9 +90,9 @@ class Engine:
         )
 
     @_through_door
-    async def encode(self, call: EncodeCall) -> Latents:
+    async def encode(self, call: EncodeCall, served: ServedModel) -> Latents:
         """Encode images; with a seed, sample their posteriors too."""
-        served = self._find(call.target, "encode")
+        served.model.require("encode")
         batch = intake.receive(call.images, self.limits)
         size = served.manifest.latent_size
         self.limits.check_reply("images", batch.count, 3 * size * _FLOAT32_BYTES)
@@ -102,9 +107,9 @@ class Engine:
         return Latents(_name(served), mean, log_variance, sample)
 
     @_through_door
-    async def classify(self, call: ClassifyCall) -> Decisions:
+    async def classify(self, call: ClassifyCall, served: ServedModel) -> Decisions:
         """Tell faces from other images."""
-        served = self._find(call.target, "classify")
+        served.model.require("classify")
         batch = intake.receive(call.images, self.limits)
         threshold = maths.pick_threshold(call.threshold, served.manifest)
         with self._admit(served, "classify", batch.count):
@@ -114,9 +119,9 @@ class Engine:
         return Decisions(_name(served), logits, probabilities, is_face, float(threshold))
 
     @_through_door
-    async def decode(self, call: DecodeCall) -> Pictures:
+    async def decode(self, call: DecodeCall, served: ServedModel) -> Pictures:
         """Decode latents."""
-        served = self._find(call.target, "decode")
+        served.model.require("decode")
         self.limits.check_count("latents", len(call.latents))
         latents = maths.check_latents(call.latents, served.manifest)
         self._check_pictures(served, call, "latents", len(latents))
@@ -124,9 +129,9 @@ class Engine:
             return await self._draw(served, latents.astype(np.float32, copy=False), call)
 
     @_through_door
-    async def sample(self, call: SampleCall) -> Pictures:
+    async def sample(self, call: SampleCall, served: ServedModel) -> Pictures:
         """Draw new faces."""
-        served = self._find(call.target, "decode")
+        served.model.require("decode")
         self.limits.check_count("count", call.count)
         maths.check_items(call.first_item, call.count)
         self._check_pictures(served, call, "count", call.count)
@@ -135,9 +140,8 @@ class Engine:
             return await self._draw(served, latents, call)
 
     @_through_door
-    async def weigh(self, call: WeightsCall) -> Weighting:
+    async def weigh(self, call: WeightsCall, served: ServedModel) -> Weighting:
         """Compute resampling weights."""
-        served = self.registry.resolve(call.target.model, call.target.version)
         options = maths.weighing_options(call)
         latents = await self._latents(served, call)
         field, bins = maths.bins_of(call)
@@ -156,11 +160,6 @@ class Engine:
         self._workshop.stop()
         for served in self.registry:
             served.stop()
-
-    def _find(self, target: Target, function: FunctionName) -> ServedModel:
-        served = self.registry.resolve(target.model, target.version)
-        served.model.require(function)
-        return served
 
     @contextmanager
     def _admit(self, served: ServedModel, function: FunctionName, rows: int) -> Iterator[None]:

@@ -1,38 +1,63 @@
 """The registry: which models and versions are served, and which one a request means.
 
-Transport-free. A bundle that cannot be opened is refused with its reason while the others serve.
+Transport-free. Models can be swapped while requests run: a request holds its model until it is
+answered, whatever becomes of the registry meanwhile.
 """
 
-import difflib
-import logging
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Self
 
-from evenface_core.errors import BundleError, ConfigError, ModelNotFound
+from evenface_core.errors import ModelNotFound
 from evenface_core.manifest import FunctionName, Manifest
 from evenface_runtime import Model
 
 from evenface_server.batching import Lane
-
-_LOG = logging.getLogger(__name__)
-_FALLBACK_NAME = "faces"
-_MAX_LISTED = 20
+from evenface_server.models.names import listing, version_key
+from evenface_server.models.traffic import Split
 
 
-@dataclass(frozen=True)
 class ServedModel:
-    """A model, the lanes that its functions are called through, and its card in Markdown."""
+    """A model that requests can be sent to. As a context, it is held for one of them.
 
-    model: Model
-    lanes: Mapping[FunctionName, Lane]
-    card: str
+    Args:
+        model: Opened and warmed up.
+        lanes: What its functions are called through.
+        card: Its model card, Markdown.
+    """
+
+    def __init__(self, model: Model, lanes: Mapping[FunctionName, Lane], card: str) -> None:
+        self.model = model
+        self.lanes = lanes
+        self.card = card
+        self._holders = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     @property
     def manifest(self) -> Manifest:
         """What the model is and can do."""
         return self.model.manifest
+
+    def __enter__(self) -> Self:
+        self._holders += 1
+        self._idle.clear()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._holders -= 1
+        if not self._holders:
+            self._idle.set()
+
+    async def idle(self) -> None:
+        """Wait until no request holds it."""
+        await self._idle.wait()
 
     def stop(self) -> None:
         """Let go of the threads."""
@@ -41,19 +66,36 @@ class ServedModel:
 
 
 class Registry:
-    """The models that are served, fixed once made.
+    """The models that are served.
 
     Args:
-        models: At least one; versions of one name in any order.
+        models: Versions of one name in any order.
         default: Name for requests that name no model; None where they must.
+        traffic: By model and version, weights for requests that name no version; the newest
+            version gets them where a model has none, or none for a version that is served.
     """
 
-    def __init__(self, models: Sequence[ServedModel], default: str | None) -> None:
-        self.default = default
-        self._by_name: dict[str, dict[str, ServedModel]] = {}
+    def __init__(
+        self,
+        models: Iterable[ServedModel] = (),
+        default: str | None = None,
+        traffic: Mapping[str, Mapping[str, int]] | None = None,
+    ) -> None:
+        self.swap(models, default, traffic or {})
+
+    def swap(
+        self,
+        models: Iterable[ServedModel],
+        default: str | None,
+        traffic: Mapping[str, Mapping[str, int]],
+    ) -> None:
+        """Serve other models from the next request on; arguments as at the start."""
+        by_name: dict[str, dict[str, ServedModel]] = {}
         for served in sorted(models, key=_order):
-            versions = self._by_name.setdefault(served.manifest.name, {})
-            versions[served.manifest.version] = served
+            by_name.setdefault(served.manifest.name, {})[served.manifest.version] = served
+        self._by_name = by_name
+        self._splits = dict(_splits(by_name, traffic))
+        self.default = default
 
     def __iter__(self) -> Iterator[ServedModel]:
         """All models by name, then version, oldest first."""
@@ -61,7 +103,7 @@ class Registry:
             yield from versions.values()
 
     def resolve(self, name: str, version: str) -> ServedModel:
-        """Find what a request means.
+        """Find what is meant.
 
         Args:
             name: Of the model; empty for the default.
@@ -70,103 +112,50 @@ class Registry:
         Raises:
             ModelNotFound: There is none; the message lists what there is.
         """
-        wanted = name or self.default
-        if wanted is None:
-            raise ModelNotFound(f"name a model: there is no default; {_listing(self._by_name)}")
-        versions = self._by_name.get(wanted)
-        if versions is None:
-            raise ModelNotFound(f"no model '{wanted[:100]}'; {_listing(self._by_name)}")
+        name, versions = self._versions(name)
         if not version:
             return next(reversed(versions.values()))
         if version not in versions:
             raise ModelNotFound(
-                f"model '{wanted}' has no version '{version[:100]}'; {_listing(versions)}"
+                f"model '{name}' has no version '{version[:100]}'; {listing(versions)}"
             )
         return versions[version]
 
+    def route(self, name: str, version: str) -> ServedModel:
+        """Choose what a request is answered by: `resolve`, but for weights on the versions.
+
+        Raises:
+            ModelNotFound: As `resolve`.
+        """
+        split = None if version else self._splits.get(name or self.default or "")
+        return self.resolve(name, split.next() if split else version)
+
     def is_default(self, served: ServedModel) -> bool:
-        """Whether requests that name neither model nor version get this one."""
-        return self.default is not None and self.resolve("", "") is served
+        """Whether requests that name neither model nor version get this one, some at least."""
+        if self.default is None:
+            return False
+        split = self._splits.get(self.default)
+        versions = split.versions if split else {self.resolve("", "").manifest.version}
+        return served.manifest.name == self.default and served.manifest.version in versions
 
-
-def load_registry(
-    folder: Path, default: str | None, open_one: Callable[[Path], ServedModel]
-) -> Registry:
-    """Open every bundle of a model directory.
-
-    Args:
-        folder: Holds NAME/VERSION folders; hidden ones are skipped.
-        default: Name of the default model; None for the only one, or for 'faces'.
-        open_one: Opens one bundle.
-
-    Raises:
-        ConfigError: The folder is missing or unreadable, no bundle in it is good, or the default
-            is not among them.
-    """
-    served = list(_open_all(_version_folders(folder), open_one))
-    if not served:
-        raise ConfigError(f"models: {folder}: no usable bundle (the log names the reasons)")
-    names = sorted({one.manifest.name for one in served})
-    return Registry(served, _choose_default(default, names))
-
-
-def version_key(version: str) -> tuple[tuple[int, int, str], ...]:
-    """Order versions by their numbers: 1.9 < 1.10, 2-rc1 < 2-rc2."""
-    parts = re.findall(r"\d+|[^\d]+", version)
-    return tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in parts)
+    def _versions(self, name: str) -> tuple[str, dict[str, ServedModel]]:
+        wanted = name or self.default
+        if wanted is None:
+            raise ModelNotFound(f"name a model: there is no default; {listing(self._by_name)}")
+        versions = self._by_name.get(wanted)
+        if versions is None:
+            raise ModelNotFound(f"no model '{wanted[:100]}'; {listing(self._by_name)}")
+        return wanted, versions
 
 
 def _order(served: ServedModel) -> tuple[str, tuple[tuple[int, int, str], ...]]:
     return served.manifest.name, version_key(served.manifest.version)
 
 
-def _version_folders(folder: Path) -> list[Path]:
-    try:
-        names = [path for path in sorted(folder.iterdir()) if _is_visible_folder(path)]
-        return [
-            path for name in names for path in sorted(name.iterdir()) if _is_visible_folder(path)
-        ]
-    except OSError as error:
-        raise ConfigError(f"models: {error.filename}: {error.strerror}") from error
-
-
-def _is_visible_folder(path: Path) -> bool:
-    return path.is_dir() and not path.name.startswith(".")
-
-
-def _open_all(
-    folders: Iterable[Path], open_one: Callable[[Path], ServedModel]
-) -> Iterator[ServedModel]:
-    for path in folders:
-        try:
-            served = open_one(path)
-            _check_place(served.manifest, path)
-        except BundleError as error:
-            _LOG.error("bundle refused", extra={"bundle": str(path), "reason": str(error)})
-        else:
-            yield served
-
-
-def _check_place(manifest: Manifest, path: Path) -> None:
-    if (manifest.name, manifest.version) != (path.parent.name, path.name):
-        raise BundleError(
-            f"{path}: its manifest says model '{manifest.name}' version '{manifest.version}'"
-        )
-
-
-def _choose_default(wanted: str | None, names: Sequence[str]) -> str | None:
-    if wanted is not None and wanted not in names:
-        near = difflib.get_close_matches(wanted, names, n=1)
-        hint = f" (did you mean '{near[0]}'?)" if near else ""
-        raise ConfigError(f"default_model: no model '{wanted}' is served{hint}; {_listing(names)}")
-    if wanted is not None:
-        return wanted
-    if len(names) == 1:
-        return names[0]
-    return _FALLBACK_NAME if _FALLBACK_NAME in names else None
-
-
-def _listing(names: Iterable[str]) -> str:
-    known = list(names)
-    more = f" and {len(known) - _MAX_LISTED} more" if len(known) > _MAX_LISTED else ""
-    return f"there are: {', '.join(known[:_MAX_LISTED])}{more}"
+def _splits(
+    by_name: Mapping[str, Mapping[str, ServedModel]], traffic: Mapping[str, Mapping[str, int]]
+) -> Iterator[tuple[str, Split]]:
+    for name, weights in traffic.items():
+        served = {v: w for v, w in weights.items() if w and v in by_name.get(name, {})}
+        if served:
+            yield name, Split(served)

@@ -11,7 +11,7 @@ from evenface_server.attributes import apply_attributes
 from evenface_server.calls import RawPixels
 from evenface_server.intake import Limits, receive
 from evenface_server.logs import CURRENT_CALL, CallRecord, JsonFormatter
-from evenface_server.models import version_key
+from evenface_server.models.names import version_key
 from hypothesis import given
 from hypothesis import strategies as st
 from support.bundles import LATENT, Tiny, images, tiny_manifest
