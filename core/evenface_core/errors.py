@@ -9,6 +9,9 @@ Transport-free: the server maps each class to a gRPC status, a command line prin
     ├── QueueFull             more work than the queue admits; try again later
     ├── ServiceUnavailable    loading or draining; try elsewhere or later
     ├── DeadlineExpired       the caller's deadline passed while the work waited
+    ├── Unauthenticated       the caller does not say who it is, or nobody known
+    ├── PermissionDenied      the caller is known, and may not do this
+    ├── RateLimited           the caller asks for more than it may in this time
     ├── BundleError           a bundle is damaged, incomplete or of another schema
     ├── ConfigError           a setting is unknown, missing or out of range
     ├── DataError             a data folder or file cannot be used
@@ -100,6 +103,24 @@ class DeadlineExpired(EvenfaceError):
     """The caller's deadline passed before the work began."""
 
     reason = "DEADLINE_EXPIRED"
+
+
+class Unauthenticated(EvenfaceError):
+    """The caller shows no token, or none that is known."""
+
+    reason = "UNAUTHENTICATED"
+
+
+class PermissionDenied(EvenfaceError):
+    """The caller is known, but may not do what it asks for."""
+
+    reason = "PERMISSION_DENIED"
+
+
+class RateLimited(_RetryLater):
+    """The caller is over the rate that it has been given."""
+
+    reason = "RATE_LIMITED"
 
 
 class BundleError(EvenfaceError):
