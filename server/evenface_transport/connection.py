@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, cast
 
-from evenface_transport import frames
+from evenface_transport import frames, payloads
 from evenface_transport.call import Peer
 from evenface_transport.calls import Calls
 from evenface_transport.frames import ErrorCode, ProtocolError
@@ -26,7 +26,6 @@ _WINDOW: Final = 64 * 2**20
 _IDLE_FRAMES, _IDLE_FRAMES_PER_SECOND = 10_000.0, 1_000.0
 _LAST_PING: Final = b"evenface"
 _LAST_PING_SECONDS: Final = 1.0
-_PRIORITY_BYTES, _PING_BYTES, _SETTING_BYTES = 5, 8, 6
 
 
 class Connection(asyncio.Protocol):
@@ -140,7 +139,7 @@ class Connection(asyncio.Protocol):
         limits = self._host.limits
         if self._pinged is None and now - self._heard > limits.ping_seconds:
             self._pinged = now
-            self._outbox.control(frames.frame(frames.PING, 0, 0, b"\0" * _PING_BYTES))
+            self._outbox.control(frames.frame(frames.PING, 0, 0, b"\0" * payloads.PING_BYTES))
         elif self._pinged is not None and now - self._pinged > limits.answer_seconds:
             self._transport.abort()
 
@@ -178,7 +177,11 @@ class Connection(asyncio.Protocol):
         self._pinged = None
         at, size = 0, len(data)
         if not self._is_greeted:
-            at = self._read_preface(data)
+            self._is_greeted = payloads.is_preface(data)
+            at = len(frames.PREFACE) if self._is_greeted else 0
+        if not self._is_greeted:
+            self._rest = data
+            return
         unpack, kinds = frames.HEADER.unpack_from, len(self._on_frame)
         while size - at >= frames.HEADER_BYTES and not self._transport.is_closing():
             high, low, kind, flags, number = unpack(data, at)
@@ -198,13 +201,6 @@ class Connection(asyncio.Protocol):
                 handle(flags, number & frames.STREAM_MASK, data[start:at])
         self._rest = data[at:]
 
-    def _read_preface(self, data: bytes) -> int:
-        size = min(len(data), len(frames.PREFACE))
-        if data[:size] != frames.PREFACE[:size]:
-            raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "this port speaks gRPC over HTTP/2")
-        self._is_greeted = size == len(frames.PREFACE)
-        return size if self._is_greeted else 0
-
     def _on_data(self, flags: int, number: int, data: bytes, at: int, end: int) -> None:
         length = end - at
         self._window -= length
@@ -214,7 +210,7 @@ class Connection(asyncio.Protocol):
             self._outbox.control(frames.window_update(0, _WINDOW - self._window))
             self._window = _WINDOW
         if flags & frames.PADDED:
-            at, end = _unpadded(data, at, end)
+            at, end = payloads.unpadded(data, at, end)
         stream = self.calls.streams.get(number)
         if stream is None or stream.is_ended:
             self._check_known(number)
@@ -241,14 +237,7 @@ class Connection(asyncio.Protocol):
             raise ProtocolError(ErrorCode.ENHANCE_YOUR_CALM, "too many frames to no purpose")
 
     def _on_headers(self, flags: int, number: int, payload: bytes) -> None:
-        at, end = 0, len(payload)
-        if flags & frames.PADDED:
-            at, end = _unpadded(payload, at, end)
-        if flags & frames.PRIORITISED:
-            at += _PRIORITY_BYTES
-        if at > end:
-            raise ProtocolError(ErrorCode.FRAME_SIZE_ERROR, "HEADERS are too short")
-        self._on_block(flags, number, payload[at:end])
+        self._on_block(flags, number, payloads.header_block(flags, payload))
 
     def _on_continuation(self, flags: int, number: int, payload: bytes) -> None:
         if self._block is None or self._block[0] != number:
@@ -296,13 +285,13 @@ class Connection(asyncio.Protocol):
 
     def _on_priority(self, flags: int, number: int, payload: bytes) -> None:
         del flags
-        _check_size(payload, _PRIORITY_BYTES)
-        _check_stream(number)
+        payloads.check_size(payload, payloads.PRIORITY_BYTES)
+        payloads.check_stream(number)
         self._count_idle()
 
     def _on_reset(self, flags: int, number: int, payload: bytes) -> None:
         del flags
-        _check_size(payload, 4)
+        payloads.check_size(payload, payloads.LONG_BYTES)
         self._count_idle()
         stream = self.calls.streams.get(number)
         if stream is None:
@@ -312,21 +301,19 @@ class Connection(asyncio.Protocol):
             self._close_if_done()
 
     def _on_settings(self, flags: int, number: int, payload: bytes) -> None:
-        _check_connection(number)
+        payloads.check_connection(number)
         self._count_idle()
         if flags & frames.ACK:
-            _check_size(payload, 0)
+            payloads.check_size(payload, 0)
             return
-        if len(payload) % _SETTING_BYTES:
-            raise ProtocolError(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS of an odd length")
-        for key, value in frames.read_settings(payload):
+        for key, value in payloads.settings(payload):
             if key == frames.SETTINGS_INITIAL_WINDOW_SIZE:
                 self._outbox.change_initial_window(value, list(self.calls.streams.values()))
         self._outbox.control(frames.frame(frames.SETTINGS, frames.ACK, 0))
 
     def _on_ping(self, flags: int, number: int, payload: bytes) -> None:
-        _check_connection(number)
-        _check_size(payload, _PING_BYTES)
+        payloads.check_connection(number)
+        payloads.check_size(payload, payloads.PING_BYTES)
         if flags & frames.ACK:
             if payload == _LAST_PING and self._leaving is not None:
                 self._take_leave()
@@ -336,10 +323,7 @@ class Connection(asyncio.Protocol):
 
     def _on_window_update(self, flags: int, number: int, payload: bytes) -> None:
         del flags
-        _check_size(payload, 4)
-        increment = frames.number(payload) & frames.STREAM_MASK
-        if increment == 0:
-            raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of 0")
+        increment = payloads.increment(payload)
         stream = self.calls.streams.get(number)
         if number == 0:
             self._outbox.grant(increment)
@@ -356,27 +340,6 @@ class Connection(asyncio.Protocol):
         """GOAWAY, after which the peer closes by itself, and what RFC 9113 says to ignore."""
         del flags, number, payload
         self._count_idle()
-
-
-def _unpadded(data: bytes, at: int, end: int) -> tuple[int, int]:
-    if at == end or at + 1 + data[at] > end:
-        raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "more padding than frame")
-    return at + 1, end - data[at]
-
-
-def _check_size(payload: bytes, size: int) -> None:
-    if len(payload) != size:
-        raise ProtocolError(ErrorCode.FRAME_SIZE_ERROR, f"{len(payload)} bytes where {size} belong")
-
-
-def _check_stream(number: int) -> None:
-    if number == 0:
-        raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "this frame belongs to a stream")
-
-
-def _check_connection(number: int) -> None:
-    if number != 0:
-        raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "this frame belongs to the connection")
 
 
 def _peer(transport: asyncio.Transport) -> Peer:
