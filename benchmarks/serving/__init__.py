@@ -1,0 +1,1 @@
+"""How fast evenface serves, side by side with the machine's limits and with other model servers."""
