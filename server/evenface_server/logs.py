@@ -1,19 +1,27 @@
 """JSON lines on stdout, and the record of the call at hand. Never any image content.
 
-Transport-free.
+Transport-free. The line about a call is made by hand, as it is made for every call; all others go
+through `logging`.
 """
 
+import asyncio
 import json
 import logging
+import os
 import sys
+import threading
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Final
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "taskName"}
+# Several processes write to one pipe, which keeps writes of up to so many bytes whole (PIPE_BUF).
+_MAX_WRITE_BYTES: Final = 4096
+_GATHER_SECONDS: Final = 0.05
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class CallRecord:
     """What the log line of a call will say; filled in on the call's way.
 
@@ -39,14 +47,45 @@ def note_rows(model: str, version: str, rows: int) -> None:
         record.rows += rows
 
 
+class Lines:
+    """Writes whole lines, several at once where they come fast.
+
+    Args:
+        descriptor: Of the file.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._gathered = bytearray()
+        self._lock = threading.Lock()
+
+    def add(self, line: str) -> bool:
+        """Gather a line; whether it is the first since the last flush."""
+        data = line.encode()
+        with self._lock:
+            if len(self._gathered) + len(data) > _MAX_WRITE_BYTES:
+                self._write()
+            is_first = not self._gathered
+            self._gathered += data
+        return is_first
+
+    def flush(self) -> None:
+        """Write what has been gathered."""
+        with self._lock:
+            self._write()
+
+    def _write(self) -> None:
+        while self._gathered:
+            del self._gathered[: os.write(self._descriptor, self._gathered)]
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: time, level, event, what `extra` held, and a traceback if any."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         line: dict[str, object] = {
-            "time": f"{stamp}.{int(record.msecs):03d}Z",
+            "time": _stamp(record.created),
             "level": record.levelname.lower(),
             "event": record.getMessage(),
         }
@@ -59,9 +98,77 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-def configure_logging(level: str) -> None:
-    """Send all logging, and Python's warnings, to stdout as JSON lines from a level on."""
-    handler = logging.StreamHandler(sys.stdout)
+class _Handler(logging.Handler):
+    def __init__(self, lines: Lines) -> None:
+        super().__init__()
+        self.lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.add(self.format(record) + "\n")
+        self.lines.flush()
+
+    def flush(self) -> None:
+        self.lines.flush()
+
+
+class CallLog:
+    """Writes a line about each call.
+
+    Args:
+        lines: Where to; None writes none.
+    """
+
+    def __init__(self, lines: Lines | None) -> None:
+        self._lines = lines
+        self._second = 0
+        self._stamp = ""
+
+    def write(
+        self, record: CallRecord, service: str, method: str, code: str, seconds: float
+    ) -> None:
+        """Write a line.
+
+        Args:
+            record: Of the call.
+            service: "package.Service".
+            method: Of the service.
+            code: Name of the status.
+            seconds: That the call took.
+        """
+        if self._lines is None:
+            return
+        line = (
+            f'{{"time": "{self._now()}", "level": "info", "event": "call", "service": "{service}", '
+            f'"method": "{method}", "code": "{code}", "seconds": {seconds:.6f}, '
+            f'"rows": {record.rows}, "model": "{record.model}", '
+            f'"request_id": {json.dumps(record.request_id)}}}\n'
+        )
+        if self._lines.add(line):
+            asyncio.get_running_loop().call_later(_GATHER_SECONDS, self._lines.flush)
+
+    def _now(self) -> str:
+        now = time.time()
+        second = int(now)
+        if second != self._second:
+            self._second, self._stamp = second, _stamp(second)[:-4]
+        return f"{self._stamp}{int(1000 * (now - second)):03d}Z"
+
+
+def _stamp(seconds: float) -> str:
+    whole = int(seconds)
+    date = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+    return f"{date}.{int(1000 * (seconds - whole)):03d}Z"
+
+
+def configure_logging(level: str) -> CallLog:
+    """Send all logging, and Python's warnings, to stdout as JSON lines from a level on.
+
+    Returns:
+        The log of calls, which is silent where the level is above info.
+    """
+    lines = Lines(sys.stdout.fileno())
+    handler = _Handler(lines)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
+    return CallLog(lines if logging.getLogger().isEnabledFor(logging.INFO) else None)

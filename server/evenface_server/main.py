@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import uvloop
 from evenface_core.cli import guarded
 
-from evenface_server.logs import configure_logging
+from evenface_server.app import start
+from evenface_server.logs import CallLog, configure_logging
 from evenface_server.settings import Settings, load_settings
 
 _LOG = logging.getLogger(__name__)
@@ -24,26 +25,22 @@ def main() -> int:
 
 def _serve(arguments: Sequence[str]) -> int:
     settings = load_settings(arguments, os.environ)
-    # gRPC's core writes its own lines to stderr; what goes wrong there is reported by this server.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    configure_logging(settings.log_level)
+    log = configure_logging(settings.log_level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        finished = runner.run(_run(settings))
+        finished = runner.run(_run(settings, log))
+    logging.shutdown()
     if finished:
         return 0
     # A session's run cannot be interrupted, and Python would wait for its thread.
-    logging.shutdown()
     os._exit(EXIT_UNFINISHED)
 
 
-async def _run(settings: Settings) -> bool:
+async def _run(settings: Settings, log: CallLog) -> bool:
     """Serve, drain on the first signal, stop at once on the second; whether all was answered."""
-    from evenface_server.app import start  # noqa: PLC0415 - imports grpc, which reads its setting
-
     signals: asyncio.Queue[int] = asyncio.Queue()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, signals.put_nowait, number)
-    app = await start(settings)
+    app = await start(settings, log)
     _LOG.info("draining", extra={"signal": signal.Signals(await signals.get()).name})
     drain = asyncio.create_task(app.drain(settings.drain_delay, settings.drain_grace))
     again = asyncio.create_task(signals.get())

@@ -1,5 +1,6 @@
 """All metrics of the server, in one registry. Transport-free."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from prometheus_client import (
@@ -32,12 +33,36 @@ class LaneMetrics:
 
 @dataclass(frozen=True)
 class RpcMetrics:
-    """The metrics of one RPC, labels bound but for the code."""
+    """The metrics of one RPC, labels bound; `handled` takes the name of the code."""
 
     started: Counter
     received: Counter
     sent: Counter
     seconds: Histogram
+    handled: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class CallerMetrics:
+    """What becomes of one caller's requests."""
+
+    allowed: Counter
+    denied: Counter
+    limited: Counter
+
+
+class _ByCode:
+    """Counts by status code, binding a label once it is met."""
+
+    def __init__(self, bind: Callable[[str], Counter]) -> None:
+        self._bind = bind
+        self._bound: dict[str, Counter] = {}
+
+    def __call__(self, code: str) -> None:
+        counter = self._bound.get(code)
+        if counter is None:
+            counter = self._bound[code] = self._bind(code)
+        counter.inc()
 
 
 # A time series of creation times beside every counter: twice the storage, asked for by nobody.
@@ -55,6 +80,12 @@ class Metrics:
         self._rpcs()
         self.rejections = self._counter(
             "evenface_rejections", "Requests refused, by the reason in their ErrorInfo.", "reason"
+        )
+        self._callers = self._counter(
+            "evenface_caller_requests",
+            "Calls, and messages of streams, by the caller's token and what became of them.",
+            "caller",
+            "outcome",
         )
         self._model_info = Gauge(
             "evenface_model_info",
@@ -116,11 +147,13 @@ class Metrics:
             received=self._received.labels(*labels),
             sent=self._sent.labels(*labels),
             seconds=self._handling.labels(*labels),
+            handled=_ByCode(lambda code: self._handled.labels(*labels, code)),
         )
 
-    def handled(self, grpc_type: str, service: str, method: str, code: str) -> None:
-        """Count the end of an RPC with the name of its status code."""
-        self._handled.labels(grpc_type, service, method, code).inc()
+    def caller(self, name: str) -> CallerMetrics:
+        """Bind the metrics of one caller, by the name that the tokens file gives it."""
+        outcomes = ("allowed", "denied", "limited")
+        return CallerMetrics(*(self._callers.labels(name, outcome) for outcome in outcomes))
 
     def model(self, *, model: str, version: str, kind: str, device: str, is_default: bool) -> None:
         """Note that a model is served."""

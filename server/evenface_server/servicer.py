@@ -2,32 +2,26 @@
 
 # ruff: noqa: N802 - the RPCs' names are those of the .proto files
 
-import time
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
-import grpc
-from evenface.v1 import (
-    face_service_pb2,
-    face_service_pb2_grpc,
-    model_service_pb2,
-    model_service_pb2_grpc,
-)
+from evenface.v1 import face_service_pb2, model_service_pb2
 from evenface_core.errors import ServiceUnavailable
+from evenface_transport import Call
 
 from evenface_server.codec import models, replies, requests
 from evenface_server.engine import Engine
-from evenface_server.interceptors import Faults
+from evenface_server.rpc import Faults
 from evenface_server.streams import Streams
 
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"  # generic in its stubs alone
 ReplyT = TypeVar("ReplyT")
 
 _RETRY_AFTER_DRAIN = 1.0
 
 
-class FaceService(face_service_pb2_grpc.FaceServiceServicer):
+class FaceService:
     """Faces in, latents, probabilities and weights out, and back.
 
     Args:
@@ -42,35 +36,35 @@ class FaceService(face_service_pb2_grpc.FaceServiceServicer):
         self._faults = faults
 
     async def Encode(
-        self, request: face_service_pb2.EncodeRequest, context: Context
+        self, request: face_service_pb2.EncodeRequest, context: Call
     ) -> face_service_pb2.EncodeResponse:
         """Encode images."""
         call = requests.encode_call(request, _deadline(context))
         return replies.encode_response(await self._engine.encode(call))
 
     async def Decode(
-        self, request: face_service_pb2.DecodeRequest, context: Context
+        self, request: face_service_pb2.DecodeRequest, context: Call
     ) -> face_service_pb2.DecodeResponse:
         """Decode latents."""
         call = requests.decode_call(request, _deadline(context))
         return replies.decode_response(await self._engine.decode(call))
 
     async def Sample(
-        self, request: face_service_pb2.SampleRequest, context: Context
+        self, request: face_service_pb2.SampleRequest, context: Call
     ) -> face_service_pb2.SampleResponse:
         """Draw faces."""
         call = requests.sample_call(request, _deadline(context))
         return replies.sample_response(await self._engine.sample(call))
 
     async def ClassifyFace(
-        self, request: face_service_pb2.ClassifyFaceRequest, context: Context
+        self, request: face_service_pb2.ClassifyFaceRequest, context: Call
     ) -> face_service_pb2.ClassifyFaceResponse:
         """Tell faces from other images."""
         call = requests.classify_call(request, _deadline(context))
         return replies.classify_response(await self._engine.classify(call))
 
     async def ResampleWeights(
-        self, request: face_service_pb2.ResampleWeightsRequest, context: Context
+        self, request: face_service_pb2.ResampleWeightsRequest, context: Call
     ) -> face_service_pb2.ResampleWeightsResponse:
         """Compute resampling weights."""
         call = requests.weights_call(request, _deadline(context))
@@ -79,7 +73,7 @@ class FaceService(face_service_pb2_grpc.FaceServiceServicer):
     async def EncodeStream(
         self,
         request_iterator: AsyncIterator[face_service_pb2.EncodeStreamRequest],
-        context: Context,
+        context: Call,
     ) -> AsyncGenerator[face_service_pb2.EncodeStreamResponse, None]:
         """Encode in bulk."""
 
@@ -99,7 +93,7 @@ class FaceService(face_service_pb2_grpc.FaceServiceServicer):
     async def ClassifyFaceStream(
         self,
         request_iterator: AsyncIterator[face_service_pb2.ClassifyFaceStreamRequest],
-        context: Context,
+        context: Call,
     ) -> AsyncGenerator[face_service_pb2.ClassifyFaceStreamResponse, None]:
         """Tell faces from other images in bulk."""
 
@@ -126,7 +120,7 @@ class FaceService(face_service_pb2_grpc.FaceServiceServicer):
             raise ServiceUnavailable("the server is draining", retry_after=_RETRY_AFTER_DRAIN)
 
 
-class ModelService(model_service_pb2_grpc.ModelServiceServicer):
+class ModelService:
     """Says what is served.
 
     Args:
@@ -137,7 +131,7 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         self._engine = engine
 
     async def ListModels(
-        self, request: model_service_pb2.ListModelsRequest, context: Context
+        self, request: model_service_pb2.ListModelsRequest, context: Call
     ) -> model_service_pb2.ListModelsResponse:
         """List models and limits."""
         del request, context
@@ -148,7 +142,7 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         )
 
     async def GetModel(
-        self, request: model_service_pb2.GetModelRequest, context: Context
+        self, request: model_service_pb2.GetModelRequest, context: Call
     ) -> model_service_pb2.GetModelResponse:
         """Describe one model."""
         del context
@@ -159,7 +153,6 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         )
 
 
-def _deadline(context: Context) -> float | None:
+def _deadline(call: Call) -> float | None:
     """The call's deadline on the monotonic clock, which the engine and its lanes use."""
-    remaining: float | None = context.time_remaining()
-    return None if remaining is None else time.monotonic() + remaining
+    return None if call.deadline == math.inf else call.deadline

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import math
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from contextlib import aclosing
 from typing import Final
 
@@ -52,10 +52,10 @@ class Calls:
             self._outbox.control(frames.reset(number, ErrorCode.REFUSED_STREAM))
             return
         deadline = math.inf if head.timeout is None else now + head.timeout
-        method = self._host.methods.get(head.path)
+        method = self._host.methods.get(head.path, _UNKNOWN)
         stream = Stream(
             number,
-            method or Method(),
+            method,
             Call(head.path, head.metadata, deadline, self._peer),
             Assembler(head.encoding, limits.max_message_bytes),
             self._outbox.initial_window,
@@ -65,14 +65,13 @@ class Calls:
             self._outbox.finish(stream, UNSUPPORTED)
             return
         error = encoding_error(head.encoding)
-        if method is None:
-            error = StatusError(Code.UNIMPLEMENTED, f"there is no RPC {head.path[:200]}")
         if error is not None:
             self._fail(stream, error)
             return
-        if stream.method.stream is not None:
-            stream.requests = Requests(lambda: self._top_up(stream))
-            self._start(stream, self._run_stream(stream, stream.requests))
+        if method.stream is not None:
+            requests = Requests(lambda: self._top_up(stream, requests))
+            stream.requests = requests
+            self._start(stream, self._run_stream(stream, requests))
         if is_ended:
             self.end(stream)
 
@@ -244,9 +243,11 @@ class Calls:
         self._held -= size
         self._host.budget.release(size)
 
-    def _top_up(self, stream: Stream) -> None:
-        if stream.receive_window < RECEIVE_WINDOW // 2 and not stream.is_ended:
-            self._grant(stream, RECEIVE_WINDOW)
+    def _top_up(self, stream: Stream, requests: Requests) -> None:
+        """Let more requests in: what waits for the handler and what may come are one window."""
+        window = RECEIVE_WINDOW - requests.waiting_bytes
+        if stream.receive_window < window // 2 and not stream.is_ended:
+            self._grant(stream, window)
 
     def _grant(self, stream: Stream, window: int) -> None:
         if not stream.closed:
@@ -254,6 +255,17 @@ class Calls:
                 frames.window_update(stream.number, window - stream.receive_window)
             )
             stream.receive_window = window
+
+
+async def _refuse(requests: AsyncIterator[bytes], call: Call) -> AsyncGenerator[bytes, None]:
+    """Answer what no one knows, once a message has come: some clients trip over an earlier end."""
+    async for _ in requests:
+        break
+    raise StatusError(Code.UNIMPLEMENTED, f"there is no RPC {call.path[:200]}")
+    yield b""  # type: ignore[unreachable]  # makes it a generator
+
+
+_UNKNOWN: Final = Method(stream=_refuse)
 
 
 def _trailers(call: Call) -> bytes:

@@ -26,6 +26,7 @@ _WINDOW: Final = 64 * 2**20
 _IDLE_FRAMES, _IDLE_FRAMES_PER_SECOND = 10_000.0, 1_000.0
 _LAST_PING: Final = b"evenface"
 _LAST_PING_SECONDS: Final = 1.0
+_HALF_OPEN_SECONDS: Final = 1.0
 
 
 class Connection(asyncio.Protocol):
@@ -52,6 +53,7 @@ class Connection(asyncio.Protocol):
         self._last_stream = 0
         self._idle_frames = _IDLE_FRAMES
         self._pinged: float | None = None
+        self._half_open: dict[int, float] = {}  # answered calls that the peer has not ended
         self._leaving: float | None = None  # since the first GOAWAY
         self._has_left = False  # takes no new streams
         self._on_frame: tuple[Callable[[int, int, bytes], None], ...] = (
@@ -65,6 +67,7 @@ class Connection(asyncio.Protocol):
         transport = cast(asyncio.Transport, transport)  # uvloop's are, without deriving from it
         self._transport = transport
         self._outbox = Outbox(transport, self._on_sent)
+        self._host.joined(self)
         self.calls = Calls(self._host, self._outbox, _peer(transport))
         transport.write(
             frames.settings({
@@ -111,7 +114,7 @@ class Connection(asyncio.Protocol):
     def abort(self, code: ErrorCode, problem: str) -> None:
         """Close at once, saying why."""
         if not self._transport.is_closing():
-            _LOG.debug("connection closed", extra={"code": code.name, "problem": problem})
+            _LOG.debug("connection closed: %s", problem)
             self._transport.write(frames.goaway(self._last_stream, code, problem))
             self._transport.close()
 
@@ -130,6 +133,7 @@ class Connection(asyncio.Protocol):
         self._idle_frames = min(_IDLE_FRAMES, self._idle_frames + elapsed * _IDLE_FRAMES_PER_SECOND)
         try:
             self.calls.tick(now)
+            self._reset_half_open(now)
             self._check_silence(now)
         except ProtocolError as error:
             self.abort(error.code, str(error))
@@ -167,10 +171,23 @@ class Connection(asyncio.Protocol):
 
     def _on_sent(self, stream: Stream) -> None:
         if not stream.is_ended:
-            self._outbox.control(frames.reset(stream.number, ErrorCode.NO_ERROR))
+            self._leave_open(stream)
         self.calls.close(stream)
         self._used = self._heard
         self._close_if_done()
+
+    def _leave_open(self, stream: Stream) -> None:
+        """Let the peer end its half of an answered call by itself: some trip over a reset."""
+        if stream.assembler.missing or len(self._half_open) >= self._host.limits.max_streams:
+            self._outbox.control(frames.reset(stream.number, ErrorCode.NO_ERROR))
+        else:
+            self._half_open[stream.number] = self._heard
+
+    def _reset_half_open(self, now: float) -> None:
+        for number, since in list(self._half_open.items()):
+            if now - since > _HALF_OPEN_SECONDS:
+                del self._half_open[number]
+                self._outbox.control(frames.reset(number, ErrorCode.NO_ERROR))
 
     def _receive(self, data: bytes) -> None:
         self._heard = time.monotonic()
@@ -214,6 +231,8 @@ class Connection(asyncio.Protocol):
         stream = self.calls.streams.get(number)
         if stream is None or stream.is_ended:
             self._check_known(number)
+            if flags & frames.END_STREAM:
+                self._half_open.pop(number, None)
             return
         stream.receive_window -= length
         if stream.receive_window < 0:
@@ -294,6 +313,7 @@ class Connection(asyncio.Protocol):
         payloads.check_size(payload, payloads.LONG_BYTES)
         self._count_idle()
         stream = self.calls.streams.get(number)
+        self._half_open.pop(number, None)
         if stream is None:
             self._check_known(number)
         else:

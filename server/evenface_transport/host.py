@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from evenface_transport.budget import Budget
 from evenface_transport.call import Method
@@ -32,5 +32,8 @@ class Host(Protocol):
     def explain(self, error: StatusError) -> StatusError:
         """Say an error of the transport in the service's own way."""
 
-    def lost(self, connection: object) -> None:
+    def joined(self, connection: Any) -> None:  # noqa: ANN401 - a Connection, which knows this class
+        """Note a connection."""
+
+    def lost(self, connection: Any) -> None:  # noqa: ANN401 - as above
         """Forget a connection."""

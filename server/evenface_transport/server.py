@@ -70,12 +70,14 @@ class Server:
 
     def _connection(self) -> Connection:
         age = self.limits.max_age_seconds * random.uniform(1 - _AGE_JITTER, 1 + _AGE_JITTER)  # noqa: S311 - spreads load
-        connection = Connection(self, age)
+        return Connection(self, age)
+
+    def joined(self, connection: Connection) -> None:
+        """Note a connection."""
         self._connections.add(connection)
         self._empty.clear()
-        return connection
 
-    def lost(self, connection: object) -> None:
+    def lost(self, connection: Connection) -> None:
         """Forget a connection."""
         self._connections.discard(connection)
         if not self._connections:

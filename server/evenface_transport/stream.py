@@ -16,9 +16,13 @@ class Requests:
 
     Args:
         on_take: Told when one has been read, so that more may come.
+
+    Attributes:
+        waiting_bytes: Bytes that have not been read.
     """
 
     def __init__(self, on_take: Callable[[], None]) -> None:
+        self.waiting_bytes = 0
         self._on_take = on_take
         self._waiting: deque[bytes] = deque()
         self._more: asyncio.Future[None] | None = None
@@ -27,6 +31,7 @@ class Requests:
     def put(self, message: bytes) -> None:
         """Add one."""
         self._waiting.append(message)
+        self.waiting_bytes += len(message)
         self._wake()
 
     def end(self) -> None:
@@ -44,6 +49,7 @@ class Requests:
             self._more = asyncio.get_running_loop().create_future()
             await self._more
         message = self._waiting.popleft()
+        self.waiting_bytes -= len(message)
         self._on_take()
         return message
 

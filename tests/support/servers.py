@@ -18,7 +18,8 @@ import grpc
 from evenface.v1.face_service_pb2_grpc import FaceServiceStub
 from evenface.v1.model_service_pb2_grpc import ModelServiceStub
 from evenface_core.manifest import FunctionName
-from evenface_server.app import App, start
+from evenface_server.app import App, Standing, start
+from evenface_server.logs import CallLog
 from evenface_server.settings import Settings
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -35,21 +36,43 @@ _CHANNEL = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_len
 class Running:
     """A server in this process and stubs on a channel of their own."""
 
-    app: App
+    standing: Standing
     channel: grpc.aio.Channel
     face: "FaceServiceAsyncStub"
     model: "ModelServiceAsyncStub"
 
+    @property
+    def app(self) -> App:
+        """What answers."""
+        return self.standing.app
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        return self.standing.address
+
 
 @asynccontextmanager
-async def running(models: Path, **settings: object) -> AsyncIterator[Running]:
-    """Run the server in this process on a free port; settings as in `Settings`."""
-    app = await start(Settings.model_validate({**_QUIET, "models": models, **settings}))
+async def running(
+    models: Path,
+    *,
+    log: Any = None,  # noqa: ANN401 - Lines; settings are passed on as dicts of their own types
+    **settings: Any,  # noqa: ANN401 - as many types as settings
+) -> AsyncIterator[Running]:
+    """Run the server in this process on a free port.
+
+    Args:
+        models: The model directory.
+        log: Gets the lines about calls.
+        settings: As in `Settings`.
+    """
+    chosen = Settings.model_validate({**_QUIET, "models": models, **settings})
+    standing = await start(chosen, CallLog(log))
     try:
-        async with grpc.aio.insecure_channel(app.address, options=_CHANNEL) as channel:
-            yield Running(app, channel, FaceServiceStub(channel), ModelServiceStub(channel))
+        async with grpc.aio.insecure_channel(standing.address, options=_CHANNEL) as channel:
+            yield Running(standing, channel, FaceServiceStub(channel), ModelServiceStub(channel))
     finally:
-        await app.stop()
+        await standing.stop()
 
 
 @dataclass

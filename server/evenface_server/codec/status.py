@@ -1,5 +1,6 @@
 """Errors to `google.rpc.Status`: one table for all RPCs."""
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -9,8 +10,11 @@ from evenface_core.errors import (
     FunctionUnsupported,
     InvalidInput,
     ModelNotFound,
+    PermissionDenied,
     QueueFull,
+    RateLimited,
     ServiceUnavailable,
+    Unauthenticated,
 )
 from google.protobuf import any_pb2
 from google.protobuf.message import Message
@@ -27,10 +31,17 @@ _CODES: Mapping[type[EvenfaceError], int] = {
     QueueFull: code_pb2.RESOURCE_EXHAUSTED,
     ServiceUnavailable: code_pb2.UNAVAILABLE,
     DeadlineExpired: code_pb2.DEADLINE_EXCEEDED,
+    Unauthenticated: code_pb2.UNAUTHENTICATED,
+    PermissionDenied: code_pb2.PERMISSION_DENIED,
+    RateLimited: code_pb2.RESOURCE_EXHAUSTED,
 }
 # All of it travels in the trailing metadata, of which gRPC's clients take 8 KiB.
 _MAX_TEXT_BYTES = 800
 _MAX_FACT_BYTES = 200
+
+
+# Where a google.rpc.Status travels in the trailing metadata.
+DETAILS = "grpc-status-details-bin"
 
 
 class Fault(NamedTuple):
@@ -60,10 +71,17 @@ def fault_of(error: Exception) -> Fault:
 
 
 def pushback_of(error: Exception) -> tuple[tuple[str, str], ...]:
-    """Return the metadata that tells gRPC's retries when to come back, for a full queue."""
-    if not isinstance(error, QueueFull):
+    """Return the metadata that tells gRPC's retries when to come back, where it has to wait."""
+    if not isinstance(error, QueueFull | RateLimited):
         return ()
-    return (("grpc-retry-pushback-ms", str(round(error.retry_after * 1000))),)
+    # Rounded up: who comes back a millisecond early is refused again.
+    return (("grpc-retry-pushback-ms", str(math.ceil(error.retry_after * 1000))),)
+
+
+def unexplained(code: int, text: str) -> status_pb2.Status:
+    """Return the status of an error that only gRPC knows."""
+    info = error_details_pb2.ErrorInfo(reason=code_pb2.Code.Name(code), domain=DOMAIN)
+    return _status(code, text, info)
 
 
 def _status(code: int, text: str, *details: Message) -> status_pb2.Status:
@@ -96,7 +114,7 @@ def _detail(error: EvenfaceError) -> tuple[Message, ...]:
             description=_cut(error.problem, _MAX_TEXT_BYTES),
         )
         return (error_details_pb2.BadRequest(field_violations=[violation]),)
-    if isinstance(error, QueueFull | ServiceUnavailable):
+    if isinstance(error, QueueFull | RateLimited | ServiceUnavailable):
         retry = error_details_pb2.RetryInfo()
         retry.retry_delay.FromNanoseconds(round(error.retry_after * 1e9))
         return (retry,)

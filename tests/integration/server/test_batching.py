@@ -23,7 +23,7 @@ async def test_requests_that_wait_together_run_together(tmp_path: Path) -> None:
             *(server.face.Encode(encode(picture)) for picture in pictures)
         )
         await alone
-        address = server.app.metrics_address
+        address = server.standing.metrics_address
         assert address is not None
         samples = scrape(address)
     batches = samples[f"evenface_batch_rows_count{{{LANE}}}"]

@@ -224,7 +224,7 @@ async def test_a_request_that_expires_in_the_queue_never_reaches_the_session(
             await server.face.Encode(encode(images(1)), timeout=0.05)
         assert caught.value.code() is StatusCode.DEADLINE_EXCEEDED
         await blocker
-        address = server.app.metrics_address
+        address = server.standing.metrics_address
         assert address is not None
         lane = 'function="encode",model="faces",version="1"'
         await until(lambda: scrape(address)[f"evenface_queue_rows{{{lane}}}"] == 0)
@@ -244,7 +244,7 @@ async def test_a_cancelled_request_never_reaches_the_session(tmp_path: Path) -> 
         await admitted(server.app, 1)
         await blocker
         await server.face.Encode(encode(images(1)))
-        address = server.app.metrics_address
+        address = server.standing.metrics_address
         assert address is not None
         samples = scrape(address)
     lane = 'function="encode",model="faces",version="1"'
@@ -320,10 +320,12 @@ async def test_a_reply_of_files_or_latents_that_would_be_too_large_is_refused(
             assert found.info.metadata["field"] == field
 
 
-async def test_a_message_beyond_the_limit_is_refused_by_grpc(tiny_models: Path) -> None:
+async def test_a_message_beyond_the_limit_is_bad_input(tiny_models: Path) -> None:
     async with running(tiny_models, max_message_bytes=8192) as server:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await server.face.Encode(encode(images(20)))
-        assert caught.value.code() is StatusCode.RESOURCE_EXHAUSTED
+        assert caught.value.code() is StatusCode.INVALID_ARGUMENT
+        assert "8192" in (caught.value.details() or "")
+        assert details(caught.value).bad_requests[0].field_violations[0].field == "request"
         assert "8192" in str(caught.value.details())
         await server.face.Encode(encode(images(2)))

@@ -1,6 +1,6 @@
 """What operators see: health, reflection, metrics, logs, TLS."""
 
-import logging
+import json
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +11,7 @@ import pytest
 from evenface.v1.face_service_pb2 import ResampleWeightsRequest
 from evenface.v1.face_service_pb2_grpc import FaceServiceStub
 from evenface_core.errors import ConfigError
+from evenface_server.logs import Lines
 from grpc import StatusCode
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
@@ -57,7 +58,7 @@ async def test_metrics_have_the_standard_and_our_own_names(tiny_models: Path) ->
         await server.face.Encode(encode(images(3)))
         with pytest.raises(grpc.aio.AioRpcError):
             await server.face.Encode(encode(images(1), model="x"))
-        address = server.app.metrics_address
+        address = server.standing.metrics_address
         assert address is not None
         refused = f'grpc_server_handled_total{{grpc_code="NOT_FOUND",{rpc}}}'
         await until(lambda: refused in scrape(address))  # the caller knows before it is counted
@@ -86,15 +87,17 @@ async def test_metrics_have_the_standard_and_our_own_names(tiny_models: Path) ->
 
 
 async def test_each_call_is_one_log_line_without_image_content(
-    server: Running, caplog: pytest.LogCaptureFixture
+    tiny_models: Path, tmp_path: Path
 ) -> None:
-    caplog.set_level(logging.INFO)
-    await server.face.Encode(encode(images(3)), metadata=(("x-request-id", "abc-1"),))
-    (record,) = [r for r in caplog.records if r.message == "call"]
-    facts = vars(record)
-    assert (facts["method"], facts["code"], facts["rows"]) == ("Encode", "OK", 3)
-    assert facts["model"] == "faces/1"
-    assert facts["seconds"] > 0
+    with (tmp_path / "log").open("wb") as file:
+        lines = Lines(file.fileno())
+        async with running(tiny_models, log=lines) as server:
+            await server.face.Encode(encode(images(3)), metadata=(("x-request-id", 'a"1'),))
+        lines.flush()
+    (line,) = map(json.loads, (tmp_path / "log").read_text().splitlines())
+    assert (line["method"], line["code"], line["rows"]) == ("Encode", "OK", 3)
+    assert (line["model"], line["request_id"]) == ("faces/1", 'a"1')
+    assert line["seconds"] > 0
 
 
 async def test_a_request_id_is_echoed_or_made_up(server: Running) -> None:
@@ -156,7 +159,7 @@ def _channel(address: str, folder: Path, client: str | None) -> grpc.aio.Channel
 async def test_tls_encrypts_and_refuses_plain_text(tiny_models: Path, certificates: Path) -> None:
     tls = {"tls_cert": certificates / "server.pem", "tls_key": certificates / "server.key"}
     async with running(tiny_models, **tls) as server:
-        async with _channel(server.app.address, certificates, None) as channel:
+        async with _channel(server.address, certificates, None) as channel:
             await FaceServiceStub(channel).Encode(encode(images(1)))
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await server.face.Encode(encode(images(1)))
@@ -172,9 +175,9 @@ async def test_mtls_asks_for_a_certificate_of_the_authority(
         "tls_client_ca": certificates / "ca.pem",
     }
     async with running(tiny_models, **tls) as server:
-        async with _channel(server.app.address, certificates, "client") as channel:
+        async with _channel(server.address, certificates, "client") as channel:
             await FaceServiceStub(channel).Encode(encode(images(1)))
-        async with _channel(server.app.address, certificates, None) as channel:
+        async with _channel(server.address, certificates, None) as channel:
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await FaceServiceStub(channel).Encode(encode(images(1)))
     assert caught.value.code() is StatusCode.UNAVAILABLE
@@ -216,7 +219,7 @@ async def test_weights_that_cannot_be_computed_are_refused_before_images_are_enc
             await server.face.ResampleWeights(
                 ResampleWeightsRequest(images=raw(images(3)), **option)
             )
-        address = server.app.metrics_address
+        address = server.standing.metrics_address
         assert address is not None
         samples = scrape(address)
     assert caught.value.code() is StatusCode.INVALID_ARGUMENT

@@ -19,7 +19,7 @@ RECEIVED = (
 async def test_a_client_that_stops_reading_stops_being_read(tiny_models: Path) -> None:
     settings = {"metrics": True, "metrics_port": 0, "stream_requests": 4}
     async with running(tiny_models, **settings) as server:
-        address = server.app.metrics_address
+        address = server.standing.metrics_address
         assert address is not None
         open_stream: Any = server.face.EncodeStream
         stream = open_stream()

@@ -1,0 +1,248 @@
+"""What happens around every RPC: bytes become messages, errors statuses, calls are measured."""
+
+import logging
+import re
+import secrets
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from itertools import count
+from typing import Any, Final
+
+from evenface_core.errors import (
+    DeadlineExpired,
+    EvenfaceError,
+    InvalidInput,
+    QueueFull,
+    ServiceUnavailable,
+)
+from evenface_transport import Call, Code, Method, StatusError
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+
+from evenface_server.codec.status import DETAILS, Fault, fault_of, pushback_of, unexplained
+from evenface_server.codec.wire import check_fields
+from evenface_server.logs import CURRENT_CALL, CallLog, CallRecord
+from evenface_server.metrics import Metrics
+
+REQUEST_ID: Final = "x-request-id"
+
+_LOG = logging.getLogger(__name__)
+_REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
+# A caller whose deadline has passed cancels; its clock started before ours.
+_DEADLINE_SLACK_SECONDS: Final = 0.02
+_PROCESS: Final = secrets.token_hex(8)
+_NUMBERS: Final = count()
+
+Unary = Callable[[Any, Call], Awaitable[Message]]
+Stream = Callable[[AsyncIterator[Any], Call], AsyncGenerator[Message, None]]
+
+
+class Faults:
+    """Counts errors, logs those that nobody foresaw, and says what the caller is told."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def of(self, error: Exception) -> Fault:
+        """Return the fault of an error."""
+        fault = fault_of(error)
+        self._metrics.rejections.labels(fault.reason).inc()
+        if not fault.expected:
+            _LOG.error("internal error", exc_info=error)
+        return fault
+
+    def status_of(self, error: Exception) -> StatusError:
+        """Return the status that a call ends with."""
+        if isinstance(error, StatusError):
+            return error
+        status = self.of(error).status
+        trailers = ((DETAILS, status.SerializeToString()), *pushback_of(error))
+        return StatusError(Code(status.code), status.message, trailers)
+
+    def explain(self, error: StatusError) -> StatusError:
+        """Give an error of the transport the details that those of the service have."""
+        if any(key == DETAILS for key, _ in error.trailers):
+            return error
+        if error.code is Code.RESOURCE_EXHAUSTED and error.retry_after is not None:
+            return self.status_of(QueueFull(error.text, retry_after=error.retry_after))
+        if error.code is Code.RESOURCE_EXHAUSTED:
+            return self.status_of(InvalidInput("request", error.text))
+        if error.code is Code.DEADLINE_EXCEEDED:
+            return self.status_of(DeadlineExpired(error.text))
+        if error.code is Code.UNAVAILABLE:
+            return self.status_of(ServiceUnavailable(error.text, retry_after=1.0))
+        status = unexplained(error.code, error.text)
+        return StatusError(error.code, error.text, ((DETAILS, status.SerializeToString()),))
+
+
+class Rpcs:
+    """Makes the methods of our services.
+
+    Args:
+        metrics: Where calls are counted.
+        faults: Says what callers are told of errors.
+        log: Gets a line about each call.
+        max_fields: Of one request; more are refused before they are parsed.
+    """
+
+    def __init__(self, metrics: Metrics, faults: Faults, log: CallLog, max_fields: int) -> None:
+        self._metrics = metrics
+        self._faults = faults
+        self._log = log
+        self._max_fields = max_fields
+
+    def methods(self, service: ServiceDescriptor, servicer: object) -> dict[str, Method]:
+        """Return the methods of a service by path; the servicer has one for each."""
+        return {
+            f"/{service.full_name}/{method.name}": self._method(method, servicer)
+            for method in service.methods
+        }
+
+    def plain_methods(self, service: ServiceDescriptor, servicer: object) -> dict[str, Method]:
+        """Return the methods of a service that is not ours: neither measured nor logged."""
+        return {
+            f"/{service.full_name}/{method.name}": self._plain(
+                method, getattr(servicer, method.name)
+            )
+            for method in service.methods
+            if hasattr(servicer, method.name)
+        }
+
+    def _plain(self, method: MethodDescriptor, handler: Any) -> Method:  # noqa: ANN401 - either kind
+        parse = GetMessageClass(method.input_type).FromString
+
+        async def unary(data: bytes, call: Call) -> bytes:
+            try:
+                reply: Message = await handler(_parsed(parse, data), call)
+            except EvenfaceError as error:
+                raise self._faults.status_of(error) from error
+            return reply.SerializeToString()
+
+        async def stream(requests: AsyncIterator[bytes], call: Call) -> AsyncGenerator[bytes, None]:
+            parsed = (_parsed(parse, data) async for data in requests)
+            try:
+                async with aclosing(handler(parsed, call)) as replies:
+                    async for reply in replies:
+                        yield reply.SerializeToString()
+            except EvenfaceError as error:
+                raise self._faults.status_of(error) from error
+
+        streams = method.client_streaming or method.server_streaming
+        return Method(stream=stream) if streams else Method(unary=unary)
+
+    def _method(self, method: MethodDescriptor, servicer: object) -> Method:
+        rpc = _Rpc(method, self._metrics, self._faults, self._log, self._max_fields)
+        handler = getattr(servicer, method.name)
+        if method.client_streaming:
+            return Method(stream=rpc.stream(handler))
+        return Method(unary=rpc.unary(handler))
+
+
+class _Rpc:
+    """One RPC: parses, measures, logs, and turns what its handler raises into statuses."""
+
+    def __init__(
+        self,
+        method: MethodDescriptor,
+        metrics: Metrics,
+        faults: Faults,
+        log: CallLog,
+        max_fields: int,
+    ) -> None:
+        self._service, self._name = method.containing_service.full_name, method.name
+        kind = "bidi_stream" if method.client_streaming else "unary"
+        self._metrics = metrics.rpc(kind, self._service, self._name)
+        self._faults = faults
+        self._log = log
+        self._max_fields = max_fields
+        self._input = method.input_type
+        self._from_bytes = GetMessageClass(method.input_type).FromString
+
+    def unary(self, handler: Unary) -> Callable[[bytes, Call], Awaitable[bytes]]:
+        async def answer(data: bytes, call: Call) -> bytes:
+            record, started = self._begin(call)
+            code = Code.OK
+            self._metrics.received.inc()
+            try:
+                reply = (await handler(self._parse(data), call)).SerializeToString()
+            except Exception as error:
+                status = self._faults.status_of(error)
+                code = status.code
+                raise status from error
+            except BaseException:
+                code = _code_of_end(call)
+                raise
+            finally:
+                self._finish(record, code, started)
+            self._metrics.sent.inc()
+            return reply
+
+        return answer
+
+    def stream(
+        self, handler: Stream
+    ) -> Callable[[AsyncIterator[bytes], Call], AsyncGenerator[bytes, None]]:
+        async def answer(requests: AsyncIterator[bytes], call: Call) -> AsyncGenerator[bytes, None]:
+            record, started = self._begin(call)
+            code = Code.OK
+            try:
+                async with aclosing(handler(self._parse_all(requests), call)) as replies:
+                    async for reply in replies:
+                        yield reply.SerializeToString()
+                        self._metrics.sent.inc()
+            except Exception as error:
+                status = self._faults.status_of(error)
+                code = status.code
+                raise status from error
+            except BaseException:
+                code = _code_of_end(call)
+                raise
+            finally:
+                self._finish(record, code, started)
+
+        return answer
+
+    def _begin(self, call: Call) -> tuple[CallRecord, float]:
+        record = CallRecord(_request_id(call))
+        CURRENT_CALL.set(record)
+        call.trailers.append((REQUEST_ID, record.request_id))
+        self._metrics.started.inc()
+        return record, time.monotonic()
+
+    def _finish(self, record: CallRecord, code: Code, started: float) -> None:
+        seconds = time.monotonic() - started
+        self._metrics.seconds.observe(seconds)
+        self._metrics.handled(code.name)
+        self._log.write(record, self._service, self._name, code.name, seconds)
+
+    async def _parse_all(self, requests: AsyncIterator[bytes]) -> AsyncIterator[Message]:
+        async for data in requests:
+            self._metrics.received.inc()
+            yield self._parse(data)
+
+    def _parse(self, data: bytes) -> Message:
+        check_fields(data, self._input, self._max_fields)
+        return _parsed(self._from_bytes, data)
+
+
+def _parsed(parse: Callable[[bytes], Message], data: bytes) -> Message:
+    try:
+        return parse(data)
+    except DecodeError as error:
+        raise InvalidInput("request", "these bytes are not the RPC's message") from error
+
+
+def _code_of_end(call: Call) -> Code:
+    """The code of a call that ends before its handler."""
+    if time.monotonic() >= call.deadline - _DEADLINE_SLACK_SECONDS:
+        return Code.DEADLINE_EXCEEDED
+    return call.ended or Code.CANCELLED
+
+
+def _request_id(call: Call) -> str:
+    for key, value in call.metadata:
+        if key == REQUEST_ID and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
+            return value
+    return f"{_PROCESS}{next(_NUMBERS):016x}"
