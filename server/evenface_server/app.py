@@ -213,11 +213,23 @@ def open_app(settings: Settings, metrics: Metrics, log: CallLog, tls: ssl.SSLCon
         methods |= rpcs.plain_methods(_REFLECTION, reflector)
     server = transport.Server(
         methods,
-        transport.Limits(max_message_bytes=settings.max_message_bytes),
+        _transport_limits(settings),
         explain=faults.explain,
         tls=None if tls is None else lambda: tls,
     )
     return App(engine, server, health, streams)
+
+
+def _transport_limits(settings: Settings) -> transport.Limits:
+    return transport.Limits(
+        max_held_bytes=settings.max_held_bytes,
+        max_connections=settings.max_connections,
+        max_message_bytes=settings.max_message_bytes,
+        idle_seconds=settings.max_connection_idle,
+        max_age_seconds=settings.max_connection_age,
+        ping_seconds=settings.keepalive,
+        message_seconds=settings.message_time,
+    )
 
 
 def _serve_bundle(settings: Settings, device: Device, metrics: Metrics, path: Path) -> ServedModel:

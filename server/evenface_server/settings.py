@@ -73,6 +73,37 @@ class Settings(BaseSettings):
     max_pixels_per_image: int = Field(
         25_000_000, ge=64, le=_MAX_PIXELS, description="Width × height of one image at most."
     )
+    max_held_bytes: int = Field(
+        512 * _MIB,
+        ge=2**20,
+        le=2**50,
+        description="Bytes of requests and replies that are held at most, from the first byte of a "
+        "request to the last of its reply; requests beyond are refused with RESOURCE_EXHAUSTED.",
+    )
+    max_connections: int = Field(
+        1000, ge=1, le=2**20, description="Connections at a time; more are turned away."
+    )
+    max_connection_age: float = Field(
+        3600.0,
+        gt=0,
+        description="Seconds, give or take a tenth, after which a connection is asked to be opened "
+        "anew, so that clients spread over servers; its calls are answered first.",
+    )
+    max_connection_idle: float = Field(
+        1800.0, gt=0, description="Seconds after which a connection without calls is closed."
+    )
+    keepalive: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds of silence after which a client is asked for a sign of life; it has "
+        "20 to answer.",
+    )
+    message_time: float = Field(
+        120.0,
+        gt=0,
+        description="Seconds within which a request, once begun, must come in whole, and a reply "
+        "be taken whole.",
+    )
     stream_requests: int = Field(
         8, ge=1, le=1024, description="Requests of one stream that are worked on at a time."
     )
@@ -82,6 +113,16 @@ class Settings(BaseSettings):
     tls_key: Path | None = Field(None, description="Private key of the certificate (PEM).")
     tls_client_ca: Path | None = Field(
         None, description="Authorities (PEM) that client certificates must come from (mTLS)."
+    )
+    tls_allowed_subjects: Path | None = Field(
+        None,
+        description="File with the names of client certificates that may call: one a line, common "
+        "name, DNS name or URI, * for any text. All of the authorities' when not set.",
+    )
+    tokens_file: Path | None = Field(
+        None,
+        description="File (YAML or JSON) with the API tokens of callers, what they may call and "
+        "how often. Everybody may call when not set.",
     )
     reflection: bool = Field(
         default=False, description="Serve gRPC reflection, for grpcurl and the like."
@@ -107,10 +148,17 @@ class Settings(BaseSettings):
                 f"max_items_per_request {self.max_items_per_request} is above "
                 f"max_queue_rows {self.max_queue_rows}, so that such a request could never run"
             )
+        if 2 * self.max_message_bytes > self.max_held_bytes:
+            raise ValueError(
+                f"max_message_bytes {self.max_message_bytes} is above half of max_held_bytes "
+                f"{self.max_held_bytes}, which is what one connection may hold"
+            )
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key belong together; only one is set")
         if self.tls_client_ca is not None and self.tls_cert is None:
             raise ValueError("tls_client_ca needs tls_cert and tls_key")
+        if self.tls_allowed_subjects is not None and self.tls_client_ca is None:
+            raise ValueError("tls_allowed_subjects needs tls_client_ca")
         return self
 
 
