@@ -48,8 +48,17 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where models run; auto takes CUDA where there is a GPU, else the CPU."
     )
+    workers: int = Field(
+        0,
+        ge=0,
+        le=1024,
+        description="Processes that answer; 0 for one per CPU core, two where models run on CUDA.",
+    )
     session_threads: int = Field(
-        0, ge=0, le=1024, description="Threads within one run of a graph; 0 for one per CPU core."
+        0,
+        ge=0,
+        le=1024,
+        description="Threads within one run of a graph; 0 shares the CPU cores among the workers.",
     )
     image_threads: int = Field(
         2, ge=1, le=1024, description="Threads that decode, resize and encode images."
