@@ -12,6 +12,7 @@ Transport-free: the server maps each class to a gRPC status, a command line prin
     ├── Unauthenticated       the caller does not say who it is, or nobody known
     ├── PermissionDenied      the caller is known, and may not do this
     ├── RateLimited           the caller asks for more than it may in this time
+    ├── OrderRefused          what an operator asks for cannot be done as things are
     ├── BundleError           a bundle is damaged, incomplete or of another schema
     ├── ConfigError           a setting is unknown, missing or out of range
     ├── DataError             a data folder or file cannot be used
@@ -121,6 +122,12 @@ class RateLimited(_RetryLater):
     """The caller is over the rate that it has been given."""
 
     reason = "RATE_LIMITED"
+
+
+class OrderRefused(EvenfaceError):
+    """What an operator asks for cannot be done as things are."""
+
+    reason = "ORDER_REFUSED"
 
 
 class BundleError(EvenfaceError):

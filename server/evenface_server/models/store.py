@@ -1,0 +1,87 @@
+"""Copies of the bundles that are served, out of the reach of whoever changes the originals.
+
+Transport-free. Workers open these: what has served once can be opened again for a worker that
+takes another's place, also when its folder has since been spoiled or removed.
+"""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+from evenface_core.bundle import MANIFEST_FILE, Bundle, open_bundle
+from evenface_core.errors import BundleError
+
+from evenface_server.models.plan import BundleRef, ModelKey
+from evenface_server.models.watch import Found
+
+
+class Store:
+    """A folder of copies.
+
+    Args:
+        folder: An empty one, that no one else writes to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._loads = 0
+
+    def keep(self, found: Found) -> BundleRef:
+        """Verify a bundle and copy it.
+
+        Raises:
+            BundleError: It is damaged, incomplete, in the wrong place, or cannot be copied.
+        """
+        self._loads += 1
+        target = self._folder / f"{found.key.name}-{found.key.version}-{self._loads}"
+        digest = digest_of(found.path)
+        bundle = open_bundle(found.path)
+        _check_place(bundle, found.key)
+        ref = BundleRef(*found.key, digest, self._loads, str(target), str(found.path))
+        try:
+            _copy(bundle, digest, target)
+        except BundleError:
+            self.drop(ref)
+            raise
+        except OSError as error:
+            self.drop(ref)
+            raise BundleError(f"{found.path}: cannot be copied: {error.strerror}") from error
+        return ref
+
+    def drop(self, ref: BundleRef) -> None:
+        """Remove a copy."""
+        shutil.rmtree(ref.path, ignore_errors=True)
+
+
+def digest_of(folder: Path) -> str:
+    """Return the SHA-256 of a bundle's manifest.
+
+    Raises:
+        BundleError: It cannot be read.
+    """
+    return hashlib.sha256(_manifest(folder)).hexdigest()
+
+
+def _copy(bundle: Bundle, digest: str, target: Path) -> None:
+    target.mkdir()
+    manifest = _manifest(bundle.path)
+    if hashlib.sha256(manifest).hexdigest() != digest:
+        raise BundleError(f"{bundle.path}: {MANIFEST_FILE} changed while it was read")
+    (target / MANIFEST_FILE).write_bytes(manifest)
+    for name in bundle.manifest.files:
+        (target / name).write_bytes(bundle.read(name))
+
+
+def _manifest(folder: Path) -> bytes:
+    try:
+        return (folder / MANIFEST_FILE).read_bytes()
+    except OSError as error:
+        raise BundleError(f"{folder / MANIFEST_FILE}: {error.strerror}") from error
+
+
+def _check_place(bundle: Bundle, key: ModelKey) -> None:
+    said = ModelKey(bundle.manifest.name, bundle.manifest.version)
+    if said != key:
+        raise BundleError(
+            f"{bundle.path}: its manifest says model '{said.name}' version '{said.version}'"
+        )
