@@ -1,0 +1,217 @@
+"""Keeps a server busy for long and watches what it holds: `python -m benchmarks.robustness.soak`.
+
+Callers do all kinds of things at a share of what the server and they together manage on this
+machine; some cancel, hang up or send half a request. Flat memory and no status that nobody asked
+for are what is looked for.
+"""
+
+import argparse
+import asyncio
+import json
+import subprocess
+import time
+import urllib.request
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from evenface_core.cli import guarded
+
+from benchmarks.robustness.traffic import Traffic
+from benchmarks.serving.machine import describe
+from benchmarks.serving.places import ROOT, program
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+
+_RESULTS = ROOT / "benchmarks" / "results"
+_CONNECTIONS, _CALLERS = 16, 32
+_MEASURE_SECONDS, _SAMPLE_SECONDS, _WARM_UP = 10.0, 5.0, 0.25
+_MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What was seen at one moment.
+
+    Attributes:
+        seconds: Since the start.
+        memory: Bytes of all processes, shared ones divided (PSS).
+        threads: Of all processes.
+        files: Open descriptors of all processes.
+        calls: Made so far.
+    """
+
+    seconds: float
+    memory: int
+    threads: int
+    files: int
+    calls: int
+
+
+def main() -> int:
+    """Run the soak and write JSON and a plot."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.robustness.soak")
+    parser.add_argument("--minutes", type=float, default=12.0)
+    parser.add_argument("--load", type=float, default=0.8, help="share of capacity")
+    parser.add_argument("--models", type=Path, default=ROOT / "models")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    return guarded(lambda: asyncio.run(_soak(options)))
+
+
+async def _soak(options: argparse.Namespace) -> None:
+    server = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs yet
+        [program("evenface-server"), "--models", str(options.models), "--port", "0",
+         "--metrics-port", "0"],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        serving = await asyncio.to_thread(_wait_until_serving, server)
+        traffic = Traffic(str(serving["address"]), _CONNECTIONS, options.seed)
+        rate = options.load * await _capacity(traffic)
+        print(f"{rate:.0f} calls/s are {options.load:.0%} of capacity", flush=True)
+        samples = await _load(traffic, rate, 60 * options.minutes, server.pid)
+        await traffic.close()
+        left = _scrape(str(serving["metrics_address"]))
+    finally:
+        server.terminate()
+        code = await asyncio.to_thread(server.wait, 60)
+    _write(options, rate, traffic, samples, left, code)
+
+
+def _wait_until_serving(server: "subprocess.Popen[str]") -> dict[str, object]:
+    assert server.stdout is not None  # noqa: S101 - it was asked for
+    for line in server.stdout:
+        facts: dict[str, object] = json.loads(line)
+        if facts["event"] == "serving":
+            # The log of calls must go on being read; none of it is of interest here.
+            subprocess.Popen(["cat"], stdin=server.stdout, stdout=subprocess.DEVNULL)
+            return facts
+    raise RuntimeError("the server did not start")
+
+
+async def _capacity(traffic: Traffic) -> float:
+    """Calls per second that callers get through who call again at once."""
+    count, end = 0, time.monotonic() + _MEASURE_SECONDS
+
+    async def call() -> None:
+        nonlocal count
+        while time.monotonic() < end:
+            await traffic.one()
+            count += 1
+
+    await asyncio.gather(*(call() for _ in range(_CALLERS)))
+    return count / _MEASURE_SECONDS
+
+
+async def _load(traffic: Traffic, rate: float, seconds: float, pid: int) -> list[Sample]:
+    start = time.monotonic()
+    samples: list[Sample] = []
+    at_work: set[asyncio.Task[None]] = set()
+    calls = 0
+    while (now := time.monotonic() - start) < seconds:
+        for _ in range(max(0, int(now * rate) - calls)):
+            calls += 1
+            task = asyncio.create_task(traffic.one())
+            at_work.add(task)
+            task.add_done_callback(at_work.discard)
+        if now >= len(samples) * _SAMPLE_SECONDS:
+            samples.append(_sample(pid, now, calls))
+        await asyncio.sleep(0.002)
+    await asyncio.gather(*at_work)
+    return samples
+
+
+def _sample(pid: int, now: float, calls: int) -> Sample:
+    memory = threads = files = 0
+    for process in _tree(pid):
+        folder = Path("/proc", str(process))
+        try:
+            lines = (folder / "smaps_rollup").read_text().splitlines()
+            memory += next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024
+            threads += len(list((folder / "task").iterdir()))
+            files += len(list((folder / "fd").iterdir()))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return Sample(round(now, 1), memory, threads, files, calls)
+
+
+def _tree(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(found for child in children for found in _tree(int(child)))]
+
+
+def _scrape(address: str) -> dict[str, float]:
+    """What the server says it still holds."""
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as reply:
+        lines = reply.read().decode().splitlines()
+    wanted = ("evenface_queue_rows", "evenface_held_bytes", "evenface_connections")
+    pairs = (line.rsplit(" ", 1) for line in lines if line.startswith(wanted))
+    return {name: float(value) for name, value in pairs}
+
+
+def _write(
+    options: argparse.Namespace,
+    rate: float,
+    traffic: Traffic,
+    samples: list[Sample],
+    left: dict[str, float],
+    code: int,
+) -> None:
+    steady = samples[int(_WARM_UP * len(samples)) :]
+    slope = _slope(steady)
+    result = {
+        "command": f"python -m benchmarks.robustness.soak --minutes {options.minutes:g} "
+        f"--load {options.load:g} --seed {options.seed}",
+        "machine": describe(()),
+        "calls_per_second": round(rate, 1),
+        "calls": samples[-1].calls,
+        "outcomes": dict(Counter(traffic.outcomes).most_common()),
+        "unasked_for": dict(traffic.problems.most_common()),
+        "memory_mib": {
+            "first_steady": round(steady[0].memory / _MIB, 1),
+            "last": round(steady[-1].memory / _MIB, 1),
+            "highest": round(max(s.memory for s in samples) / _MIB, 1),
+            "mib_per_hour_once_steady": round(slope, 2),
+        },
+        "left_at_the_end": left,
+        "exit_code": code,
+        "samples": [asdict(sample) for sample in samples],
+    }
+    _RESULTS.mkdir(parents=True, exist_ok=True)
+    (_RESULTS / "soak.json").write_text(json.dumps(result, indent=1) + "\n")
+    _plot(samples, _RESULTS / "soak.png")
+    print(
+        json.dumps({k: v for k, v in result.items() if k not in ("samples", "machine")}, indent=1)
+    )
+
+
+def _slope(samples: list[Sample]) -> float:
+    """MiB per hour of the straight line through the samples."""
+    seconds = np.array([s.seconds for s in samples])
+    memory = np.array([s.memory for s in samples]) / _MIB
+    return float(np.polyfit(seconds / 3600, memory, 1)[0]) if len(samples) > 1 else 0.0
+
+
+def _plot(samples: list[Sample], path: Path) -> None:
+    figure, axes = plt.subplots(3, 1, figsize=(8, 7), sharex=True, layout="constrained")
+    minutes = [s.seconds / 60 for s in samples]
+    for axis, name, values in (
+        (axes[0], "memory (PSS), MiB", [s.memory / _MIB for s in samples]),
+        (axes[1], "open files", [float(s.files) for s in samples]),
+        (axes[2], "threads", [float(s.threads) for s in samples]),
+    ):
+        axis.plot(minutes, values)
+        axis.set_ylim(bottom=0)
+        axis.set_ylabel(name)
+        axis.grid(alpha=0.3)
+    axes[2].set_xlabel("minutes")
+    figure.suptitle(f"{samples[-1].calls:,} calls, all processes of the server")
+    figure.savefig(path, dpi=110)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
