@@ -5,11 +5,12 @@ import logging
 import socket
 import ssl
 import time
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
-from wsgiref.simple_server import WSGIServer
 
 import evenface_transport as transport
 from evenface.v1 import face_service_pb2, model_service_pb2
@@ -28,7 +29,10 @@ from evenface_server.intake import Limits
 from evenface_server.listening import Listener, address_of, bind
 from evenface_server.logs import CallLog
 from evenface_server.metrics import Metrics
-from evenface_server.models import Registry, ServedModel, load_registry
+from evenface_server.models.curator import Curator
+from evenface_server.models.loader import Loader
+from evenface_server.models.registry import Registry, ServedModel
+from evenface_server.models.rollout import Rollout
 from evenface_server.rpc import Faults, Rpcs
 from evenface_server.servicer import FaceService, ModelService
 from evenface_server.settings import Settings
@@ -52,15 +56,22 @@ class App:
 
     Args:
         engine: Does the work.
+        loader: Changes what models it has, none at first.
         server: Speaks gRPC.
         health: What it says of itself.
         streams: The bulk streams.
     """
 
     def __init__(
-        self, engine: Engine, server: transport.Server, health: HealthService, streams: Streams
+        self,
+        engine: Engine,
+        loader: Loader,
+        server: transport.Server,
+        health: HealthService,
+        streams: Streams,
     ) -> None:
         self.engine = engine
+        self.loader = loader
         self._server = server
         self._health = health
         self._streams = streams
@@ -111,15 +122,16 @@ class Standing:
 
     Attributes:
         app: What answers.
+        curator: Decides on the models.
         address: "host:port" of gRPC.
         metrics_address: "host:port" of the metrics; None where they are off.
     """
 
     app: App
+    curator: Curator
     address: str
     metrics_address: str | None
-    _listener: Listener
-    _metrics_server: WSGIServer | None
+    _opened: AsyncExitStack
 
     async def drain(self, delay: float, grace: float) -> bool:
         """As `App.drain`."""
@@ -129,11 +141,7 @@ class Standing:
 
     async def stop(self) -> None:
         """Close everything at once."""
-        self._listener.close()
-        await self.app.stop()
-        if self._metrics_server is not None:
-            await asyncio.to_thread(self._metrics_server.shutdown)
-            self._metrics_server.server_close()
+        await self._opened.aclose()
 
 
 async def start(settings: Settings, log: CallLog) -> Standing:
@@ -149,16 +157,15 @@ async def start(settings: Settings, log: CallLog) -> Standing:
     started = time.monotonic()
     metrics = Metrics()
     tls = load_tls(settings)
-    app = open_app(settings, metrics, log, tls)
-    listener = Listener(bind("port", settings.host, settings.port), app.adopt)
-    try:
-        metrics_address, metrics_server = _serve_metrics(settings, metrics)
-    except Exception:
-        listener.close()
-        raise
-    standing = Standing(
-        app, address_of(settings.host, listener.port), metrics_address, listener, metrics_server
-    )
+    async with AsyncExitStack() as opened:
+        app = open_app(settings, metrics, log, tls)
+        opened.push_async_callback(app.stop)
+        curator = await _curate(settings, metrics, app, opened)
+        listener = Listener(bind("port", settings.host, settings.port), app.adopt)
+        opened.callback(listener.close)
+        metrics_address = _serve_metrics(settings, metrics, opened)
+        address = address_of(settings.host, listener.port)
+        standing = Standing(app, curator, address, metrics_address, opened.pop_all())
     registry = app.engine.registry
     _LOG.info(
         "serving",
@@ -175,8 +182,19 @@ async def start(settings: Settings, log: CallLog) -> Standing:
     return standing
 
 
+async def _curate(
+    settings: Settings, metrics: Metrics, app: App, opened: AsyncExitStack
+) -> Curator:
+    """Serve what is in the model directory."""
+    copies = Path(opened.enter_context(TemporaryDirectory(prefix="evenface-")))
+    curator = Curator(settings.models, settings.default_model, copies, Rollout(), metrics.refused)
+    await curator.join(app.loader)
+    await curator.open()
+    return curator
+
+
 def open_app(settings: Settings, metrics: Metrics, log: CallLog, tls: ssl.SSLContext | None) -> App:
-    """Open the models and make ready to answer.
+    """Make ready to answer, once the app's loader has been given models.
 
     Args:
         settings: All of them.
@@ -185,13 +203,16 @@ def open_app(settings: Settings, metrics: Metrics, log: CallLog, tls: ssl.SSLCon
         tls: How to encrypt; None for plain text.
 
     Raises:
-        ConfigError: The device or the models cannot be used.
+        ConfigError: The device cannot be used.
     """
     device = choose_device(settings.device)
-    registry = load_registry(
-        settings.models, settings.default_model, partial(_serve_bundle, settings, device, metrics)
+    registry = Registry()
+    loader = Loader(
+        registry,
+        partial(_open, settings, device),
+        partial(_serve, settings, metrics),
+        partial(_publish, registry, metrics),
     )
-    _publish(registry, metrics)
     limits = Limits(
         max_items=settings.max_items_per_request,
         max_message_bytes=settings.max_message_bytes,
@@ -217,7 +238,7 @@ def open_app(settings: Settings, metrics: Metrics, log: CallLog, tls: ssl.SSLCon
         explain=faults.explain,
         tls=None if tls is None else lambda: tls,
     )
-    return App(engine, server, health, streams)
+    return App(engine, loader, server, health, streams)
 
 
 def _transport_limits(settings: Settings) -> transport.Limits:
@@ -232,12 +253,16 @@ def _transport_limits(settings: Settings) -> transport.Limits:
     )
 
 
-def _serve_bundle(settings: Settings, device: Device, metrics: Metrics, path: Path) -> ServedModel:
-    """Open one bundle and give each of its functions a lane."""
+def _open(settings: Settings, device: Device, path: Path) -> tuple[Model, str]:
+    """Open one bundle; return the model and its card."""
     bundle = open_bundle(path)
-    model = open_model(bundle, device, threads=settings.session_threads)
+    return open_model(bundle, device, threads=settings.session_threads), bundle.card
+
+
+def _serve(settings: Settings, metrics: Metrics, model: Model, card: str) -> ServedModel:
+    """Give each function of a model a lane."""
     lanes = {name: _lane(settings, metrics, model, name) for name in model.manifest.functions}
-    return ServedModel(model, lanes, bundle.card)
+    return ServedModel(model, lanes, card)
 
 
 def _lane(settings: Settings, metrics: Metrics, model: Model, function: FunctionName) -> Lane:
@@ -266,10 +291,12 @@ def _publish(registry: Registry, metrics: Metrics) -> None:
         )
 
 
-def _serve_metrics(settings: Settings, metrics: Metrics) -> tuple[str | None, WSGIServer | None]:
+def _serve_metrics(settings: Settings, metrics: Metrics, opened: AsyncExitStack) -> str | None:
     if not settings.metrics:
-        return None, None
+        return None
     host, port = settings.metrics_host, settings.metrics_port
     bind("metrics_port", host, port).close()  # its reasons are clearer than the library's
     server, _ = start_http_server(port, host, metrics.registry)
-    return address_of(host, server.server_port), server
+    opened.callback(server.server_close)
+    opened.push_async_callback(asyncio.to_thread, server.shutdown)
+    return address_of(host, server.server_port)

@@ -87,6 +87,9 @@ class Metrics:
             "caller",
             "outcome",
         )
+        self._refused = self._counter(
+            "evenface_bundles_refused", "Bundles that could not be served.", "model", "version"
+        )
         self._model_info = Gauge(
             "evenface_model_info",
             "1 for each model served.",
@@ -154,6 +157,10 @@ class Metrics:
         """Bind the metrics of one caller, by the name that the tokens file gives it."""
         outcomes = ("allowed", "denied", "limited")
         return CallerMetrics(*(self._callers.labels(name, outcome) for outcome in outcomes))
+
+    def refused(self, version: tuple[str, str]) -> None:
+        """Count a bundle that could not be served, by name and version."""
+        self._refused.labels(*version).inc()
 
     def model(self, *, model: str, version: str, kind: str, device: str, is_default: bool) -> None:
         """Note that a model is served."""

@@ -6,6 +6,7 @@ Transport-free, and without models of its own: it opens none.
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from evenface_core.errors import BundleError, ConfigError, ModelNotFound, ServiceUnavailable
@@ -28,24 +29,24 @@ class Curator:
     """Decides on what workers serve.
 
     Args:
-        watcher: Looks at the model directory.
-        planner: Knows what is served and wanted.
-        store: Keeps copies.
+        folder: The model directory.
+        default: The setting `default_model`.
+        copies: An empty folder for copies of bundles.
         rollout: The workers.
         on_refused: Told of each bundle that cannot be served.
     """
 
     def __init__(
         self,
-        watcher: Watcher,
-        planner: Planner,
-        store: Store,
+        folder: Path,
+        default: str | None,
+        copies: Path,
         rollout: Rollout,
         on_refused: Callable[[ModelKey], None],
     ) -> None:
-        self._watcher = watcher
-        self._planner = planner
-        self._store = store
+        self._watcher = Watcher(folder)
+        self._planner = Planner(default)
+        self._store = Store(copies)
         self._rollout = rollout
         self._on_refused = on_refused
         self._following = asyncio.Lock()  # what reads the directory, which may hang
