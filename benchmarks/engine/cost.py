@@ -26,10 +26,14 @@ from evenface_server.codec import replies, requests
 from evenface_server.engine import Engine
 from evenface_server.intake import Limits
 from evenface_server.metrics import Metrics
-from evenface_server.models import Registry, ServedModel
 from evenface_server.workshop import Workshop
 from numpy.typing import NDArray
 from PIL import Image
+
+try:
+    from evenface_server.models.registry import Registry, ServedModel
+except ModuleNotFoundError:  # in commits to compare with
+    from evenface_server.models import Registry, ServedModel
 
 _BUNDLE = Path("models/faces/1")
 _BATCH_ROWS, _QUEUE_ROWS = 64, 4096
