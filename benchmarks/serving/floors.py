@@ -20,6 +20,7 @@ from evenface_core.images import load_image
 from benchmarks.serving.graph import PREPROCESSING
 from benchmarks.serving.h2load import percentile
 from benchmarks.serving.places import ROOT, relative
+from benchmarks.serving.processes import busy_seconds
 from benchmarks.serving.workloads import jpeg, pixels
 
 _MODULE = "benchmarks.serving.floors"
@@ -37,6 +38,7 @@ class Floor:
         p99: Likewise.
         cpu_per_image: CPU seconds.
         cores: CPU seconds per second of all processes together.
+        other_cores: Likewise of everything else on the machine; noise.
     """
 
     command: str
@@ -45,6 +47,7 @@ class Floor:
     p99: float
     cpu_per_image: float
     cores: float
+    other_cores: float
 
 
 def session_floor(graph: Path, rows: int, seconds: float, processes: int) -> Floor:
@@ -72,11 +75,14 @@ def _measure(arguments: Sequence[str], seconds: float, processes: int) -> Floor:
     for process in running:  # each says when it is ready
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         process.stdout.readline()
+    busy, start = busy_seconds(), time.perf_counter()
     for process in running:
         assert process.stdin is not None  # noqa: S101
         process.stdin.write("go\n")
         process.stdin.flush()
     found = [json.loads(process.communicate()[0]) for process in running]
+    elapsed = time.perf_counter() - start
+    others = busy_seconds() - busy - sum(each["cpu"] for each in found)
     images = sum(each["images"] for each in found)
     cpu = sum(each["cpu"] for each in found)
     times = np.concatenate([each["milliseconds"] for each in found])
@@ -87,6 +93,7 @@ def _measure(arguments: Sequence[str], seconds: float, processes: int) -> Floor:
         p99=percentile(times, 99),
         cpu_per_image=cpu / images,
         cores=sum(each["cpu"] / each["seconds"] for each in found),
+        other_cores=max(0.0, others / elapsed),
     )
 
 

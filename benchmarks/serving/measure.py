@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.serving.graph import Float32, Reference
 from benchmarks.serving.h2load import Summary, percentile, run_load
-from benchmarks.serving.processes import Server, ServerFailed, free_ports, serve
+from benchmarks.serving.processes import Server, ServerFailed, busy_seconds, free_ports, serve
 from benchmarks.serving.subjects import PORTS, Subject, peer_environment
 from benchmarks.serving.venvs import ensure_environment
 from benchmarks.serving.wires import Answer, Request, right_answer
@@ -35,6 +35,7 @@ class Figures:
         p99: Likewise, the 99th percentile.
         server_cores: CPU seconds per second of all the server's processes.
         client_cores: Likewise of the client.
+        other_cores: Likewise of everything else on the machine; noise.
         server_cpu: CPU seconds a request costs the server.
         client_cpu: CPU seconds a request costs the client.
         command: How the load was made.
@@ -46,6 +47,7 @@ class Figures:
     p99: float
     server_cores: float
     client_cores: float
+    other_cores: float
     server_cpu: float
     client_cpu: float
     command: str
@@ -82,9 +84,10 @@ class Running:
         http1 = self.subject.wire.http1
         if warm_up:
             run_load(self.port, request, scenario, warm_up, http1=http1)
-        before = self.server.cpu_seconds()
+        busy, before = busy_seconds(), self.server.cpu_seconds()
         load = run_load(self.port, request, scenario, seconds, http1=http1)
         server_cpu = self.server.cpu_seconds() - before
+        others = busy_seconds() - busy - server_cpu - load.client_cpu
         check_lengths(load.summary, answer.body_bytes, scenario.in_flight)
         self.check(scenario, request)
         done, took = load.summary.succeeded, load.summary.seconds
@@ -95,6 +98,7 @@ class Running:
             p99=percentile(load.milliseconds, 99),
             server_cores=server_cpu / took,
             client_cores=load.client_cpu / took,
+            other_cores=max(0.0, others / took),
             server_cpu=server_cpu / done,
             client_cpu=load.client_cpu / done,
             command=load.command,

@@ -10,6 +10,7 @@ import multiprocessing
 import signal
 import sys
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 import grpc
 import uvloop
@@ -24,6 +25,10 @@ _OPTIONS = (
 )
 
 
+if TYPE_CHECKING:  # not generic at run time
+    _Handler = grpc.RpcMethodHandler[bytes, bytes]
+
+
 class _Noop(grpc.GenericRpcHandler):
     def __init__(self) -> None:
         replies = {scenario.key: bytes(reply_size(scenario)) for scenario in SCENARIOS}
@@ -33,20 +38,18 @@ class _Noop(grpc.GenericRpcHandler):
             for kind, handler in (("Call", _call(reply)), ("Stream", _stream(reply)))
         }
 
-    def service(
-        self, handler_call_details: grpc.HandlerCallDetails
-    ) -> grpc.RpcMethodHandler[bytes, bytes] | None:
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> "_Handler | None":
         return self._handlers.get(handler_call_details.method)
 
 
-def _call(reply: bytes) -> grpc.RpcMethodHandler[bytes, bytes]:
+def _call(reply: bytes) -> "_Handler":
     async def answer(_request: bytes, _context: object) -> bytes:
         return reply
 
     return grpc.unary_unary_rpc_method_handler(answer)
 
 
-def _stream(reply: bytes) -> grpc.RpcMethodHandler[bytes, bytes]:
+def _stream(reply: bytes) -> "_Handler":
     async def answer(requests: AsyncIterator[bytes], _context: object) -> AsyncIterator[bytes]:
         async for _ in requests:
             yield reply

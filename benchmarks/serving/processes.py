@@ -16,6 +16,7 @@ MARK = "BENCH_MARK"
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _STOP_SECONDS = 5.0
+_STRAGGLER_SECONDS = 1.0  # for what the server started, once it has ended itself
 _POLL_SECONDS = 0.2
 
 
@@ -75,10 +76,10 @@ class Server:
         """Ask it to end, and kill what is left of it."""
         pids = self.pids()
         self.process.terminate()
-        deadline = time.monotonic() + _STOP_SECONDS
-        # Polling the child also reaps it; what it started is reaped by others.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(_STOP_SECONDS)
+        deadline = time.monotonic() + _STRAGGLER_SECONDS
         while any(map(_alive, pids)) and time.monotonic() < deadline:
-            self.process.poll()
             time.sleep(_POLL_SECONDS)
         for pid in {*pids, *self.pids()}:
             if _alive(pid):
@@ -129,6 +130,14 @@ def free_ports(count: int) -> list[int]:
 def cores() -> int:
     """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+def busy_seconds() -> float:
+    """CPU seconds that all cores have been busy since boot, for whomever."""
+    user, nice, system, _idle, _wait, *interrupts = map(
+        int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+    )
+    return (user + nice + system + sum(interrupts)) / _TICKS
 
 
 def parse_stat(text: str) -> tuple[int, float]:

@@ -8,6 +8,7 @@ from benchmarks.serving.places import MODELS, ROOT, VENVS, program
 from benchmarks.serving.processes import cores
 from benchmarks.serving.wires import HOST, EvenfaceWire, HttpWire, KserveWire, NoopWire, Wire
 
+EVENFACE, NOOP = "evenface", "no-op grpc.aio"
 PORTS = 3  # that a subject may use; the first one serves
 
 _PEERS = "benchmarks/serving/peers"
@@ -47,7 +48,7 @@ def evenface(options: Sequence[str] = ()) -> Subject:
         serving = ["--port", str(ports[0]), "--metrics-port", str(ports[1])]
         return [program("evenface-server"), "--models", str(MODELS), *serving, *options]
 
-    return Subject("evenface", "gRPC", EvenfaceWire(), command)
+    return Subject(EVENFACE, "gRPC", EvenfaceWire(), command)
 
 
 def noop() -> Subject:
@@ -57,7 +58,7 @@ def noop() -> Subject:
         options = ["--port", str(ports[0]), "--workers", str(cores())]
         return [sys.executable, "-m", "benchmarks.serving.noop", *options]
 
-    return Subject("no-op grpc.aio", "gRPC", NoopWire(), command)
+    return Subject(NOOP, "gRPC", NoopWire(), command)
 
 
 def peers() -> tuple[Subject, ...]:

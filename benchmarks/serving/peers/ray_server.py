@@ -43,7 +43,7 @@ class Service:
 if __name__ == "__main__":
     ray.init(include_dashboard=False, log_to_driver=False, _node_ip_address=HOST)
     serve.start(http_options={"host": HOST, "port": PORTS[0]})
-    serve.run(Service.bind())  # type: ignore[attr-defined] - the decorator adds it
+    serve.run(Service.bind())  # type: ignore[attr-defined]  # the decorator adds it
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
