@@ -32,7 +32,7 @@ def load_yaml(model: type[ModelT], path: Path, overrides: Sequence[str] = ()) ->
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {error}") from error
+        raise ConfigError(f"{path}: not YAML: {_problem(error)}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected a mapping of keys to values")
     for override in overrides:
@@ -42,6 +42,8 @@ def load_yaml(model: type[ModelT], path: Path, overrides: Sequence[str] = ()) ->
 
 def parse(model: type[ModelT], values: Mapping[str, Any], *, source: str) -> ModelT:
     """Validate a mapping, explaining what is wrong in one line.
+
+    Values are quoted, unless the model's configuration has `hide_input_in_errors`.
 
     Raises:
         ConfigError: Names `source`, each key at fault and, for a typo, the nearest valid key.
@@ -54,10 +56,24 @@ def parse(model: type[ModelT], values: Mapping[str, Any], *, source: str) -> Mod
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """Say in one line what a validation error of `model` found."""
-    return "; ".join(_explain_one(item, model) for item in error.errors())
+    hidden = model.model_config.get("hide_input_in_errors", False)
+    return "; ".join(_explain_one(item, model, hidden=hidden) for item in error.errors())
 
 
-def _explain_one(item: Any, model: type[BaseModel]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+def _problem(error: yaml.YAMLError) -> str:
+    """What is wrong and where, in one line and without the text around, which may be secret."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return str(error)
+    mark = error.problem_mark
+    return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+
+
+def _explain_one(
+    item: Any,  # noqa: ANN401 - pydantic's ErrorDetails
+    model: type[BaseModel],
+    *,
+    hidden: bool,
+) -> str:
     path = [str(part) for part in item["loc"]]
     name = ".".join(path)
     if item["type"] == "extra_forbidden":
@@ -70,6 +86,8 @@ def _explain_one(item: Any, model: type[BaseModel]) -> str:  # noqa: ANN401 - py
     message = str(item["msg"]).removeprefix("Value error, ")
     if not path:  # a rule between several keys, which names them itself
         return message
+    if hidden:
+        return f"'{name}': {message}"
     given = repr(item["input"])
     shown = given if len(given) <= 60 else given[:57] + "..."  # noqa: PLR2004
     return f"'{name}' is {shown}: {message}"
@@ -77,6 +95,8 @@ def _explain_one(item: Any, model: type[BaseModel]) -> str:  # noqa: ANN401 - py
 
 def _keys_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:
     for part in path:
+        if part.isdigit():  # a place in a list, of models of one kind
+            continue
         field = model.model_fields.get(part)
         nested = _nested_model(field.annotation) if field else None
         if nested is None:

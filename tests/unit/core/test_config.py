@@ -25,6 +25,7 @@ class Outer(BaseModel):
     name: str
     optimizer: Inner = Inner()
     extra: Inner | None = None
+    stages: tuple[Inner, ...] = ()
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
@@ -54,7 +55,11 @@ def test_values_and_overrides_are_read(tmp_path: Path) -> None:
             r"unknown key 'optimizer.lerning_rate' \(did you mean 'learning_rate'\?\)",
         ),
         ("name: a\nextra: {leaning_rate: 1}", r"did you mean 'learning_rate'"),
-        ("name: a\nzzz: 1", r"unknown key 'zzz' \(known: extra, name, optimizer\)"),
+        (
+            "name: a\nstages: [{}, {leaning_rate: 1}]",
+            r"unknown key 'stages.1.leaning_rate' \(did you mean 'learning_rate'\?\)",
+        ),
+        ("name: a\nzzz: 1", r"unknown key 'zzz' \(known: extra, name, optimizer, stages\)"),
         ("optimizer: {}", "missing key 'name'"),
         ("name: a\noptimizer: {learning_rate: -1}", r"'optimizer.learning_rate' is -1: .*greater"),
         ("name: extra", r"run.yaml: name 'extra' needs extra$"),
@@ -124,3 +129,24 @@ def test_a_png_holds_the_pixels_it_was_given(tmp_path: Path) -> None:
     save_png(tmp_path / "new" / "a.png", image)
     with Image.open(tmp_path / "new" / "a.png") as stored:
         assert np.array_equal(np.asarray(stored), image)
+
+
+class Secret(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    pin: int
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("pin: hunter2", r"run.yaml: 'pin': Input should be a valid integer"),
+        ("pin: [hunter2", r"run.yaml: not YAML: line 1, column 14: "),
+        ("pin: 1\nhunter2", r"run.yaml: not YAML: line 2, column 8: "),
+    ],
+)
+def test_what_a_model_hides_is_not_in_its_errors(tmp_path: Path, text: str, problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem) as caught:
+        load_yaml(Secret, written(tmp_path, text))
+    assert "hunter2" not in str(caught.value)
+    assert "\n" not in str(caught.value)
