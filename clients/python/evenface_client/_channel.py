@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 
+from evenface_client._token import is_local
 from evenface_client.errors import InvalidRequest
 
 REQUEST_ID_KEY = "x-request-id"
@@ -86,6 +87,10 @@ class Setup:
             ("grpc.keepalive_time_ms", 60 * _MILLISECONDS),
             ("grpc.keepalive_timeout_ms", 20 * _MILLISECONDS),
         ]
+        if is_local(self.server):
+            options.append(
+                ("grpc.enable_http_proxy", 0)
+            )  # which would be asked for our own address
         if self.tls is not None and self.tls.server_name is not None:
             options.append(("grpc.ssl_target_name_override", self.tls.server_name))
         return options

@@ -17,6 +17,7 @@ from evenface_client._operations import Knowledge, Operation
 from evenface_client._requests import Attributes, Noise, Target, Weighing
 from evenface_client._settings import Settings, noise
 from evenface_client._sync import SyncTransport
+from evenface_client._token import authorization, check_private
 from evenface_client._transport import POLL_SECONDS
 from evenface_client._wires import classify_wire, encode_wire
 from evenface_client.errors import DeadlineExceeded, TryAgain
@@ -44,7 +45,9 @@ class Client:
         retries: How often a request is tried again while the server is overloaded or cannot be
             reached, 0 to 4.
         request_id: Makes the id that the requests of a call carry to the server's log.
-        channel: Used in place of `server`, `tls` and its own retries; the caller closes it.
+        token: API token, for servers that ask for one; sent in plain text to this machine alone.
+        channel: Used in place of `server`, `tls` and its own retries; the caller closes it, and
+            answers for where a token goes.
 
     Raises:
         InvalidRequest: A setting cannot be used.
@@ -58,9 +61,13 @@ class Client:
         tls: TLS | None = None,
         retries: int = 3,
         request_id: Callable[[], str] = new_request_id,
+        token: str | None = None,
         channel: grpc.Channel | None = None,
     ) -> None:
-        self._settings = Settings(Setup(server, tls, retries), timeout, request_id)
+        setup = Setup(server, tls, retries)
+        self._settings = Settings(setup, timeout, request_id, authorization(token))
+        if channel is None:
+            check_private(token, server, encrypted=tls is not None)
         self._owns_channel = channel is None
         self._channel = self._settings.setup.open() if channel is None else channel
         self._transport = SyncTransport(self._channel)

@@ -1,7 +1,7 @@
 """The settings that both clients take, and small conversions of arguments."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from evenface_client._channel import Setup
 from evenface_client._requests import Noise
@@ -19,16 +19,20 @@ class Settings:
         setup: Of the channel.
         timeout: Seconds that one request may take.
         request_id: Makes the id of a call.
+        credentials: Metadata that shows who calls.
     """
 
     setup: Setup
     timeout: float
     request_id: Callable[[], str]
+    credentials: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     def options(self, timeout: float | None, *, wait_for_ready: bool = False) -> CallOptions:
         """The options of a call; a timeout of None means the client's."""
         seconds = self.timeout if timeout is None else timeout
-        return CallOptions(min(seconds, _LONGEST), self.request_id(), wait_for_ready)
+        return CallOptions(
+            min(seconds, _LONGEST), self.request_id(), wait_for_ready, self.credentials
+        )
 
     def not_ready(self, timeout: float, error: EvenfaceClientError) -> Unavailable:
         """What to raise when a server did not become ready in time."""

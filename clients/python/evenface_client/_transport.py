@@ -1,7 +1,7 @@
 """What the two transports share: the options of a call, and stubs by the name of a method."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import grpc
@@ -25,6 +25,7 @@ class CallOptions:
         timeout: Seconds that each may take.
         request_id: Id that all of them carry.
         wait_for_ready: Whether to wait for a connection rather than fail.
+        credentials: Metadata that shows who calls.
 
     Raises:
         InvalidRequest: The timeout is not positive.
@@ -33,6 +34,7 @@ class CallOptions:
     timeout: float
     request_id: str
     wait_for_ready: bool = False
+    credentials: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if not self.timeout > 0:
@@ -41,7 +43,7 @@ class CallOptions:
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """Metadata of each request."""
-        return ((REQUEST_ID_KEY, self.request_id),)
+        return ((REQUEST_ID_KEY, self.request_id), *self.credentials)
 
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments for a unary stub."""

@@ -6,7 +6,7 @@
     ├── Unsupported            the model or the server lacks the function (FAILED_PRECONDITION)
     ├── AccessDenied           the server does not let this caller in (UNAUTHENTICATED, …)
     ├── TryAgain               the same call may succeed later
-    │   ├── Overloaded         the server's queue is full (RESOURCE_EXHAUSTED)
+    │   ├── Overloaded         too much for the server, or for this caller (RESOURCE_EXHAUSTED)
     │   └── Unavailable        no connection, loading or draining (UNAVAILABLE)
     ├── DeadlineExceeded       no answer within the timeout (DEADLINE_EXCEEDED)
     ├── Cancelled              the call was cancelled (CANCELLED)
@@ -117,7 +117,7 @@ class TryAgain(EvenfaceClientError):
 
 
 class Overloaded(TryAgain):
-    """The server has more work than it admits, and had so at every retry."""
+    """The server has more work than it admits, or this caller is over its rate, at every retry."""
 
 
 class Unavailable(TryAgain):

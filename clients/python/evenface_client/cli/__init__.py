@@ -64,7 +64,9 @@ def _nowhere() -> TextIO:
 
 
 def _run(args: Namespace) -> int:
-    with Client(args.server, timeout=args.timeout, tls=arguments.tls(args)) as client:
+    with Client(
+        args.server, timeout=args.timeout, tls=arguments.tls(args), token=args.token
+    ) as client:
         code: int = args.run(client, args)
     sys.stdout.flush()
     return code

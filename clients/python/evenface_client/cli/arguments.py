@@ -53,6 +53,11 @@ def _add_common(command: ArgumentParser) -> None:
     group.add_argument(
         "--timeout", type=float, default=30.0, metavar="S", help="seconds a request may take (30)"
     )
+    group.add_argument(
+        "--token",
+        default=os.environ.get("EVENFACE_TOKEN") or None,
+        help="API token; rather EVENFACE_TOKEN, as others may see the arguments of a process",
+    )
     group.add_argument("--tls", action="store_true", help="speak TLS; implied by the next four")
     group.add_argument("--tls-ca", type=Path, metavar="PEM", help="certificates to trust")
     group.add_argument("--tls-cert", type=Path, metavar="PEM", help="our own certificate")
