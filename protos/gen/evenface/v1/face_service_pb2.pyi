@@ -4,7 +4,8 @@ isort:skip_file
 Encode, decode, sample, classify and weight face images.
 
 Common to all requests: `model` names the model (empty: the server's default), `version` its
-version (empty: the newest one served); every reply names the model and version that served it.
+version (empty: the newest one served, unless the server's operator has split the traffic between
+several); every reply names the model and version that served it.
 Limits (items per request, bytes per message, pixels per image) are those of
 ModelService.ListModels. A breach is INVALID_ARGUMENT and names field, index, value and limit.
 Every error carries one google.rpc.ErrorInfo with domain "evenface".

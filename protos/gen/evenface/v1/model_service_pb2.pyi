@@ -160,7 +160,7 @@ class Model(_message.Message):
     version: _builtins.str
     """Its version, of the same form; versions order by their numbers."""
     is_default: _builtins.bool
-    """Whether it serves requests that name no model."""
+    """Whether it serves requests that name no model. Of a split between versions, each does."""
     kind: _builtins.str
     """"cnn", "vae" or "dbvae"."""
     image_size: _builtins.int
