@@ -36,6 +36,23 @@ class Settings(BaseSettings):
         description="Model for requests that name none. When not set: the only model, "
         "or the one called 'faces'; else such requests are refused.",
     )
+    watch_interval: float = Field(
+        5.0,
+        ge=0,
+        le=86400,
+        description="Seconds between looks at the model directory for bundles that are new, "
+        "changed or gone; 0 never looks again.",
+    )
+    admin_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="Port for the admin service, which changes what is served; 0 for any free one. "
+        "There is no such service when not set.",
+    )
+    admin_host: str = Field(
+        "127.0.0.1", description="Address for the admin service; whoever reaches it may use it."
+    )
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
     port: int = Field(50051, ge=0, le=65535, description="Port for gRPC; 0 for any free one.")
     metrics: bool = Field(

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from evenface_core.errors import (
+    BundleError,
     DeadlineExpired,
     EvenfaceError,
     FunctionUnsupported,
     InvalidInput,
     ModelNotFound,
+    OrderRefused,
     PermissionDenied,
     QueueFull,
     RateLimited,
@@ -34,6 +36,8 @@ _CODES: Mapping[type[EvenfaceError], int] = {
     Unauthenticated: code_pb2.UNAUTHENTICATED,
     PermissionDenied: code_pb2.PERMISSION_DENIED,
     RateLimited: code_pb2.RESOURCE_EXHAUSTED,
+    OrderRefused: code_pb2.FAILED_PRECONDITION,
+    BundleError: code_pb2.FAILED_PRECONDITION,
 }
 # All of it travels in the trailing metadata, of which gRPC's clients take 8 KiB.
 _MAX_TEXT_BYTES = 800

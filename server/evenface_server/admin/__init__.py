@@ -1,0 +1,1 @@
+"""The admin service, and a command for it."""
