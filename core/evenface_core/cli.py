@@ -21,14 +21,15 @@ def guarded(main: Callable[[], int | None]) -> int:
     try:
         return main() or 0
     except (EvenfaceError, OSError) as error:
-        print(f"error: {_one_line(error)}", file=sys.stderr)  # noqa: T201
+        print(f"error: {one_line(error)}", file=sys.stderr)  # noqa: T201
         return EXIT_ERROR
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)  # noqa: T201
         return EXIT_INTERRUPTED
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """Return what an error says, in one line."""
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror}"

@@ -1,15 +1,9 @@
 """Wires the server: the only place that knows every part."""
 
 import asyncio
-import logging
 import socket
-import ssl
-import time
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 import evenface_transport as transport
@@ -19,27 +13,22 @@ from evenface_core.manifest import FunctionName
 from evenface_runtime import Device, Model, choose_device, open_model
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
-from prometheus_client import start_http_server
 
 from evenface_server.batching import Arrays, Lane
 from evenface_server.endpoints import load_tls
 from evenface_server.engine import Engine
 from evenface_server.health import HealthService
 from evenface_server.intake import Limits
-from evenface_server.listening import Listener, address_of, bind
 from evenface_server.logs import CallLog
 from evenface_server.metrics import Metrics
-from evenface_server.models.curator import Curator
 from evenface_server.models.loader import Loader
 from evenface_server.models.registry import Registry, ServedModel
-from evenface_server.models.rollout import Rollout
 from evenface_server.rpc import Faults, Rpcs
 from evenface_server.servicer import FaceService, ModelService
 from evenface_server.settings import Settings
 from evenface_server.streams import Streams
 from evenface_server.workshop import Workshop
 
-_LOG = logging.getLogger(__name__)
 _FACE: Final = face_service_pb2.DESCRIPTOR.services_by_name["FaceService"]
 _MODEL: Final = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
 _HEALTH: Final = health_pb2.DESCRIPTOR.services_by_name["Health"]
@@ -55,6 +44,7 @@ class App:
     """A server that answers on the connections it is given.
 
     Args:
+        device: Where its models run.
         engine: Does the work.
         loader: Changes what models it has, none at first.
         server: Speaks gRPC.
@@ -64,12 +54,14 @@ class App:
 
     def __init__(
         self,
+        device: Device,
         engine: Engine,
         loader: Loader,
         server: transport.Server,
         health: HealthService,
         streams: Streams,
     ) -> None:
+        self.device: Final = device
         self.engine = engine
         self.loader = loader
         self._server = server
@@ -116,95 +108,18 @@ class App:
         self.engine.stop()
 
 
-@dataclass(frozen=True)
-class Standing:
-    """An app with sockets of its own, in one process.
-
-    Attributes:
-        app: What answers.
-        curator: Decides on the models.
-        address: "host:port" of gRPC.
-        metrics_address: "host:port" of the metrics; None where they are off.
-    """
-
-    app: App
-    curator: Curator
-    address: str
-    metrics_address: str | None
-    _opened: AsyncExitStack
-
-    async def drain(self, delay: float, grace: float) -> bool:
-        """As `App.drain`."""
-        finished = await self.app.drain(delay, grace)
-        await self.stop()
-        return finished
-
-    async def stop(self) -> None:
-        """Close everything at once."""
-        await self._opened.aclose()
-
-
-async def start(settings: Settings, log: CallLog) -> Standing:
-    """Open the models and start to answer.
-
-    Args:
-        settings: All of them.
-        log: Gets a line about each call.
-
-    Raises:
-        ConfigError: The device, models, certificates or an address cannot be used.
-    """
-    started = time.monotonic()
-    metrics = Metrics()
-    tls = load_tls(settings)
-    async with AsyncExitStack() as opened:
-        app = open_app(settings, metrics, log, tls)
-        opened.push_async_callback(app.stop)
-        curator = await _curate(settings, metrics, app, opened)
-        listener = Listener(bind("port", settings.host, settings.port), app.adopt)
-        opened.callback(listener.close)
-        metrics_address = _serve_metrics(settings, metrics, opened)
-        address = address_of(settings.host, listener.port)
-        standing = Standing(app, curator, address, metrics_address, opened.pop_all())
-    registry = app.engine.registry
-    _LOG.info(
-        "serving",
-        extra={
-            "address": standing.address,
-            "metrics_address": metrics_address,
-            "device": next(iter(registry)).model.device,
-            "models": [f"{m.manifest.name}/{m.manifest.version}" for m in registry],
-            "default_model": registry.default,
-            "tls": tls is not None,
-            "seconds": round(time.monotonic() - started, 3),
-        },
-    )
-    return standing
-
-
-async def _curate(
-    settings: Settings, metrics: Metrics, app: App, opened: AsyncExitStack
-) -> Curator:
-    """Serve what is in the model directory."""
-    copies = Path(opened.enter_context(TemporaryDirectory(prefix="evenface-")))
-    curator = Curator(settings.models, settings.default_model, copies, Rollout(), metrics.refused)
-    await curator.join(app.loader)
-    await curator.open()
-    return curator
-
-
-def open_app(settings: Settings, metrics: Metrics, log: CallLog, tls: ssl.SSLContext | None) -> App:
+def open_app(settings: Settings, metrics: Metrics, log: CallLog) -> App:
     """Make ready to answer, once the app's loader has been given models.
 
     Args:
         settings: All of them.
         metrics: Where to count.
         log: Gets a line about each call.
-        tls: How to encrypt; None for plain text.
 
     Raises:
-        ConfigError: The device cannot be used.
+        ConfigError: The device or the certificates cannot be used.
     """
+    tls = load_tls(settings)
     device = choose_device(settings.device)
     registry = Registry()
     loader = Loader(
@@ -238,7 +153,7 @@ def open_app(settings: Settings, metrics: Metrics, log: CallLog, tls: ssl.SSLCon
         explain=faults.explain,
         tls=None if tls is None else lambda: tls,
     )
-    return App(engine, loader, server, health, streams)
+    return App(device, engine, loader, server, health, streams)
 
 
 def _transport_limits(settings: Settings) -> transport.Limits:
@@ -281,6 +196,7 @@ def _lane(settings: Settings, metrics: Metrics, model: Model, function: Function
 
 
 def _publish(registry: Registry, metrics: Metrics) -> None:
+    metrics.forget_models()
     for served in registry:
         metrics.model(
             model=served.manifest.name,
@@ -289,14 +205,3 @@ def _publish(registry: Registry, metrics: Metrics) -> None:
             device=served.model.device,
             is_default=registry.is_default(served),
         )
-
-
-def _serve_metrics(settings: Settings, metrics: Metrics, opened: AsyncExitStack) -> str | None:
-    if not settings.metrics:
-        return None
-    host, port = settings.metrics_host, settings.metrics_port
-    bind("metrics_port", host, port).close()  # its reasons are clearer than the library's
-    server, _ = start_http_server(port, host, metrics.registry)
-    opened.callback(server.server_close)
-    opened.push_async_callback(asyncio.to_thread, server.shutdown)
-    return address_of(host, server.server_port)

@@ -18,6 +18,7 @@ from typing import Final
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "taskName"}
 # Several processes write to one pipe, which keeps writes of up to so many bytes whole (PIPE_BUF).
 _MAX_WRITE_BYTES: Final = 4096
+_GAP_BYTES: Final = 32
 _GATHER_SECONDS: Final = 0.05
 
 
@@ -75,12 +76,23 @@ class Lines:
             self._write()
 
     def _write(self) -> None:
-        while self._gathered:
-            del self._gathered[: os.write(self._descriptor, self._gathered)]
+        try:
+            while self._gathered:
+                del self._gathered[: os.write(self._descriptor, self._gathered)]
+        except OSError:  # nobody reads any more, or the disk is full: serving goes on without
+            self._gathered.clear()
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, event, what `extra` held, and a traceback if any."""
+    """One JSON object a line: time, level, event, what `extra` held, and a traceback if any.
+
+    Args:
+        worker: The place of this process among the workers, for every line; None for no worker.
+    """
+
+    def __init__(self, worker: int | None = None) -> None:
+        super().__init__()
+        self._fixed: dict[str, object] = {} if worker is None else {"worker": worker}
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -88,6 +100,7 @@ class JsonFormatter(logging.Formatter):
             "time": _stamp(record.created),
             "level": record.levelname.lower(),
             "event": record.getMessage(),
+            **self._fixed,
         }
         line |= {k: v for k, v in vars(record).items() if k not in _STANDARD}
         call = CURRENT_CALL.get()
@@ -95,7 +108,24 @@ class JsonFormatter(logging.Formatter):
             line.setdefault("request_id", call.request_id)
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return _fitting(line)
+
+
+def _fitting(line: dict[str, object]) -> str:
+    """Return a line as JSON, the middle of its longest texts left out where it is too long."""
+    text = json.dumps(line, default=str)
+    for _ in range(len(line)):
+        excess = len(text) + 1 - _MAX_WRITE_BYTES
+        if excess <= 0:
+            break
+        sizes = {key: len(json.dumps(value, default=str)) for key, value in line.items()}
+        longest = max(sizes, key=sizes.__getitem__)
+        value = str(line[longest])
+        # A character may take several bytes in JSON: take out as large a part as is too much.
+        kept = int(len(value) * max(0.0, 1 - (excess + _GAP_BYTES) / sizes[longest])) // 2
+        line[longest] = f"{value[:kept]} … {value[len(value) - kept :]}"
+        text = json.dumps(line, default=str)
+    return text
 
 
 class _Handler(logging.Handler):
@@ -116,10 +146,12 @@ class CallLog:
 
     Args:
         lines: Where to; None writes none.
+        worker: The place of this process among the workers, for every line; None for no worker.
     """
 
-    def __init__(self, lines: Lines | None) -> None:
+    def __init__(self, lines: Lines | None, worker: int | None = None) -> None:
         self._lines = lines
+        self._fixed = "" if worker is None else f'"worker": {worker}, '
         self._second = 0
         self._stamp = ""
 
@@ -138,8 +170,9 @@ class CallLog:
         if self._lines is None:
             return
         line = (
-            f'{{"time": "{self._now()}", "level": "info", "event": "call", "service": "{service}", '
-            f'"method": "{method}", "code": "{code}", "seconds": {seconds:.6f}, '
+            f'{{"time": "{self._now()}", "level": "info", "event": "call", {self._fixed}'
+            f'"service": "{service}", "method": "{method}", "code": "{code}", '
+            f'"seconds": {seconds:.6f}, '
             f'"rows": {record.rows}, "model": "{record.model}", '
             f'"request_id": {json.dumps(record.request_id)}}}\n'
         )
@@ -160,15 +193,19 @@ def _stamp(seconds: float) -> str:
     return f"{date}.{int(1000 * (seconds - whole)):03d}Z"
 
 
-def configure_logging(level: str) -> CallLog:
+def configure_logging(level: str, worker: int | None = None) -> CallLog:
     """Send all logging, and Python's warnings, to stdout as JSON lines from a level on.
+
+    Args:
+        level: The least that is logged.
+        worker: The place of this process among the workers; None for no worker.
 
     Returns:
         The log of calls, which is silent where the level is above info.
     """
     lines = Lines(sys.stdout.fileno())
     handler = _Handler(lines)
-    handler.setFormatter(JsonFormatter())
+    handler.setFormatter(JsonFormatter(worker))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
-    return CallLog(lines if logging.getLogger().isEnabledFor(logging.INFO) else None)
+    return CallLog(lines if logging.getLogger().isEnabledFor(logging.INFO) else None, worker)

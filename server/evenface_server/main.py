@@ -1,21 +1,27 @@
-"""The command `evenface-server`."""
+"""The command `evenface-server`: the supervisor of the workers that answer."""
 
 import asyncio
 import logging
 import os
+import resource
 import signal
 import sys
+import time
 from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
 
-import uvloop
 from evenface_core.cli import guarded
 
-from evenface_server.app import start
-from evenface_server.logs import CallLog, configure_logging
+from evenface_server.logs import configure_logging
 from evenface_server.settings import Settings, load_settings
+from evenface_server.supervisor.pool import CrashLoop
+from evenface_server.supervisor.supervisor import Supervisor
 
 _LOG = logging.getLogger(__name__)
-EXIT_UNFINISHED = 1
+EXIT_UNFINISHED: Final = 1
+_MAX_FILES: Final = 2**20
 
 
 def main() -> int:
@@ -25,30 +31,78 @@ def main() -> int:
 
 def _serve(arguments: Sequence[str]) -> int:
     settings = load_settings(arguments, os.environ)
-    log = configure_logging(settings.log_level)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        finished = runner.run(_run(settings, log))
-    logging.shutdown()
-    if finished:
-        return 0
-    # A session's run cannot be interrupted, and Python would wait for its thread.
-    os._exit(EXIT_UNFINISHED)
+    configure_logging(settings.log_level)
+    _allow_many_files()
+    with TemporaryDirectory(prefix="evenface-") as copies:
+        return asyncio.run(_run(settings, Path(copies)))
 
 
-async def _run(settings: Settings, log: CallLog) -> bool:
-    """Serve, drain on the first signal, stop at once on the second; whether all was answered."""
+def _allow_many_files() -> None:
+    """Use what the system allows: every connection is a file, here and in a worker."""
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MAX_FILES if most == resource.RLIM_INFINITY else min(most, _MAX_FILES)
+    if allowed != resource.RLIM_INFINITY and allowed < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+async def _run(settings: Settings, copies: Path) -> int:
+    """Serve, drain on the first signal, stop at once on the second; the exit code."""
     signals: asyncio.Queue[int] = asyncio.Queue()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, signals.put_nowait, number)
-    app = await start(settings, log)
-    _LOG.info("draining", extra={"signal": signal.Signals(await signals.get()).name})
-    drain = asyncio.create_task(app.drain(settings.drain_delay, settings.drain_grace))
-    again = asyncio.create_task(signals.get())
-    await asyncio.wait((drain, again), return_when=asyncio.FIRST_COMPLETED)
-    finished = drain.done() and drain.result()
-    again.cancel()
-    if not drain.done():
-        drain.cancel()
-        await app.stop()
+    supervisor = Supervisor(settings, copies)
+    told = asyncio.create_task(signals.get())
+    serving = asyncio.create_task(_serve_on(supervisor, settings))
+    await asyncio.wait((told, serving), return_when=asyncio.FIRST_COMPLETED)
+    try:
+        if serving.done():
+            serving.result()
+        serving.cancel()
+    except CrashLoop as error:
+        _LOG.error("giving up", extra={"reason": str(error)})
+    except BaseException:
+        await supervisor.stop()
+        raise
+    name = signal.Signals(told.result()).name if told.done() else None
+    _LOG.info("draining", extra={"signal": name})
+    again = told if not told.done() else asyncio.create_task(signals.get())
+    finished = await _drain(supervisor, settings, again)
     _LOG.info("stopped", extra={"all_answered": finished})
-    return finished
+    return 0 if finished and serving.cancelled() else EXIT_UNFINISHED
+
+
+async def _serve_on(supervisor: Supervisor, settings: Settings) -> None:
+    """Serve until there are no workers any more.
+
+    Raises:
+        ConfigError: It cannot begin.
+        CrashLoop: Workers die.
+    """
+    started = time.monotonic()
+    serving = await supervisor.listen()
+    _LOG.info(
+        "serving",
+        extra={
+            "address": serving.address,
+            "metrics_address": serving.metrics_address,
+            "device": serving.device,
+            "models": serving.models,
+            "default_model": serving.default_model,
+            "workers": serving.workers,
+            "tls": settings.tls_cert is not None,
+            "seconds": round(time.monotonic() - started, 3),
+        },
+    )
+    await supervisor.given_up()
+
+
+async def _drain(supervisor: Supervisor, settings: Settings, again: asyncio.Task[int]) -> bool:
+    """Answer what was admitted, or stop at once when told again; whether all was answered."""
+    drain = asyncio.create_task(supervisor.drain(settings.drain_delay, settings.drain_grace))
+    await asyncio.wait((drain, again), return_when=asyncio.FIRST_COMPLETED)
+    again.cancel()
+    if drain.done():
+        return drain.result()
+    drain.cancel()
+    await supervisor.stop()
+    return False

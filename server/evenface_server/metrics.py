@@ -1,18 +1,9 @@
-"""All metrics of the server, in one registry. Transport-free."""
+"""All metrics of the server: what each process counts, and what they all show. Transport-free."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    disable_created_metrics,
-)
-from prometheus_client.gc_collector import GCCollector
-from prometheus_client.platform_collector import PlatformCollector
-from prometheus_client.process_collector import ProcessCollector
+from evenface_server.instruments import Counter, Gauge, Histogram, Instruments
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _ROWS = tuple(2**power for power in range(11))
@@ -65,71 +56,62 @@ class _ByCode:
         counter.inc()
 
 
-# A time series of creation times beside every counter: twice the storage, asked for by nobody.
-disable_created_metrics()  # type: ignore[no-untyped-call]
-
-
 class Metrics:
-    """The registry and everything in it; `grpc_server_*` are named as by go-grpc-prometheus."""
+    """All metrics of a process; `grpc_server_*` are named as by go-grpc-prometheus.
+
+    Attributes:
+        instruments: Their definitions and values.
+    """
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        for collector in (ProcessCollector, PlatformCollector, GCCollector):
-            collector(registry=self.registry)
+        self.instruments = Instruments()
         self._lanes()
         self._rpcs()
-        self.rejections = self._counter(
+        self.rejections = self.instruments.counter(
             "evenface_rejections", "Requests refused, by the reason in their ErrorInfo.", "reason"
         )
-        self._callers = self._counter(
+        self._callers = self.instruments.counter(
             "evenface_caller_requests",
             "Calls, and messages of streams, by the caller's token and what became of them.",
             "caller",
             "outcome",
         )
-        self._refused = self._counter(
+        self._refused = self.instruments.counter(
             "evenface_bundles_refused", "Bundles that could not be served.", "model", "version"
         )
-        self._model_info = Gauge(
+        self._model_info = self.instruments.gauge(
             "evenface_model_info",
             "1 for each model served.",
-            ("model", "version", "kind", "device", "is_default"),
-            registry=self.registry,
+            *("model", "version", "kind", "device", "is_default"),
+            across=max,
         )
 
     def _lanes(self) -> None:
-        self._queue_wait = self._histogram(
+        self._queue_wait = self.instruments.histogram(
             "evenface_queue_wait_seconds", "From being queued to the first run.", _SECONDS, *_LANE
         )
-        self._batch_rows = self._histogram(
+        self._batch_rows = self.instruments.histogram(
             "evenface_batch_rows", "Images or latents that ran together.", _ROWS, *_LANE
         )
-        self._inference = self._histogram(
+        self._inference = self.instruments.histogram(
             "evenface_inference_seconds", "One run of a graph.", _SECONDS, *_LANE
         )
-        self._queue_rows = Gauge(
-            "evenface_queue_rows", "Rows admitted, not answered.", _LANE, registry=self.registry
+        self._queue_rows = self.instruments.gauge(
+            "evenface_queue_rows", "Rows admitted, not answered.", *_LANE
         )
-        self._images = self._counter(
+        self._images = self.instruments.counter(
             "evenface_images", "Images or latents that went through a model.", *_LANE
         )
 
     def _rpcs(self) -> None:
-        self._started = self._counter("grpc_server_started", "RPCs started.", *_RPC)
-        self._handled = self._counter("grpc_server_handled", "RPCs ended.", *_RPC, "grpc_code")
-        self._received = self._counter("grpc_server_msg_received", "Messages received.", *_RPC)
-        self._sent = self._counter("grpc_server_msg_sent", "Messages sent.", *_RPC)
-        self._handling = self._histogram(
+        counter = self.instruments.counter
+        self._started = counter("grpc_server_started", "RPCs started.", *_RPC)
+        self._handled = counter("grpc_server_handled", "RPCs ended.", *_RPC, "grpc_code")
+        self._received = counter("grpc_server_msg_received", "Messages received.", *_RPC)
+        self._sent = counter("grpc_server_msg_sent", "Messages sent.", *_RPC)
+        self._handling = self.instruments.histogram(
             "grpc_server_handling_seconds", "From start to end of an RPC.", _SECONDS, *_RPC
         )
-
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(name, text, labels, registry=self.registry)
-
-    def _histogram(
-        self, name: str, text: str, buckets: tuple[float, ...], *labels: str
-    ) -> Histogram:
-        return Histogram(name, text, labels, buckets=buckets, registry=self.registry)
 
     def lane(self, model: str, version: str, function: str) -> LaneMetrics:
         """Bind the metrics of one function of one model."""
@@ -161,6 +143,10 @@ class Metrics:
     def refused(self, version: tuple[str, str]) -> None:
         """Count a bundle that could not be served, by name and version."""
         self._refused.labels(*version).inc()
+
+    def forget_models(self) -> None:
+        """Note that other models are served from now on."""
+        self._model_info.clear()
 
     def model(self, *, model: str, version: str, kind: str, device: str, is_default: bool) -> None:
         """Note that a model is served."""

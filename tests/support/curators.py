@@ -96,7 +96,7 @@ async def curated(
     models.mkdir(parents=True, exist_ok=True)
     copies.mkdir()
     settings = Settings.model_validate({"models": models, "session_threads": 1, "device": "cpu"})
-    apps = [open_app(settings, Metrics(), CallLog(None), None) for _ in range(workers)]
+    apps = [open_app(settings, Metrics(), CallLog(None)) for _ in range(workers)]
     refused: list[ModelKey] = []
     curator = Curator(models, default, copies, Rollout(patience), refused.append)
     bench = Bench(models, copies, curator, apps, [Worker(app.loader) for app in apps], refused)

@@ -4,23 +4,31 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import grpc
 from evenface.v1.face_service_pb2_grpc import FaceServiceStub
 from evenface.v1.model_service_pb2_grpc import ModelServiceStub
 from evenface_core.manifest import FunctionName
-from evenface_server.app import App, Standing, start
+from evenface_server.app import App, open_app
+from evenface_server.listening import Listener
 from evenface_server.logs import CallLog
+from evenface_server.metrics import Metrics
+from evenface_server.models.curator import Curator
+from evenface_server.models.rollout import Rollout
 from evenface_server.settings import Settings
+from evenface_server.totals import Totals
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 if TYPE_CHECKING:  # these two exist for type checkers alone
@@ -28,28 +36,40 @@ if TYPE_CHECKING:  # these two exist for type checkers alone
     from evenface.v1.model_service_pb2_grpc import ModelServiceAsyncStub
 
 _PATIENCE = 30.0
-_QUIET: dict[str, Any] = {"port": 0, "metrics": False, "session_threads": 1}
+_QUIET: dict[str, Any] = {"port": 0, "session_threads": 1}
 _CHANNEL = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
 
 
 @dataclass(frozen=True)
 class Running:
-    """A server in this process and stubs on a channel of their own."""
+    """A server in this process, without a supervisor, and stubs on a channel of their own."""
 
-    standing: Standing
+    app: App
+    curator: Curator
+    listener: Listener
+    metrics: Metrics
+    totals: Totals
     channel: grpc.aio.Channel
     face: "FaceServiceAsyncStub"
     model: "ModelServiceAsyncStub"
 
     @property
-    def app(self) -> App:
-        """What answers."""
-        return self.standing.app
-
-    @property
     def address(self) -> str:
         """Where it listens."""
-        return self.standing.address
+        return self.listener.address
+
+    async def drain(self, delay: float, grace: float) -> bool:
+        """As `App.drain`; connections are accepted until its end."""
+        finished = await self.app.drain(delay, grace)
+        self.listener.close()
+        return finished
+
+    def samples(self) -> dict[str, float]:
+        """All samples that it would show, as `scrape` has them."""
+        self.totals.add("own", self.metrics.instruments.take())
+        registry = CollectorRegistry()
+        registry.register(self.totals)
+        return _samples(generate_latest(registry).decode())
 
 
 @asynccontextmanager
@@ -67,12 +87,34 @@ async def running(
         settings: As in `Settings`.
     """
     chosen = Settings.model_validate({**_QUIET, "models": models, **settings})
-    standing = await start(chosen, CallLog(log))
-    try:
-        async with grpc.aio.insecure_channel(standing.address, options=_CHANNEL) as channel:
-            yield Running(standing, channel, FaceServiceStub(channel), ModelServiceStub(channel))
-    finally:
-        await standing.stop()
+    metrics = Metrics()
+    async with AsyncExitStack() as opened:
+        app = open_app(chosen, metrics, CallLog(log))
+        opened.push_async_callback(app.stop)
+        copies = Path(opened.enter_context(TemporaryDirectory()))
+        name = chosen.default_model
+        curator = Curator(chosen.models, name, copies, Rollout(), metrics.refused)
+        await curator.join(app.loader)
+        await curator.open()
+        listener = Listener("port", chosen.host, chosen.port, _adopter(app))
+        opened.callback(listener.close)
+        listener.open()
+        channel = grpc.aio.insecure_channel(listener.address, options=_CHANNEL)
+        await opened.enter_async_context(channel)
+        stubs = FaceServiceStub(channel), ModelServiceStub(channel)
+        totals = Totals(metrics.instruments)
+        yield Running(app, curator, listener, metrics, totals, channel, *stubs)
+
+
+def _adopter(app: App) -> Callable[[socket.socket], None]:
+    adopting: set[asyncio.Task[None]] = set()
+
+    def adopt(connected: socket.socket) -> None:
+        task = asyncio.create_task(app.adopt(connected))
+        adopting.add(task)
+        task.add_done_callback(adopting.discard)
+
+    return adopt
 
 
 @dataclass
@@ -152,7 +194,10 @@ def run_server(
 def scrape(address: str) -> dict[str, float]:
     """All samples of /metrics by name and labels: 'name{a="1",b="2"}', labels in order."""
     with urllib.request.urlopen(f"http://{address}/metrics", timeout=_PATIENCE) as reply:
-        text = reply.read().decode()
+        return _samples(reply.read().decode())
+
+
+def _samples(text: str) -> dict[str, float]:
     samples = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:

@@ -8,7 +8,7 @@ import numpy as np
 from evenface.v1.face_service_pb2 import SampleRequest
 from support.bundles import LATENT, Tiny, expected_mean, images, write_tiny_bundle
 from support.messages import array, classify, encode
-from support.servers import Running, admitted, running, scrape
+from support.servers import Running, admitted, running
 
 LANE = 'function="encode",model="faces",version="1"'
 
@@ -16,16 +16,14 @@ LANE = 'function="encode",model="faces",version="1"'
 async def test_requests_that_wait_together_run_together(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path, Tiny(encode_loops=200))
     pictures = [images(1, seed=number) for number in range(40)]
-    async with running(tmp_path, metrics=True, metrics_port=0, max_batch_rows=16) as server:
+    async with running(tmp_path, max_batch_rows=16) as server:
         alone = asyncio.ensure_future(server.face.Encode(encode(images(1))))
         await admitted(server.app, 1)
         replies = await asyncio.gather(
             *(server.face.Encode(encode(picture)) for picture in pictures)
         )
         await alone
-        address = server.standing.metrics_address
-        assert address is not None
-        samples = scrape(address)
+        samples = server.samples()
     batches = samples[f"evenface_batch_rows_count{{{LANE}}}"]
     assert samples[f"evenface_batch_rows_sum{{{LANE}}}"] == 41
     assert 4 <= batches < 20

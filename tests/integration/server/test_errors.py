@@ -22,7 +22,7 @@ from grpc import StatusCode
 from support.bundles import LATENT, Tiny, images, write_tiny_bundle
 from support.image_files import png
 from support.messages import Details, array, details, encode, files, raw, status_details, tensor
-from support.servers import Running, admitted, running, scrape, until
+from support.servers import Running, admitted, running, until
 
 LATENTS = np.zeros((2, LATENT), np.float32)
 EDGES = np.tile(np.arange(200.0), (LATENT, 1))
@@ -224,11 +224,9 @@ async def test_a_request_that_expires_in_the_queue_never_reaches_the_session(
             await server.face.Encode(encode(images(1)), timeout=0.05)
         assert caught.value.code() is StatusCode.DEADLINE_EXCEEDED
         await blocker
-        address = server.standing.metrics_address
-        assert address is not None
         lane = 'function="encode",model="faces",version="1"'
-        await until(lambda: scrape(address)[f"evenface_queue_rows{{{lane}}}"] == 0)
-        samples = scrape(address)
+        await until(lambda: server.samples()[f"evenface_queue_rows{{{lane}}}"] == 0)
+        samples = server.samples()
     assert samples[f"evenface_images_total{{{lane}}}"] == 1
 
 
@@ -244,9 +242,7 @@ async def test_a_cancelled_request_never_reaches_the_session(tmp_path: Path) -> 
         await admitted(server.app, 1)
         await blocker
         await server.face.Encode(encode(images(1)))
-        address = server.standing.metrics_address
-        assert address is not None
-        samples = scrape(address)
+        samples = server.samples()
     lane = 'function="encode",model="faces",version="1"'
     assert samples[f"evenface_images_total{{{lane}}}"] == 2
 

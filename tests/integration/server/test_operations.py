@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from support.bundles import images
 from support.messages import encode, raw
-from support.servers import Running, running, scrape, until
+from support.servers import Running, running, until
 
 
 @pytest.mark.parametrize("service", ["", "evenface.v1.FaceService", "evenface.v1.ModelService"])
@@ -54,15 +54,13 @@ async def test_reflection_is_served_when_switched_on_alone(tiny_models: Path) ->
 
 async def test_metrics_have_the_standard_and_our_own_names(tiny_models: Path) -> None:
     rpc = 'grpc_method="Encode",grpc_service="evenface.v1.FaceService",grpc_type="unary"'
-    async with running(tiny_models, metrics=True, metrics_port=0) as server:
+    async with running(tiny_models) as server:
         await server.face.Encode(encode(images(3)))
         with pytest.raises(grpc.aio.AioRpcError):
             await server.face.Encode(encode(images(1), model="x"))
-        address = server.standing.metrics_address
-        assert address is not None
         refused = f'grpc_server_handled_total{{grpc_code="NOT_FOUND",{rpc}}}'
-        await until(lambda: refused in scrape(address))  # the caller knows before it is counted
-        samples = scrape(address)
+        await until(lambda: refused in server.samples())  # the caller knows before it is counted
+        samples = server.samples()
     lane = 'function="encode",model="faces",version="1"'
     assert samples[f"grpc_server_started_total{{{rpc}}}"] == 2
     assert samples[f"grpc_server_msg_received_total{{{rpc}}}"] == 2
@@ -214,13 +212,11 @@ async def test_an_unusable_certificate_is_an_error_that_names_it(
 async def test_weights_that_cannot_be_computed_are_refused_before_images_are_encoded(
     tiny_models: Path, option: dict[str, Any]
 ) -> None:
-    async with running(tiny_models, metrics=True, metrics_port=0) as server:
+    async with running(tiny_models) as server:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await server.face.ResampleWeights(
                 ResampleWeightsRequest(images=raw(images(3)), **option)
             )
-        address = server.standing.metrics_address
-        assert address is not None
-        samples = scrape(address)
+        samples = server.samples()
     assert caught.value.code() is StatusCode.INVALID_ARGUMENT
     assert samples['evenface_images_total{function="encode",model="faces",version="1"}'] == 0

@@ -8,7 +8,7 @@ import pytest
 from evenface.v1.face_service_pb2 import EncodeStreamRequest
 from support.bundles import images
 from support.messages import encode
-from support.servers import admitted, running, scrape
+from support.servers import admitted, running
 
 RECEIVED = (
     'grpc_server_msg_received_total{grpc_method="EncodeStream",'
@@ -17,10 +17,8 @@ RECEIVED = (
 
 
 async def test_a_client_that_stops_reading_stops_being_read(tiny_models: Path) -> None:
-    settings = {"metrics": True, "metrics_port": 0, "stream_requests": 4}
+    settings = {"stream_requests": 4}
     async with running(tiny_models, **settings) as server:
-        address = server.standing.metrics_address
-        assert address is not None
         open_stream: Any = server.face.EncodeStream
         stream = open_stream()
         # 300 KB in, 13 KB out: replies that nobody reads fill the connection's window, some MB.
@@ -31,7 +29,7 @@ async def test_a_client_that_stops_reading_stops_being_read(tiny_models: Path) -
                 await stream.write(EncodeStreamRequest(id=number, request=request))
 
         writing = asyncio.create_task(write_all())
-        read = await _when_it_stops_growing(lambda: scrape(address)[RECEIVED])
+        read = await _when_it_stops_growing(lambda: server.samples()[RECEIVED])
         assert read < 1000
         assert not writing.done()
         for number in range(10):

@@ -1,0 +1,280 @@
+"""The workers: each place among them is kept filled, and connections go where the fewest are."""
+
+import asyncio
+import logging
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from evenface_core.errors import ConfigError, EvenfaceError
+
+from evenface_server.models.rollout import WorkerGone
+from evenface_server.settings import Settings
+from evenface_server.supervisor.messages import (
+    Drain,
+    Message,
+    Ready,
+    Report,
+    Start,
+    Stop,
+)
+from evenface_server.supervisor.process import WORKER_MODULE, WorkerProcess
+from evenface_server.totals import Totals
+
+_LOG = logging.getLogger(__name__)
+
+
+class CrashLoop(EvenfaceError):
+    """Workers die one after the other."""
+
+    reason = "CRASH_LOOP"
+
+
+@dataclass(frozen=True)
+class Patience:
+    """What is put up with.
+
+    Attributes:
+        stuck_seconds: Without a word from a worker, after which it is killed.
+        healthy_seconds: That a worker must have been ready for its death to count as the first.
+        deaths: In a row at one place, after which there are no more replacements.
+        pause_seconds: Before the second replacement in a row; the pauses grow twofold.
+        look_seconds: Between looks at the workers.
+    """
+
+    stuck_seconds: float = 30.0
+    healthy_seconds: float = 60.0
+    deaths: int = 5
+    pause_seconds: float = 0.1
+    look_seconds: float = 1.0
+
+    def pause_after(self, deaths: int) -> float:
+        """Seconds before a replacement: none for the first."""
+        return self.pause_seconds * (2.0 ** (deaths - 1) - 1)
+
+
+class Pool:
+    """Keeps workers.
+
+    Args:
+        settings: All of them, with the number of workers.
+        copies: Folder for workers to remove where this process no longer can.
+        totals: Gets what workers count.
+        join: Lets a new worker serve what all serve.
+        leave: Told of each worker that is gone.
+        on_change: Told when a worker may have begun or ceased to take connections.
+        module: What workers run.
+        patience: What is put up with.
+
+    Attributes:
+        restarts: How many workers have been replaced, by place.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        copies: Path,
+        totals: Totals,
+        *,
+        join: Callable[[WorkerProcess], Awaitable[None]],
+        leave: Callable[[WorkerProcess], None],
+        on_change: Callable[[], None],
+        module: str = WORKER_MODULE,
+        patience: Patience | None = None,
+    ) -> None:
+        self.restarts = [0] * settings.workers
+        self._settings = settings
+        self._copies = copies
+        self._totals = totals
+        self._join = join
+        self._leave = leave
+        self._on_change = on_change
+        self._module = module
+        self._patience = patience or Patience()
+        self._turn = 0
+        self._workers: dict[int, WorkerProcess] = {}
+        self._joined: set[int] = set()
+        self._joining: set[asyncio.Task[None]] = set()
+        self._leaving = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        self._started: asyncio.Future[str] = loop.create_future()
+        self._given_up: asyncio.Future[None] = loop.create_future()
+        self._keepers: list[asyncio.Task[None]] = []
+        self._watch: asyncio.Task[None] | None = None
+
+    @property
+    def workers(self) -> Sequence[WorkerProcess]:
+        """Those that serve."""
+        return [worker for worker in tuple(self._workers.values()) if worker.is_serving]
+
+    @property
+    def takes_connections(self) -> bool:
+        """Whether any worker may be given a connection."""
+        return any(worker.takes_connections for worker in self._workers.values())
+
+    async def start(self) -> str:
+        """Return once every place has had a worker that serves, with the device of models.
+
+        Raises:
+            ConfigError: A worker cannot start with these settings.
+            CrashLoop: Workers die.
+        """
+        places = range(self._settings.workers)
+        self._keepers = [asyncio.create_task(self._keep(place)) for place in places]
+        self._watch = asyncio.create_task(self._watch_over())
+        await asyncio.wait((self._started, self._given_up), return_when=asyncio.FIRST_COMPLETED)
+        if self._given_up.done():
+            self._given_up.result()
+        return self._started.result()
+
+    async def given_up(self) -> None:
+        """Wait until there are no more replacements.
+
+        Raises:
+            CrashLoop: Always.
+        """
+        await asyncio.shield(self._given_up)
+
+    def give(self, connected: socket.socket) -> None:
+        """Hand a connection to the worker with the fewest, silent ones last, else in turn."""
+        self._turn += 1
+        silent = 2 * self._patience.look_seconds
+        takers = (worker for worker in self._workers.values() if worker.takes_connections)
+        chosen = min(
+            takers, key=lambda w: (w.silent_seconds > silent, w.connections, w.turn), default=None
+        )
+        if chosen is None:
+            connected.close()
+        else:
+            chosen.give(connected, self._turn)
+
+    def drain(self, delay: float, grace: float) -> None:
+        """Let workers finish; those that do not serve yet have nothing to finish."""
+        self._leaving.set()
+        for worker in self._workers.values():
+            if worker.is_serving:
+                worker.send(Drain(delay, grace))
+            else:
+                worker.kill()
+
+    def stop(self) -> None:
+        """Let workers end at once."""
+        self._leaving.set()
+        for worker in self._workers.values():
+            if worker.is_serving:
+                worker.send(Stop())
+            else:
+                worker.kill()
+
+    def kill(self) -> None:
+        """End workers at once."""
+        self._leaving.set()
+        for worker in self._workers.values():
+            worker.kill()
+
+    async def gone(self, seconds: float) -> None:
+        """Wait until all workers are gone, for so many seconds at most."""
+        if self._keepers:
+            await asyncio.wait(self._keepers, timeout=seconds)
+        if self._watch is not None and not self._workers:
+            self._watch.cancel()
+
+    async def _keep(self, place: int) -> None:
+        """Keep a place filled until the end, or until its workers die too often."""
+        deaths = 0
+        while not self._leaving.is_set() and not self._given_up.done():
+            worker = self._hire(place)
+            await worker.ended()
+            self._dismiss(worker)
+            if self._leaving.is_set():
+                return
+            deaths = 1 if worker.healthy_seconds >= self._patience.healthy_seconds else deaths + 1
+            self._mourn(worker, deaths)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._patience.pause_after(deaths)):
+                    await self._leaving.wait()
+
+    def _hire(self, place: int) -> WorkerProcess:
+        worker = WorkerProcess(place, self._hear, self._module)
+        self._workers[place] = worker
+        worker.send(Start(self._settings.model_dump(mode="json"), place, str(self._copies)))
+        return worker
+
+    def _dismiss(self, worker: WorkerProcess) -> None:
+        del self._workers[worker.place]
+        self._leave(worker)
+        self._totals.forget(worker)
+        self._on_change()
+
+    def _mourn(self, worker: WorkerProcess, deaths: int) -> None:
+        """Say that a worker died, and whether it is replaced."""
+        if self._given_up.done():
+            return
+        if worker.failure is not None and not self._started.done():
+            self._given_up.set_exception(ConfigError(worker.failure))
+            return
+        how = _words_for(worker.exit_code)
+        extra = {"worker": worker.place, "pid": worker.pid, "cause": worker.failure or how}
+        _LOG.error("worker died", extra=extra | {"seconds": round(worker.lived_seconds, 3)})
+        if deaths < self._patience.deaths:
+            self.restarts[worker.place] += 1
+            return
+        problem = f"worker {worker.place} died {deaths} times in a row; the last time: {how}"
+        self._given_up.set_exception(CrashLoop(problem))
+
+    def _hear(self, worker: WorkerProcess, message: Message) -> None:
+        if isinstance(message, Report):
+            self._totals.add(worker, message.changes)
+        elif isinstance(message, Ready):
+            task = asyncio.create_task(self._welcome(worker))
+            self._joining.add(task)
+            task.add_done_callback(self._joining.discard)
+        self._on_change()
+
+    async def _welcome(self, worker: WorkerProcess) -> None:
+        """Let a worker serve."""
+        try:
+            await self._join(worker)
+        except WorkerGone:
+            return
+        except Exception:  # noqa: BLE001 - it is of no use without models
+            _LOG.exception("worker cannot serve", extra={"worker": worker.place})
+            worker.kill()
+            return
+        worker.serve()
+        if self._started.done():
+            extra = {"worker": worker.place, "pid": worker.pid}
+            _LOG.info("worker replaced", extra=extra | {"seconds": round(worker.lived_seconds, 3)})
+        self._joined.add(worker.place)
+        if len(self._joined) == len(self._keepers) and not self._started.done():
+            self._started.set_result(worker.device)
+        self._on_change()
+
+    async def _watch_over(self) -> None:
+        """Kill workers that are stuck."""
+        last = time.monotonic()
+        while True:
+            await asyncio.sleep(self._patience.look_seconds)
+            now = time.monotonic()
+            if now - last > self._patience.stuck_seconds / 2:  # it was we who did not listen
+                for worker in self._workers.values():
+                    worker.forgive_silence()
+            for worker in self._workers.values():
+                if worker.silent_seconds > self._patience.stuck_seconds:
+                    extra = {"worker": worker.place, "pid": worker.pid}
+                    _LOG.error("worker is stuck", extra=extra)
+                    worker.kill()
+            last = now
+
+
+def _words_for(code: int | None) -> str:
+    """How a process ended, from its exit code."""
+    if code is None or code >= 0:
+        return f"exit code {code}"
+    with suppress(ValueError):
+        return f"signal {signal.Signals(-code).name}"
+    return f"signal {-code}"

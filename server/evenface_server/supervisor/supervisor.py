@@ -1,0 +1,174 @@
+"""The parent process: listens, and shows the metrics of all its workers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from evenface_core.errors import ConfigError
+
+from evenface_server.listening import Listener
+from evenface_server.metrics import Metrics
+from evenface_server.models.curator import Curator
+from evenface_server.models.plan import ModelKey
+from evenface_server.models.remote import RemoteLoader
+from evenface_server.models.rollout import Rollout
+from evenface_server.settings import Settings
+from evenface_server.supervisor.cores import settle
+from evenface_server.supervisor.exposition import Exposition, Staff
+from evenface_server.supervisor.pool import Patience, Pool
+from evenface_server.supervisor.process import WORKER_MODULE, WorkerProcess
+from evenface_server.totals import Totals
+
+# For workers to end by themselves: once told to do so at once, and after their grace.
+_STOP_SECONDS: Final = 2.0
+_CLOSING_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What a supervisor says once it listens.
+
+    Attributes:
+        address: "host:port" of gRPC.
+        metrics_address: "host:port" of the metrics; None where they are off.
+        device: Where models run.
+        models: Those that serve, "name/version" each.
+        default_model: For requests that name none; None where they must.
+        workers: How many there are.
+    """
+
+    address: str
+    metrics_address: str | None
+    device: str
+    models: Sequence[str]
+    default_model: str | None
+    workers: int
+
+
+class Supervisor:
+    """Takes its addresses when made; starts its workers and listens once it is told to.
+
+    Args:
+        settings: All of them.
+        copies: An empty folder for copies of bundles.
+        module: What workers run.
+        patience: What is put up with from them.
+
+    Raises:
+        ConfigError: An address cannot be used.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        copies: Path,
+        *,
+        module: str = WORKER_MODULE,
+        patience: Patience | None = None,
+    ) -> None:
+        self._settings = settle(settings)
+        self._metrics = Metrics()
+        self._totals = Totals(self._metrics.instruments)
+        self._curator = Curator(
+            settings.models, settings.default_model, copies, Rollout(), self._count_refusal
+        )
+        self._loaders: dict[WorkerProcess, RemoteLoader] = {}
+        self._pool = Pool(
+            self._settings,
+            copies,
+            self._totals,
+            join=self._join,
+            leave=self._leave,
+            on_change=self._regulate,
+            module=module,
+            patience=patience,
+        )
+        self._listener = Listener("port", settings.host, settings.port, self._pool.give)
+        try:
+            self._exposition = self._expose()
+        except ConfigError:
+            self._listener.close()
+            raise
+
+    async def listen(self) -> Serving:
+        """Start the workers, open the models, and accept connections.
+
+        Raises:
+            ConfigError: The device, the models, the certificates or an address cannot be used.
+            CrashLoop: Workers die.
+        """
+        device = await self._pool.start()
+        await self._curator.open()
+        self._listener.open()
+        plan = self._curator.plan
+        return Serving(
+            self._listener.address,
+            None if self._exposition is None else self._exposition.address,
+            device,
+            [str(ref.key) for ref in plan.bundles],
+            plan.default,
+            self._settings.workers,
+        )
+
+    async def given_up(self) -> None:
+        """Wait until workers that die are not replaced any more.
+
+        Raises:
+            CrashLoop: Always.
+        """
+        await self._pool.given_up()
+
+    async def drain(self, delay: float, grace: float) -> bool:
+        """Stop without losing a request that was admitted.
+
+        Args:
+            delay: Seconds until new requests are refused; connections are still accepted.
+            grace: Seconds for admitted requests.
+
+        Returns:
+            Whether all workers have answered all that they had admitted.
+        """
+        draining = self._pool.workers
+        wait = delay if self._listener.is_open else 0.0
+        self._pool.drain(wait, grace)
+        await self._pool.gone(wait)
+        self._listener.close()
+        await self._pool.gone(grace + _CLOSING_SECONDS)
+        await self.stop()
+        return all(worker.exit_code == 0 for worker in draining)
+
+    async def stop(self) -> None:
+        """End everything at once."""
+        self._listener.close()
+        self._pool.stop()
+        await self._pool.gone(_STOP_SECONDS)
+        self._pool.kill()
+        await self._pool.gone(_CLOSING_SECONDS)
+        if self._exposition is not None:
+            await self._exposition.close()
+
+    def _expose(self) -> Exposition | None:
+        if not self._settings.metrics:
+            return None
+        host, port = self._settings.metrics_host, self._settings.metrics_port
+        return Exposition(host, port, (self._totals, Staff(self._pool)))
+
+    async def _join(self, worker: WorkerProcess) -> None:
+        self._loaders[worker] = RemoteLoader(worker.ask)
+        await self._curator.join(self._loaders[worker])
+
+    def _leave(self, worker: WorkerProcess) -> None:
+        if worker in self._loaders:
+            self._curator.leave(self._loaders.pop(worker))
+
+    def _count_refusal(self, key: ModelKey) -> None:
+        self._metrics.refused(key)
+        self._totals.add(self, self._metrics.instruments.take())
+
+    def _regulate(self) -> None:
+        """Let connections wait with the system while there is no worker for them."""
+        if self._pool.takes_connections:
+            self._listener.resume()
+        else:
+            self._listener.pause()
