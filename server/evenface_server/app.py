@@ -14,8 +14,15 @@ from evenface_runtime import Device, Model, choose_device, open_model
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
+from evenface_server.access import (
+    Access,
+    Buckets,
+    Watcher,
+    watch_subjects,
+    watch_tls,
+    watch_tokens,
+)
 from evenface_server.batching import Arrays, Lane
-from evenface_server.endpoints import load_tls
 from evenface_server.engine import Engine
 from evenface_server.health import HealthService
 from evenface_server.intake import Limits
@@ -60,6 +67,7 @@ class App:
         server: transport.Server,
         health: HealthService,
         streams: Streams,
+        watcher: Watcher,
     ) -> None:
         self.device: Final = device
         self.engine = engine
@@ -67,6 +75,7 @@ class App:
         self._server = server
         self._health = health
         self._streams = streams
+        self._watcher = watcher
 
     @property
     def connections(self) -> int:
@@ -103,23 +112,27 @@ class App:
 
     async def stop(self, grace: float = 0.0) -> None:
         """Close connections, after at most `grace` seconds for replies on their way."""
+        self._watcher.stop()
         self._health.close()
         await self._server.stop(grace)
         self.engine.stop()
 
 
-def open_app(settings: Settings, metrics: Metrics, log: CallLog) -> App:
+def open_app(settings: Settings, metrics: Metrics, log: CallLog, shared: Path | None = None) -> App:
     """Make ready to answer, once the app's loader has been given models.
 
     Args:
         settings: All of them.
         metrics: Where to count.
         log: Gets a line about each call.
+        shared: A folder that the processes of one server share; None where there is but one.
 
     Raises:
         ConfigError: The device or the certificates cannot be used.
     """
-    tls = load_tls(settings)
+    tls = watch_tls(settings)
+    tokens, subjects = watch_tokens(settings), watch_subjects(settings)
+    access = Access(tokens, subjects, Buckets(shared and shared / "rates"), metrics.caller)
     device = choose_device(settings.device)
     registry = Registry()
     loader = Loader(
@@ -137,7 +150,7 @@ def open_app(settings: Settings, metrics: Metrics, log: CallLog) -> App:
     engine = Engine(registry, limits, workshop, max_queue_rows=settings.max_queue_rows)
     streams, faults = Streams(settings.stream_requests), Faults(metrics)
     health = HealthService((_FACE.full_name, _MODEL.full_name))
-    rpcs = Rpcs(metrics, faults, log, _FIELDS_PER_ITEM * settings.max_items_per_request)
+    rpcs = Rpcs(metrics, faults, log, access, _FIELDS_PER_ITEM * settings.max_items_per_request)
     methods = {
         **rpcs.methods(_FACE, FaceService(engine, streams, faults)),
         **rpcs.methods(_MODEL, ModelService(engine)),
@@ -151,9 +164,10 @@ def open_app(settings: Settings, metrics: Metrics, log: CallLog) -> App:
         methods,
         _transport_limits(settings),
         explain=faults.explain,
-        tls=None if tls is None else lambda: tls,
+        tls=None if tls is None else lambda: tls.value,
     )
-    return App(device, engine, loader, server, health, streams)
+    watcher = Watcher([one for one in (tls, tokens, subjects) if one is not None])
+    return App(device, engine, loader, server, health, streams, watcher)
 
 
 def _transport_limits(settings: Settings) -> transport.Limits:

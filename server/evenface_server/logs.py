@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
@@ -30,22 +31,32 @@ class CallRecord:
         request_id: The caller's, or one made up for the call.
         model: The last model that served, as "name/version".
         rows: Images or latents so far.
+        caller: Name of who calls, where callers are told apart.
+        charge: Counts rows against what the caller may have, where that has a limit.
     """
 
     request_id: str
     model: str = ""
     rows: int = 0
+    caller: str = ""
+    charge: Callable[[int], None] | None = None
 
 
 CURRENT_CALL: ContextVar[CallRecord | None] = ContextVar("current_call", default=None)
 
 
 def note_rows(model: str, version: str, rows: int) -> None:
-    """Note in the current call's record which model works on how many rows."""
+    """Note in the current call's record which model works on how many rows.
+
+    Raises:
+        RateLimited: The caller may not have as many rows now.
+    """
     record = CURRENT_CALL.get()
     if record is not None:
         record.model = f"{model}/{version}"
         record.rows += rows
+        if record.charge is not None:
+            record.charge(rows)
 
 
 class Lines:
@@ -173,7 +184,7 @@ class CallLog:
             f'{{"time": "{self._now()}", "level": "info", "event": "call", {self._fixed}'
             f'"service": "{service}", "method": "{method}", "code": "{code}", '
             f'"seconds": {seconds:.6f}, '
-            f'"rows": {record.rows}, "model": "{record.model}", '
+            f'"rows": {record.rows}, "model": "{record.model}", {_caller(record)}'
             f'"request_id": {json.dumps(record.request_id)}}}\n'
         )
         if self._lines.add(line):
@@ -185,6 +196,10 @@ class CallLog:
         if second != self._second:
             self._second, self._stamp = second, _stamp(second)[:-4]
         return f"{self._stamp}{int(1000 * (now - second)):03d}Z"
+
+
+def _caller(record: CallRecord) -> str:
+    return f'"caller": {json.dumps(record.caller)}, ' if record.caller else ""
 
 
 def _stamp(seconds: float) -> str:

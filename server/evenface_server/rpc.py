@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 from itertools import count
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
+from evenface_server.access import Access, Caller
 from evenface_server.codec.status import DETAILS, Fault, fault_of, pushback_of, unexplained
 from evenface_server.codec.wire import check_fields
 from evenface_server.logs import CURRENT_CALL, CallLog, CallRecord
@@ -84,13 +86,17 @@ class Rpcs:
         metrics: Where calls are counted.
         faults: Says what callers are told of errors.
         log: Gets a line about each call.
+        access: Says who may call what.
         max_fields: Of one request; more are refused before they are parsed.
     """
 
-    def __init__(self, metrics: Metrics, faults: Faults, log: CallLog, max_fields: int) -> None:
+    def __init__(
+        self, metrics: Metrics, faults: Faults, log: CallLog, access: Access, max_fields: int
+    ) -> None:
         self._metrics = metrics
         self._faults = faults
         self._log = log
+        self._access = access
         self._max_fields = max_fields
 
     def methods(self, service: ServiceDescriptor, servicer: object) -> dict[str, Method]:
@@ -115,6 +121,7 @@ class Rpcs:
 
         async def unary(data: bytes, call: Call) -> bytes:
             try:
+                _check(self._access, call)
                 reply: Message = await handler(_parsed(parse, data), call)
             except EvenfaceError as error:
                 raise self._faults.status_of(error) from error
@@ -123,6 +130,7 @@ class Rpcs:
         async def stream(requests: AsyncIterator[bytes], call: Call) -> AsyncGenerator[bytes, None]:
             parsed = (_parsed(parse, data) async for data in requests)
             try:
+                _check(self._access, call)
                 async with aclosing(handler(parsed, call)) as replies:
                     async for reply in replies:
                         yield reply.SerializeToString()
@@ -133,7 +141,7 @@ class Rpcs:
         return Method(stream=stream) if streams else Method(unary=unary)
 
     def _method(self, method: MethodDescriptor, servicer: object) -> Method:
-        rpc = _Rpc(method, self._metrics, self._faults, self._log, self._max_fields)
+        rpc = _Rpc(method, self._metrics, self._faults, self._log, self._access, self._max_fields)
         handler = getattr(servicer, method.name)
         if method.client_streaming:
             return Method(stream=rpc.stream(handler))
@@ -149,6 +157,7 @@ class _Rpc:
         metrics: Metrics,
         faults: Faults,
         log: CallLog,
+        access: Access,
         max_fields: int,
     ) -> None:
         self._service, self._name = method.containing_service.full_name, method.name
@@ -156,6 +165,7 @@ class _Rpc:
         self._metrics = metrics.rpc(kind, self._service, self._name)
         self._faults = faults
         self._log = log
+        self._access = access
         self._max_fields = max_fields
         self._input = method.input_type
         self._from_bytes = GetMessageClass(method.input_type).FromString
@@ -166,6 +176,7 @@ class _Rpc:
             code = Code.OK
             self._metrics.received.inc()
             try:
+                self._enter(record, call)
                 reply = (await handler(self._parse(data), call)).SerializeToString()
             except Exception as error:
                 status = self._faults.status_of(error)
@@ -188,7 +199,8 @@ class _Rpc:
             record, started = self._begin(call)
             code = Code.OK
             try:
-                async with aclosing(handler(self._parse_all(requests), call)) as replies:
+                parsed = self._parse_all(requests, self._enter(record, call))
+                async with aclosing(handler(parsed, call)) as replies:
                     async for reply in replies:
                         yield reply.SerializeToString()
                         self._metrics.sent.inc()
@@ -211,20 +223,37 @@ class _Rpc:
         self._metrics.started.inc()
         return record, time.monotonic()
 
+    def _enter(self, record: CallRecord, call: Call) -> Caller:
+        """Let the caller in, and count what it does against its rates."""
+        caller = _check(self._access, call)
+        if caller.name:
+            record.caller, record.charge = caller.name, partial(caller.charge, 0)
+        return caller
+
     def _finish(self, record: CallRecord, code: Code, started: float) -> None:
         seconds = time.monotonic() - started
         self._metrics.seconds.observe(seconds)
         self._metrics.handled(code.name)
         self._log.write(record, self._service, self._name, code.name, seconds)
 
-    async def _parse_all(self, requests: AsyncIterator[bytes]) -> AsyncIterator[Message]:
+    async def _parse_all(
+        self, requests: AsyncIterator[bytes], caller: Caller
+    ) -> AsyncIterator[Message]:
+        is_first = True  # which counts as the call
         async for data in requests:
             self._metrics.received.inc()
+            if not is_first:
+                caller.charge()
+            is_first = False
             yield self._parse(data)
 
     def _parse(self, data: bytes) -> Message:
         check_fields(data, self._input, self._max_fields)
         return _parsed(self._from_bytes, data)
+
+
+def _check(access: Access, call: Call) -> Caller:
+    return access.check(call.path, call.metadata, call.peer.certificate)
 
 
 def _parsed(parse: Callable[[bytes], Message], data: bytes) -> Message:

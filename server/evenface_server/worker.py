@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import uvloop
@@ -112,7 +113,7 @@ class Worker:
             # Loads what takes long: by now this process knows what to do about signals.
             from evenface_server.app import open_app  # noqa: PLC0415
 
-            app = open_app(settings, self._metrics, log)
+            app = open_app(settings, self._metrics, log, Path(self._copies))
         except (EvenfaceError, OSError) as error:
             self._channel.send(Failed(one_line(error)))
             self._finish(EXIT_CONFIG)
