@@ -18,11 +18,12 @@ from evenface_server.settings import Settings
 
 
 class Worker:
-    """Does what its loader does, until it is told to die or to hang.
+    """Does what its loader does, until it is told to die, to hang or to refuse.
 
     Attributes:
         dies_on: The version at whose opening it ends.
         hangs: Whether it never opens anything.
+        refuses: The version that it says it cannot open.
         opened: What it has been asked to open.
     """
 
@@ -31,6 +32,7 @@ class Worker:
         self._gone = False
         self.dies_on: ModelKey | None = None
         self.hangs = False
+        self.refuses: ModelKey | None = None
         self.opened: list[ModelKey] = []
 
     async def prepare(self, ref: BundleRef) -> str | None:
@@ -39,7 +41,7 @@ class Worker:
             await asyncio.Event().wait()
         self._gone |= ref.key == self.dies_on
         self._check()
-        return await self._loader.prepare(ref)
+        return "no" if ref.key == self.refuses else await self._loader.prepare(ref)
 
     async def commit(self, plan: Plan) -> None:
         self._check()

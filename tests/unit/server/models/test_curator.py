@@ -15,8 +15,11 @@ from evenface_core.errors import (
     OrderRefused,
     ServiceUnavailable,
 )
+from evenface_runtime import Model
+from evenface_server.models import watch
 from evenface_server.models.plan import ModelKey
 from evenface_server.models.status import State
+from evenface_server.models.watch import Sight, scan
 from support.bundles import Tiny, write_tiny_bundle
 from support.curators import Bench, curated
 from support.servers import until
@@ -41,6 +44,7 @@ async def test_what_there_is_at_the_start_is_served_by_all_workers(tmp_path: Pat
         await bench.curator.open()
         assert bench.served() == ["faces/1", "faces/2"]
         assert bench.curator.status().workers == 3
+        assert [worker.opened for worker in bench.workers] == 3 * [[ONE, TWO]]
 
 
 async def test_without_a_good_bundle_the_start_is_an_error(tmp_path: Path) -> None:
@@ -160,9 +164,12 @@ async def test_what_is_taken_out_is_closed_once_its_requests_are_answered(tmp_pa
         old = bench.apps[0].engine.registry.resolve("faces", "1")
         model = weakref.ref(old.model)
         with old:
-            order = asyncio.create_task(bench.curator.unload(ONE))
-            await until(lambda: ("faces/1", State.DRAINING) in bench.states())
+            with old:
+                order = asyncio.create_task(bench.curator.unload(ONE))
+                await until(lambda: ("faces/1", State.DRAINING) in bench.states())
+            await asyncio.sleep(0)
             assert bench.served() == ["faces/2"]
+            assert bench.states()[0] == ("faces/1", State.DRAINING)
             assert not order.done()
         del old
         await order
@@ -301,16 +308,65 @@ async def test_a_bundle_that_never_opens_is_refused_in_the_end(tmp_path: Path) -
         assert bench.curator.status().models[0].reason.endswith("not open after 0.05 s")
 
 
-async def test_an_unreadable_directory_is_complained_of_once_while_serving_goes_on(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+async def test_what_was_refused_is_tried_again_by_order_alone(tmp_path: Path) -> None:
+    async with curated(tmp_path, workers=1) as bench:
+        write(bench, "1", "2")
+        bench.workers[0].refuses = TWO
+        await bench.curator.open()
+        bench.workers[0].refuses = None
+        watching = asyncio.create_task(bench.curator.watch(0.01))
+        write(bench, "3")
+        await until(lambda: bench.served() == ["faces/1", "faces/3"])
+        watching.cancel()
+        await bench.curator.reload()
+        assert bench.served() == ["faces/1", "faces/2", "faces/3"]
+
+
+async def test_a_bundle_that_one_worker_refuses_is_closed_by_those_that_opened_it(
+    tmp_path: Path,
 ) -> None:
+    async with curated(tmp_path) as bench:
+        write(bench, "1")
+        await bench.curator.open()
+        bench.workers[1].refuses = TWO
+        write(bench, "2")
+        await bench.curator.reload()
+        assert bench.refused == [TWO]
+        gc.collect()
+        versions = [o.manifest.version for o in gc.get_objects() if type(o) is Model]
+        assert "2" not in versions
+
+
+async def test_a_folder_that_is_back_is_not_called_gone_any_more(tmp_path: Path) -> None:
+    async with curated(tmp_path, workers=1) as bench:
+        write(bench, "1")
+        write_tiny_bundle(bench.models, Tiny(name="other"))
+        await bench.curator.open()
+        (bench.models / "faces").rename(tmp_path / "away")
+        await bench.curator.reload()
+        (tmp_path / "away").rename(bench.models / "faces")
+        await bench.curator.reload()
+        assert [one.reason for one in bench.curator.status().models] == ["", ""]
+        assert bench.curator.plan.number == 1
+
+
+async def test_an_unreadable_directory_is_complained_of_once_while_serving_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+
+    def look(folder: Path) -> Sight:
+        looks.append(folder)
+        return scan(folder)
+
+    monkeypatch.setattr(watch, "scan", look)
     async with curated(tmp_path, workers=1) as bench:
         write(bench, "1")
         await bench.curator.open()
         bench.models.rename(tmp_path / "elsewhere")
         with caplog.at_level(logging.WARNING):
             watching = asyncio.create_task(bench.curator.watch(0.01))
-            await until(lambda: bool(caplog.records))
+            await until(lambda: len(looks) > 5)
             (tmp_path / "elsewhere").rename(bench.models)
             write(bench, "2")
             await until(lambda: bench.served() == ["faces/1", "faces/2"])
