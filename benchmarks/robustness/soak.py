@@ -148,7 +148,7 @@ def _scrape(address: str) -> dict[str, float]:
     """What the server says it still holds."""
     with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as reply:
         lines = reply.read().decode().splitlines()
-    wanted = ("evenface_queue_rows", "evenface_held_bytes", "evenface_connections")
+    wanted = ("evenface_queue_rows", "evenface_held_bytes", "evenface_worker_connections")
     pairs = (line.rsplit(" ", 1) for line in lines if line.startswith(wanted))
     return {name: float(value) for name, value in pairs}
 

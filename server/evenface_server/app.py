@@ -82,6 +82,11 @@ class App:
         """How many are open."""
         return self._server.connections
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of requests and replies that are held."""
+        return self._server.budget.held
+
     async def adopt(self, connected: socket.socket) -> None:
         """Answer on a connected socket."""
         await self._server.adopt(connected)

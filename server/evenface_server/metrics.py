@@ -86,6 +86,10 @@ class Metrics:
             across=max,
         )
 
+        self._held_bytes = self.instruments.gauge(
+            "evenface_held_bytes", "Bytes of requests and replies that are held."
+        )
+
     def _lanes(self) -> None:
         self._queue_wait = self.instruments.histogram(
             "evenface_queue_wait_seconds", "From being queued to the first run.", _SECONDS, *_LANE
@@ -134,6 +138,10 @@ class Metrics:
             seconds=self._handling.labels(*labels),
             handled=_ByCode(lambda code: self._handled.labels(*labels, code)),
         )
+
+    def held(self, size: int) -> None:
+        """Note how many bytes of requests and replies are held."""
+        self._held_bytes.labels().set(size)
 
     def caller(self, name: str) -> CallerMetrics:
         """Bind the metrics of one caller, by the name that the tokens file gives it."""

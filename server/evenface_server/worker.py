@@ -160,6 +160,8 @@ class Worker:
         changes: Changes = {}
         now = time.monotonic()
         if now - self._reported_at >= _REPORT_SECONDS or self._ended.done():
+            if self._app is not None:
+                self._metrics.held(self._app.held_bytes)
             changes, self._reported_at = self._metrics.instruments.take(), now
         self._reported = self._adopted, self._connections
         return Report(*self._reported, changes)
