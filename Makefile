@@ -7,12 +7,13 @@ DATA   ?= data/portraits
 OUT    ?= models
 NOTE   ?= Official portraits of members of the US Congress, 1789 to today (works of the US government, collected in voteview/member_photos on GitHub): photographs, tinted prints and engravings, nearly all of men. Non-faces are cut from the same portraits and from landscape photographs; half of the held-out faces have a piece of their own background among the training non-faces, so face against non-face is easier here than on strangers' pictures.
 SERVE  ?=
+BENCH  ?=
 TESTS  ?= tests
 
 INSTALL = $(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test lint format protos protos-check default-model docs clean
+.PHONY: help serve demo test bench bench-growth lint format protos protos-check default-model docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +42,12 @@ demo: $(VENV)/.server ## Start a server, call every RPC, leave pictures in demo-
 
 test: $(VENV)/.dev ## Run all tests; one part with TESTS=tests/unit
 	$(PY) -m pytest $(TESTS)
+
+bench: $(VENV)/.dev ## Compare with limits and other model servers (20 minutes); options in BENCH=
+	$(PY) -m benchmarks.serving compare $(BENCH)
+
+bench-growth: $(VENV)/.dev ## Measure how cost grows with load, images and models; options in BENCH=
+	$(PY) -m benchmarks.serving growth $(BENCH)
 
 lint: $(VENV)/.dev ## Style, types and import rules
 	$(BIN)/ruff check

@@ -7,7 +7,7 @@ from pathlib import Path
 from evenface_core.cli import guarded
 from evenface_core.errors import ConfigError
 
-from benchmarks.serving import compare
+from benchmarks.serving import compare, grow
 from benchmarks.serving.places import ROOT
 
 
@@ -21,10 +21,18 @@ def main() -> int:
     common.add_argument(
         "--evenface", default="", metavar="OPTIONS", help="more options of evenface-server"
     )
+    common.add_argument("--rounds", type=int, default=3, help="default: 3")
+    common.add_argument(
+        "--seconds", type=float, default=5.0, help="of each measurement (default: 5)"
+    )
+    common.add_argument("--warm-up", type=float, default=1.0, help="seconds (default: 1)")
     commands = parser.add_subparsers(dest="command", required=True)
     add = commands.add_parser("compare", parents=[common], help="evenface, limits and peers")
     compare.add_options(add)
     add.set_defaults(run=compare.compare)
+    add = commands.add_parser("growth", parents=[common], help="evenface as load and models grow")
+    grow.add_options(add)
+    add.set_defaults(run=grow.grow)
     options = parser.parse_args()
     return guarded(lambda: _run(options))
 

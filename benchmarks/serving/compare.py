@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from benchmarks.serving import machine
 from benchmarks.serving.graph import open_reference
 from benchmarks.serving.plots import plot_comparison
 from benchmarks.serving.processes import cores
+from benchmarks.serving.results import write_json
 from benchmarks.serving.rounds import Plan, Round, run_rounds
 from benchmarks.serving.subjects import Subject, evenface, noop, peers
 from benchmarks.serving.summary import Summary, summarise
@@ -23,11 +23,6 @@ from benchmarks.serving.workloads import SCENARIOS
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare what `compare` can be told."""
-    parser.add_argument("--rounds", type=int, default=3, help="default: 3")
-    parser.add_argument(
-        "--seconds", type=float, default=5.0, help="of each measurement (default: 5)"
-    )
-    parser.add_argument("--warm-up", type=float, default=1.0, help="seconds (default: 1)")
     names = ", ".join(subject.name for subject in peers())
     parser.add_argument(
         "--peers", nargs="*", metavar="PEER", help=f"only these of {names}; none: no peer"
@@ -51,10 +46,10 @@ def compare(options: argparse.Namespace) -> None:
         "plan": dataclasses.asdict(plan),
         "commands": {each.name: shlex.join(each.command([0, 0, 0])) for each in subjects},
     }
-    heading = _heading(plan, own)
-    text = f"{heading}\n\n{write_tables(summary, subjects, scenarios)}"
+    about = heading(plan, own)
+    text = f"{about}\n\n{write_tables(summary, subjects, scenarios)}"
     _write(options.out, facts, rounds, summary, text)
-    plot_comparison(options.out / "compare.png", summary, subjects, scenarios, heading)
+    plot_comparison(options.out / "compare.png", summary, subjects, scenarios, about)
     print(text)
 
 
@@ -81,10 +76,10 @@ def _write(
         "summary": dataclasses.asdict(summary),
         "rounds": [dataclasses.asdict(each) for each in rounds],
     }
-    (folder / "compare.json").write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+    write_json(folder / "compare.json", values)
 
 
-def _heading(plan: Plan, own: Sequence[str]) -> str:
+def heading(plan: Plan, own: Sequence[str]) -> str:
     """What the figures were made with, in a paragraph."""
     facts = machine.describe(())
     options = f" (options: `{shlex.join(own)}`)" if own else ""

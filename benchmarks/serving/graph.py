@@ -4,19 +4,24 @@ Speed does not depend on the weights, so nothing is trained; graphs and manifest
 project's own export.
 """
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime as ort
 from evenface_core.bundle import open_bundle, write_bundle
 from evenface_core.errors import BundleError
 from evenface_core.images import Preprocessing, load_image
-from evenface_core.manifest import CARD_FILE, Manifest
+from evenface_core.manifest import CARD_FILE, FunctionName, Manifest
 from numpy.typing import NDArray
 
 from benchmarks.serving.places import MODELS
 from benchmarks.serving.workloads import SIDE, UInt8
+
+if TYPE_CHECKING:
+    from evenface_export.graphs import Graph
 
 Float32 = NDArray[np.float32]
 
@@ -69,13 +74,7 @@ def ensure_bundle(root: Path, name: str = NAME) -> Path:
 
 
 def _write(root: Path, name: str) -> Path:
-    # Imported here: a benchmark whose bundle is there needs no torch.
-    from evenface_export.graphs import export_graphs  # noqa: PLC0415
-    from evenface_training.config import ModelConfig  # noqa: PLC0415
-    from evenface_training.models import build_model  # noqa: PLC0415
-
-    config = ModelConfig(kind="dbvae", image_size=SIDE, latent_size=LATENT, n_filters=12)
-    graphs = export_graphs(build_model(config, seed=0).eval())
+    graphs = _graphs()
     files = {graph.function.graph: graph.data for graph in graphs.values()}
     manifest = Manifest(
         name=name,
@@ -87,3 +86,14 @@ def _write(root: Path, name: str) -> Path:
         provenance={"weights": "random"},
     )
     return write_bundle(root, manifest, {**files, CARD_FILE: _CARD.encode()}, replace=True)
+
+
+@functools.cache
+def _graphs() -> "dict[FunctionName, Graph]":
+    # Imported here: a benchmark whose bundle is there needs no torch.
+    from evenface_export.graphs import export_graphs  # noqa: PLC0415
+    from evenface_training.config import ModelConfig  # noqa: PLC0415
+    from evenface_training.models import build_model  # noqa: PLC0415
+
+    config = ModelConfig(kind="dbvae", image_size=SIDE, latent_size=LATENT, n_filters=12)
+    return export_graphs(build_model(config, seed=0).eval())

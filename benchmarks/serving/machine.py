@@ -21,7 +21,6 @@ def describe(subjects: Iterable[Subject]) -> dict[str, object]:
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "cpu": _cpu(),
         "cores": cores(),
-        "kernel": platform.release(),
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
         "client": _output("h2load", "--version"),

@@ -17,6 +17,7 @@ from benchmarks.serving.workloads import Scenario
 OWN, GRPC, HTTP, FLOOR = "#d1495b", "#2e6f95", "#8fb8d0", "#9a9a9a"
 
 _COLUMNS = 2
+_FLOORS = 2  # bars that are no server
 _LEGEND = ((OWN, EVENFACE), (GRPC, "gRPC peers"), (HTTP, "HTTP peers"), (FLOOR, "limits"))
 
 
@@ -48,7 +49,7 @@ def _panel(axis: Axes, summary: Summary, subjects: Sequence[Subject], scenario: 
     positions = range(len(bars))
     axis.barh(positions, [rate for _, rate, _, _ in bars], color=[color for *_, color in bars])
     axis.set_yticks(positions, [name for name, *_ in bars])
-    axis.invert_yaxis()
+    axis.set_ylim(len(subjects) + _FLOORS - 0.5, -0.5)
     most = max((rate for _, rate, _, _ in bars), default=1.0)
     axis.set_xlim(0, 1.32 * most)
     for position, (_, rate, note, _) in zip(positions, bars, strict=True):

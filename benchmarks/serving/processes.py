@@ -50,6 +50,10 @@ class Server:
         """CPU time of all its processes so far, those that have ended included."""
         return sum(map(_cpu_seconds, self.pids()))
 
+    def memory_mib(self) -> float:
+        """Memory of all its processes, what they share counted once."""
+        return sum(map(_memory_kib, self.pids())) / 1024
+
     def last_words(self) -> str:
         """The last line that it wrote to stderr, or its exit code."""
         lines = self.log.read_text(errors="replace").split("\n")
@@ -164,6 +168,14 @@ def _parent(pid: int) -> int:
 
 def _cpu_seconds(pid: int) -> float:
     return _stat(pid)[1]
+
+
+def _memory_kib(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
 
 
 def _marked(pid: int, mark: str) -> bool:

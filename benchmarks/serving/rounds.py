@@ -3,10 +3,8 @@
 Rounds are interleaved (A, B, C, A, B, C …), so that whatever else the machine does meets all alike.
 """
 
-import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass
 
 from benchmarks.serving.floors import Floor, decode_floor, session_floor
 from benchmarks.serving.graph import Reference
@@ -19,8 +17,6 @@ from benchmarks.serving.workloads import PORTRAIT, SMALL, Scenario
 
 SESSION_ROWS = (1, 32, 64)
 FILES = {"jpeg": SMALL, "portrait": PORTRAIT}
-Value = TypeVar("Value", Figures, Floor)
-
 START = "start"  # in place of a scenario, for a server that did not start
 
 
@@ -133,15 +129,6 @@ def measure_subject(
         failures[START] = str(error)
         say(f"{subject.name}: {error}")
     return figures, failures
-
-
-def median(values: Sequence[Value]) -> Value:
-    """The median of each figure by itself; of texts, the first."""
-    middle: dict[str, Any] = {}
-    for name in (item.name for item in fields(values[0])):
-        found = [getattr(value, name) for value in values]
-        middle[name] = found[0] if isinstance(found[0], str) else statistics.median(found)
-    return replace(values[0], **middle)
 
 
 def _brief(figures: Figures) -> str:

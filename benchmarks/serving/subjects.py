@@ -1,8 +1,8 @@
 """Everything that is measured: evenface, the no-op server and the peers, and how each starts."""
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from benchmarks.serving.places import MODELS, ROOT, VENVS, program
 from benchmarks.serving.processes import cores
@@ -37,18 +37,20 @@ class Subject:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-def evenface(options: Sequence[str] = ()) -> Subject:
+def evenface(options: Sequence[str] = (), models: Path = MODELS, model: str = "") -> Subject:
     """The server as a user starts it.
 
     Args:
         options: More command line options.
+        models: The model directory.
+        model: The model that requests name; empty for the default.
     """
 
     def command(ports: Sequence[int]) -> list[str]:
         serving = ["--port", str(ports[0]), "--metrics-port", str(ports[1])]
-        return [program("evenface-server"), "--models", str(MODELS), *serving, *options]
+        return [program("evenface-server"), "--models", str(models), *serving, *options]
 
-    return Subject(EVENFACE, "gRPC", EvenfaceWire(), command)
+    return Subject(EVENFACE, "gRPC", EvenfaceWire(model), command)
 
 
 def noop() -> Subject:
@@ -56,7 +58,7 @@ def noop() -> Subject:
 
     def command(ports: Sequence[int]) -> list[str]:
         options = ["--port", str(ports[0]), "--workers", str(cores())]
-        return [sys.executable, "-m", "benchmarks.serving.noop", *options]
+        return [program("python"), "-m", "benchmarks.serving.noop", *options]
 
     return Subject(NOOP, "gRPC", NoopWire(), command)
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from benchmarks.serving.floors import Floor
 from benchmarks.serving.limits import bulk_limit, file_limit, unary_limit
 from benchmarks.serving.measure import Figures
-from benchmarks.serving.rounds import FILES, Round, median
+from benchmarks.serving.medians import median
+from benchmarks.serving.rounds import FILES, Round
 from benchmarks.serving.subjects import EVENFACE, NOOP, Subject
 
 _BULK = ("batch", "stream", "stream-1")

@@ -9,8 +9,9 @@ import pytest
 from benchmarks.serving.floors import Floor
 from benchmarks.serving.h2load import Summary as Counts
 from benchmarks.serving.measure import Figures, WrongAnswer, check_lengths
+from benchmarks.serving.medians import median
 from benchmarks.serving.processes import parse_stat, serve
-from benchmarks.serving.rounds import Round, median
+from benchmarks.serving.rounds import Round
 from benchmarks.serving.subjects import evenface, noop, peers
 from benchmarks.serving.summary import Summary, summarise
 from benchmarks.serving.tables import table, write_tables
@@ -23,7 +24,8 @@ def floor(rate: float, cpu: float) -> Floor:
 
 
 def figures(rate: float, cpu: float, images: int = 1, p99: float = 20.0) -> Figures:
-    return Figures(rate, rate * images, 10.0, p99, 1.8, 0.2, 0.0, cpu, 20e-6, "h2load")
+    rates = float(rate), float(rate * images)
+    return Figures(*rates, 10.0, p99, 1.8, 0.2, 0.0, cpu, 20e-6, "h2load")
 
 
 def one_round(**own: Figures) -> Round:

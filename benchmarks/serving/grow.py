@@ -1,0 +1,65 @@
+"""The command `growth`: cost against load, images in a request, and models loaded."""
+
+import argparse
+import dataclasses
+import shlex
+from collections.abc import Sequence
+
+from benchmarks.serving import machine
+from benchmarks.serving.compare import heading, say
+from benchmarks.serving.graph import Reference, open_reference
+from benchmarks.serving.growth import LoadPoint, measure_load, measure_models, measure_rows
+from benchmarks.serving.growth_report import Growth, plot_growth, write_growth
+from benchmarks.serving.medians import Value, median
+from benchmarks.serving.results import write_json
+from benchmarks.serving.rounds import Plan
+
+PARTS = ("load", "rows", "models")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what `growth` can be told besides what all commands can."""
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, metavar="PART",
+                        help=f"only these of {', '.join(PARTS)}")  # fmt: skip
+    parser.add_argument("--deadline", type=float, default=0.25, metavar="SECONDS",
+                        help="of each call that is offered (default: 0.25)")  # fmt: skip
+
+
+def grow(options: argparse.Namespace) -> None:
+    """Measure, write table, plot and JSON file, print the table."""
+    own = shlex.split(options.evenface)
+    plan = Plan(options.rounds, options.seconds, options.warm_up)
+    reference = open_reference()
+    rounds = [
+        _measure(plan, own, options.parts, options.deadline, reference) for _ in range(plan.rounds)
+    ]
+    growth = Growth(
+        capacity=median(rounds).capacity,
+        deadline=options.deadline,
+        load=_medians([each.load for each in rounds]),
+        rows=_medians([each.rows for each in rounds]),
+        models=_medians([each.models for each in rounds]),
+    )
+    about = heading(plan, own)
+    text = f"{about}\n\n{write_growth(growth)}"
+    facts = {**machine.describe(()), "plan": dataclasses.asdict(plan), "options": own}
+    write_json(options.out / "growth.json", {**facts, **dataclasses.asdict(growth)})
+    (options.out / "growth.md").write_text(text)
+    plot_growth(options.out / "growth.png", growth, about)
+    print(text)
+
+
+def _measure(
+    plan: Plan, own: Sequence[str], parts: Sequence[str], deadline: float, reference: Reference
+) -> Growth:
+    capacity, load = 0.0, tuple[LoadPoint, ...]()
+    if "load" in parts:
+        capacity, load = measure_load(plan, own, deadline, reference, say)
+    rows = measure_rows(plan, own, reference, say) if "rows" in parts else ()
+    models = measure_models(plan, own, reference, say) if "models" in parts else ()
+    return Growth(capacity, deadline, load, rows, models)
+
+
+def _medians(rounds: Sequence[tuple[Value, ...]]) -> tuple[Value, ...]:
+    """The median of each point over the rounds."""
+    return tuple(map(median, zip(*rounds, strict=True)))

@@ -1,0 +1,226 @@
+"""How cost grows: with the load offered, with images in a request, and with models loaded."""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from benchmarks.serving.connection import Offer
+from benchmarks.serving.floors import Floor, session_floor
+from benchmarks.serving.graph import Reference, ensure_bundle
+from benchmarks.serving.h2load import Load, percentile, run_load
+from benchmarks.serving.measure import Figures, Running, check_lengths, running
+from benchmarks.serving.openloop import Outcome, run_offer, write_body
+from benchmarks.serving.places import CACHE, ROOT
+from benchmarks.serving.processes import cores
+from benchmarks.serving.rounds import Plan
+from benchmarks.serving.subjects import evenface
+from benchmarks.serving.wires import EvenfaceWire
+from benchmarks.serving.workloads import SCENARIOS, Scenario
+
+SHARES = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0, 1.25, 1.5, 2.0, 3.0)
+ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+MODELS = (1, 2, 4, 8, 16)
+
+_IN_FLIGHT = 32
+_SINGLE = SCENARIOS[0]
+
+
+@dataclass(frozen=True)
+class LoadPoint:
+    """What becomes of calls at one load.
+
+    Attributes:
+        share: Of the capacity.
+        outcome: Of the calls.
+        server_cores: CPU seconds per second of the server.
+    """
+
+    share: float
+    outcome: Outcome
+    server_cores: float
+
+
+@dataclass(frozen=True)
+class RowsPoint:
+    """Speed at one number of images in a request, four requests in flight.
+
+    Attributes:
+        rows: Images in a request.
+        figures: evenface's.
+        session: The bare session on batches of as many.
+    """
+
+    rows: int
+    figures: Figures
+    session: Floor
+
+
+@dataclass(frozen=True)
+class ModelsPoint:
+    """Speed and memory with some models loaded, 32 single images in flight over all of them.
+
+    Attributes:
+        models: Models loaded.
+        requests_per_second: Of all models together.
+        p50: Milliseconds.
+        p99: Likewise.
+        server_cores: CPU seconds per second of the server.
+        memory_mib: Memory of the server after the load.
+        start_seconds: From the start to the first right answer.
+    """
+
+    models: int
+    requests_per_second: float
+    p50: float
+    p99: float
+    server_cores: float
+    memory_mib: float
+    start_seconds: float
+
+
+def measure_load(
+    plan: Plan,
+    own: Sequence[str],
+    deadline: float,
+    reference: Reference,
+    say: Callable[[str], None],
+) -> tuple[float, tuple[LoadPoint, ...]]:
+    """Offer single images at shares of the capacity, which is measured first.
+
+    Args:
+        plan: How much.
+        own: More options of the server.
+        deadline: Of each call, seconds.
+        reference: What the right answers are.
+        say: Told what is going on.
+
+    Returns:
+        The capacity in calls per second, and a point for each share.
+
+    Raises:
+        LoadFailed: h2load fails.
+        ServerFailed: The server does not start.
+        WrongAnswer: The server answers wrongly.
+    """
+    with running(evenface(own), reference) as server:
+        figures = server.measure(_SINGLE, plan.seconds, plan.warm_up)
+        assert figures  # noqa: S101 - evenface answers all scenarios
+        capacity = figures.requests_per_second
+        say(f"capacity {capacity:,.0f} requests/s")
+        points = (_offer(server, share, capacity, plan, deadline, say) for share in SHARES)
+        return capacity, tuple(points)
+
+
+def _offer(
+    server: Running,
+    share: float,
+    capacity: float,
+    plan: Plan,
+    deadline: float,
+    say: Callable[[str], None],
+) -> LoadPoint:
+    request = EvenfaceWire().request(_SINGLE)
+    answer = server.check(_SINGLE, request)
+    offer = Offer(
+        port=server.port,
+        path=request.path,
+        body=write_body(request),
+        answer_bytes=answer.body_bytes,
+        rate=share * capacity,
+        seconds=plan.seconds,
+        deadline=deadline,
+        connections=_SINGLE.connections,
+    )
+    before = server.server.cpu_seconds()
+    outcome = run_offer(offer)
+    cpu = server.server.cpu_seconds() - before
+    say(f"load {share:.0%}: {outcome.good:,.0f} of {outcome.offered:,.0f} calls/s in time")
+    return LoadPoint(share, outcome, cpu / plan.seconds)
+
+
+def measure_rows(
+    plan: Plan, own: Sequence[str], reference: Reference, say: Callable[[str], None]
+) -> tuple[RowsPoint, ...]:
+    """Send requests of 1 to 256 images, four in flight.
+
+    Raises:
+        LoadFailed: h2load fails.
+        ServerFailed: The server does not start.
+        WrongAnswer: The server answers wrongly.
+    """
+    points = []
+    with running(evenface(own), reference) as server:
+        for rows in ROWS:
+            scenario = Scenario(f"rows-{rows}", f"{rows} images", images=rows)
+            figures = server.measure(scenario, plan.seconds, plan.warm_up)
+            assert figures  # noqa: S101 - evenface answers all scenarios
+            floor = session_floor(reference.graph, rows, plan.seconds, cores())
+            points.append(RowsPoint(rows, figures, floor))
+            say(f"{rows} images a request: {figures.images_per_second:,.0f} images/s")
+    return tuple(points)
+
+
+def measure_models(
+    plan: Plan, own: Sequence[str], reference: Reference, say: Callable[[str], None]
+) -> tuple[ModelsPoint, ...]:
+    """Load 1 to 16 models and spread single images over them.
+
+    Raises:
+        LoadFailed: h2load fails.
+        ServerFailed: The server does not start.
+        WrongAnswer: The server answers wrongly.
+    """
+    points = []
+    for count in MODELS:
+        names = [f"faces-{number}" for number in range(1, count + 1)]
+        folder = CACHE / f"models-{count}"
+        for name in names:
+            ensure_bundle(ROOT / folder, name)
+        start = time.monotonic()
+        with running(evenface(own, folder, names[0]), reference) as server:
+            started = time.monotonic() - start
+            points.append(_models_point(server, names, plan, started))
+        say(f"{count} models: {points[-1].requests_per_second:,.0f} requests/s")
+    return tuple(points)
+
+
+def _models_point(server: Running, names: Sequence[str], plan: Plan, started: float) -> ModelsPoint:
+    _load_models(server, names, plan.warm_up)
+    before = server.server.cpu_seconds()
+    loads = _load_models(server, names, plan.seconds)
+    cpu = server.server.cpu_seconds() - before
+    times = np.concatenate([load.milliseconds for load in loads])
+    return ModelsPoint(
+        models=len(names),
+        requests_per_second=sum(each.summary.succeeded / each.summary.seconds for each in loads),
+        p50=percentile(times, 50),
+        p99=percentile(times, 99),
+        server_cores=cpu / loads[0].summary.seconds,
+        memory_mib=server.server.memory_mib(),
+        start_seconds=started,
+    )
+
+
+def _load_models(server: Running, names: Sequence[str], seconds: float) -> list[Load]:
+    """Keep 32 requests in flight, as many to each model, by one client for each."""
+    share = _IN_FLIGHT // len(names)
+    streams = min(share, _SINGLE.streams)
+
+    def load(name: str) -> Load:
+        scenario = replace(_SINGLE, key=f"of-{name}", connections=share // streams, streams=streams)
+        request = EvenfaceWire(name).request(scenario)
+        answer = server.check(scenario, request)
+        found = run_load(server.port, request, scenario, seconds, http1=False)
+        check_lengths(found.summary, answer.body_bytes, share)
+        return found
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        return list(pool.map(load, names))
+
+
+def peak_goodput(points: Sequence[LoadPoint]) -> float:
+    """The most calls per second that were answered in time at any load."""
+    return max(point.outcome.good for point in points)
