@@ -8,9 +8,6 @@ from benchmarks.serving import http2
 def test_frames_come_whole_out_of_a_buffer_and_the_rest_stays() -> None:
     first = http2.frame(http2.DATA, 1, 5, b"abc")
     second = http2.frame(http2.PING, 0, 0, b"12345678")
-        http2.frame(http2.DATA, 1, 5, b"abc"),
-        http2.frame(http2.PING, 0, 0, b"12345678"),
-    )
     buffer = bytearray(first + second[:-1])
     assert list(http2.split(buffer)) == [http2.Frame(http2.DATA, 1, 5, b"abc")]
     buffer += second[-1:]
