@@ -1,14 +1,42 @@
-"""Where sessions run: the GPU through CUDA where there is one, else the CPU."""
+"""Where sessions run, and how a GPU is used."""
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import onnxruntime as ort
 from evenface_core.errors import ConfigError
 
-Device = Literal["cpu", "cuda"]
-DeviceChoice = Literal["auto", "cpu", "cuda"]
+Device = Literal["cpu", "cuda", "tensorrt"]
+DeviceChoice = Literal["auto", "cpu", "cuda", "tensorrt"]
 
-_PROVIDERS: dict[Device, str] = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+PROVIDERS: dict[Device, str] = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+
+
+@dataclass(frozen=True)
+class GpuOptions:
+    """How a GPU is used; the CPU takes none of it.
+
+    Attributes:
+        max_rows: Rows that run together at most, ≥ 1; more are run in parts.
+        cuda_graphs: Capture the kernels of each bucket once and launch them as one from then on.
+            For CUDA alone: TensorRT fuses kernels itself.
+        memory_limit: Bytes that the sessions may take for weights and intermediate values, each
+            of them; None for what there is. CUDA's own context comes on top.
+        tf32: Let float32 products round their factors to 10 bits of mantissa, on tensor cores.
+        engine_cache: Folder for the engines that TensorRT builds; None to build them whenever a
+            bundle is opened. Nobody else may be able to write there: engines are programs.
+    """
+
+    max_rows: int = 64
+    cuda_graphs: bool = False
+    memory_limit: int | None = None
+    tf32: bool = False
+    engine_cache: Path | None = None
 
 
 def choose_device(choice: DeviceChoice) -> Device:
@@ -18,20 +46,17 @@ def choose_device(choice: DeviceChoice) -> Device:
         choice: "auto" takes CUDA where ONNX Runtime offers it, else the CPU.
 
     Returns:
-        The device. That CUDA is offered does not prove that a GPU answers: opening a session does.
+        The device. That it is offered does not prove that a GPU answers: opening a session does.
 
     Raises:
-        ConfigError: "cuda" was asked for and this ONNX Runtime does not offer it.
+        ConfigError: This ONNX Runtime does not offer the device.
     """
-    offered = _PROVIDERS["cuda"] in ort.get_available_providers()
-    if choice == "cuda" and not offered:
+    offered = ort.get_available_providers()
+    if choice == "auto":
+        return "cuda" if PROVIDERS["cuda"] in offered else "cpu"
+    if PROVIDERS[choice] not in offered:
         raise ConfigError(
-            "device: 'cuda' is not available: this ONNX Runtime offers "
-            f"{', '.join(ort.get_available_providers())} (install the gpu extra on a CUDA machine)"
+            f"device: '{choice}' is not available: this ONNX Runtime offers "
+            f"{', '.join(offered)} (install the gpu extra on a CUDA machine)"
         )
-    return "cuda" if offered and choice != "cpu" else "cpu"
-
-
-def provider_of(device: Device) -> str:
-    """Return ONNX Runtime's name of the execution provider of a device."""
-    return _PROVIDERS[device]
+    return choice

@@ -15,26 +15,19 @@ from evenface_core.errors import BundleError, FunctionUnsupported
 from evenface_core.manifest import FunctionName, Manifest, TensorSpec
 from numpy.typing import NDArray
 
-from evenface_runtime.device import Device, provider_of
+from evenface_runtime.buffers import cuda_memory
+from evenface_runtime.captures import CAPTURES
+from evenface_runtime.device import Device, GpuOptions
 from evenface_runtime.onnx_file import check_onnx_file
+from evenface_runtime.runners import BucketRunner, PlainRunner, Runner
+from evenface_runtime.sessions import first_line, open_session
 from evenface_runtime.signature import Signature, check_signature, signature_of
 
 Array = NDArray[Any]
 UInt8 = NDArray[np.uint8]
 Float32 = NDArray[np.float32]
 
-_WARM_UP_ROWS = (1, 3)  # two sizes, so that a graph with a baked-in batch is found out
-
-
-@dataclass(frozen=True)
-class _Graph:
-    session: ort.InferenceSession
-    signature: Signature
-
-    def run(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
-        names = (spec.name for spec in self.signature.inputs)
-        outputs = [spec.name for spec in self.signature.outputs]
-        return tuple(self.session.run(outputs, dict(zip(names, inputs, strict=True))))
+_TRIAL_ROWS = (1, 3)  # two sizes, so that a graph with a baked-in batch is found out
 
 
 @dataclass(frozen=True)
@@ -48,7 +41,7 @@ class Model:
 
     bundle: Bundle
     device: Device
-    _graphs: Mapping[FunctionName, _Graph]
+    _runners: Mapping[FunctionName, Runner]
 
     @property
     def manifest(self) -> Manifest:
@@ -61,10 +54,10 @@ class Model:
         Raises:
             FunctionUnsupported: It has not.
         """
-        if function not in self._graphs:
+        if function not in self._runners:
             raise FunctionUnsupported(
                 f"model '{self.manifest.name}' version '{self.manifest.version}' cannot "
-                f"{function}; it can {', '.join(sorted(self._graphs))}"
+                f"{function}; it can {', '.join(sorted(self._runners))}"
             )
 
     def run(self, function: FunctionName, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
@@ -74,7 +67,7 @@ class Model:
             FunctionUnsupported: The model lacks the function.
         """
         self.require(function)
-        return self._graphs[function].run(inputs)
+        return self._runners[function].run(inputs)
 
     def encode(self, images: UInt8) -> tuple[Float32, Float32]:
         """Encode uint8 [N, S, S, C] to mean and log-variance, float32 [N, D] each.
@@ -105,66 +98,73 @@ class Model:
         return logits
 
 
-def open_model(bundle: Bundle, device: Device, *, threads: int = 0) -> Model:
+def open_model(
+    bundle: Bundle, device: Device, *, threads: int = 0, gpu: GpuOptions | None = None
+) -> Model:
     """Open every graph of a bundle, check it against the manifest and warm it up.
 
     Args:
         bundle: A verified bundle.
         device: Where to run.
-        threads: Threads within one session run; 0 for one per CPU core.
+        threads: Threads within one session run on the CPU; 0 for one per core.
+        gpu: How to use a GPU; None for the defaults.
 
     Returns:
         The model.
 
     Raises:
         BundleError: A graph is damaged, is refused, does not fit the manifest or does not run.
+        ConfigError: A library that the device needs cannot be loaded.
     """
-    graphs = {
-        function: _open_graph(bundle, function, device, threads)
+    gpu = gpu or GpuOptions()
+    runners = {
+        function: _open_graph(bundle, function, device, threads, gpu)
         for function in bundle.manifest.functions
     }
-    return Model(bundle, device, graphs)
+    return Model(bundle, device, runners)
 
 
-def _open_graph(bundle: Bundle, function: FunctionName, device: Device, threads: int) -> _Graph:
+def _open_graph(
+    bundle: Bundle, function: FunctionName, device: Device, threads: int, gpu: GpuOptions
+) -> Runner:
     name = bundle.manifest.functions[function].graph
-    data = bundle.read(name)
+    data, digest = bundle.read(name), bundle.manifest.files[name].sha256
     try:
         check_onnx_file(data, name=name)
-        session = _session(data, name, device, threads)
-        wanted = signature_of(bundle.manifest, function)
-        check_signature(wanted, bundle.manifest, function, session)
-        graph = _Graph(session, wanted)
-        _warm_up(graph, name)
+        with CAPTURES.shared():  # opening allocates
+            session = open_session(data, name, digest, device, threads, gpu)
+            wanted = signature_of(bundle.manifest, function)
+            check_signature(wanted, bundle.manifest, function, session)
+            plain = PlainRunner(session, wanted)
+            _try_out(plain, wanted, name)
+            return plain if device == "cpu" else _in_buckets(session, wanted, device, gpu, name)
     except BundleError as error:
         raise BundleError(f"{bundle.path}: {error}") from error
-    return graph
 
 
-def _session(data: bytes, name: str, device: Device, threads: int) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 4  # what goes wrong is raised; the rest is noise
-    # Threads that spin between runs would take the cores from image decoding and gRPC.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    provider = provider_of(device)
+def _in_buckets(
+    session: ort.InferenceSession, signature: Signature, device: Device, gpu: GpuOptions, name: str
+) -> Runner:
+    graphs = gpu.cuda_graphs and device == "cuda"
+    runner = BucketRunner(
+        session, signature, max_rows=gpu.max_rows, memory=cuda_memory(), graphs=graphs
+    )
     try:
-        session = ort.InferenceSession(data, options, providers=[provider])
-    except Exception as error:  # ONNX Runtime's exceptions share no base class
-        raise BundleError(f"{name}: ONNX Runtime cannot open it: {_first_line(error)}") from error
-    if provider not in session.get_providers():
-        raise BundleError(f"{name}: ONNX Runtime fell back from {provider}; is a GPU there?")
-    return session
+        runner.warm_up()
+    except Exception as error:
+        raise BundleError(f"{name}: fails in buckets: {first_line(error)}") from error
+    return runner
 
 
-def _warm_up(graph: _Graph, name: str) -> None:
-    for rows in _WARM_UP_ROWS:
-        inputs = tuple(np.zeros(_sized(spec, rows), spec.dtype) for spec in graph.signature.inputs)
+def _try_out(runner: Runner, signature: Signature, name: str) -> None:
+    """Run a few rows and look at the shapes of what comes out."""
+    for rows in _TRIAL_ROWS:
+        inputs = tuple(np.zeros(_sized(spec, rows), spec.dtype) for spec in signature.inputs)
         try:
-            outputs = graph.run(inputs)
+            outputs = runner.run(inputs)
         except Exception as error:
-            raise BundleError(f"{name}: fails on {rows} rows: {_first_line(error)}") from error
-        for spec, output in zip(graph.signature.outputs, outputs, strict=True):
+            raise BundleError(f"{name}: fails on {rows} rows: {first_line(error)}") from error
+        for spec, output in zip(signature.outputs, outputs, strict=True):
             if output.shape != _sized(spec, rows):
                 raise BundleError(
                     f"{name}: '{spec.name}' has shape {output.shape} for {rows} rows, "
@@ -174,7 +174,3 @@ def _warm_up(graph: _Graph, name: str) -> None:
 
 def _sized(spec: TensorSpec, rows: int) -> tuple[int, ...]:
     return tuple(rows if isinstance(length, str) else length for length in spec.shape)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]

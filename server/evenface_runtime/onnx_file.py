@@ -21,7 +21,8 @@ _PARTS: Mapping[str, Mapping[int, str]] = {
     "sparse": {1: "tensor", 2: "tensor"},
     "tensor": {},
 }
-_TENSOR_DATA_LOCATION = 14
+_TENSOR_DATA_TYPE, _TENSOR_DATA_LOCATION = 2, 14
+_FLOAT16 = 10  # TensorProto.DataType
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _STANDARD_DOMAINS = frozenset({"", "ai.onnx"})
@@ -57,6 +58,20 @@ def check_onnx_file(data: bytes, *, name: str) -> None:
         raise BundleError(f"{name}: operator domain '{foreign[0]}' is not allowed, only ai.onnx is")
     if external:
         raise BundleError(f"{name}: weights outside of the file are not allowed")
+
+
+def holds_float16(data: bytes) -> bool:
+    """Whether a graph has weights in float16.
+
+    Args:
+        data: A file that `check_onnx_file` lets pass.
+    """
+    return any(
+        number == _TENSOR_DATA_TYPE and value == _FLOAT16
+        for kind, part in _parts(data)
+        if kind == "tensor"
+        for number, value in _fields(part)
+    )
 
 
 def _domain(opset: memoryview) -> str:

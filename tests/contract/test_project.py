@@ -24,8 +24,8 @@ def names(requirements: list[str]) -> set[str]:
 
 def test_the_gpu_extra_is_the_server_s_with_the_cuda_build_of_onnx_runtime() -> None:
     extras = project()["optional-dependencies"]
-    server = {line.replace("onnxruntime>", "onnxruntime-gpu>") for line in extras["server"]}
-    assert set(extras["gpu"]) == server
+    cpu, gpu = "onnxruntime>=1.20", "onnxruntime-gpu[cuda,cudnn]>=1.21"
+    assert set(extras["gpu"]) == {gpu if line == cpu else line for line in extras["server"]}
 
 
 def test_every_dependency_has_an_exact_version() -> None:

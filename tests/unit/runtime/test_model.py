@@ -2,6 +2,7 @@
 
 import threading
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnxruntime as ort
@@ -101,23 +102,14 @@ def test_the_signature_follows_from_the_models_sizes() -> None:
 
 
 @pytest.mark.skipif(HAS_CUDA, reason="this ONNX Runtime offers CUDA")
-def test_without_cuda_auto_is_the_cpu_and_cuda_an_error() -> None:
+@pytest.mark.parametrize("device", ["cuda", "tensorrt"])
+def test_without_cuda_auto_is_the_cpu_and_a_gpu_an_error(
+    device: Literal["cuda", "tensorrt"],
+) -> None:
     assert choose_device("auto") == "cpu"
-    with pytest.raises(ConfigError, match=r"'cuda' is not available.*CPUExecutionProvider"):
-        choose_device("cuda")
+    with pytest.raises(ConfigError, match=rf"'{device}' is not available.*CPUExecutionProvider"):
+        choose_device(device)
 
 
 def test_the_cpu_can_always_be_chosen() -> None:
     assert choose_device("cpu") == "cpu"
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not HAS_CUDA, reason="this ONNX Runtime offers no CUDA provider")
-def test_cuda_gives_what_the_cpu_gives(tmp_path: Path) -> None:
-    bundle = open_bundle(write_tiny_bundle(tmp_path))
-    on_gpu, on_cpu = open_model(bundle, choose_device("cuda")), open_model(bundle, "cpu")
-    pictures = images(33)
-    np.testing.assert_allclose(on_gpu.encode(pictures)[0], on_cpu.encode(pictures)[0], atol=1e-4)
-    latents = on_cpu.encode(pictures)[0]
-    difference = on_gpu.decode(latents).astype(int) - on_cpu.decode(latents)
-    assert abs(difference).max() <= 1

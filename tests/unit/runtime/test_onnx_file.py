@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 from evenface_core.errors import BundleError
-from evenface_runtime.onnx_file import check_onnx_file
+from evenface_runtime.onnx_file import check_onnx_file, holds_float16
 from hypothesis import given
 from hypothesis import strategies as st
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from support.bundles import Tiny, write_tiny_bundle
 
 
@@ -114,3 +116,17 @@ def test_a_whole_graph_is_read_as_the_onnx_package_reads_it(tmp_path: Path) -> N
     path = write_tiny_bundle(tmp_path, Tiny(encode_loops=1)) / "encode.onnx"
     assert [opset.domain for opset in onnx.load(path).opset_import] == [""]
     check_onnx_file(path.read_bytes(), name="encode.onnx")
+
+
+@pytest.mark.parametrize(("dtype", "halves"), [(np.float16, True), (np.float32, False)])
+def test_weights_in_float16_are_found_in_a_graph_and_in_its_branches(
+    dtype: type[np.floating[Any]], *, halves: bool
+) -> None:
+    weight = numpy_helper.from_array(np.ones(3, dtype), "w")
+    branch = helper.make_graph([], "b", [], [], [weight])
+    choice = helper.make_node("If", ["c"], [], then_branch=branch)
+    for graph in (
+        helper.make_graph([], "g", [], [], [weight]),
+        helper.make_graph([choice], "g", [], []),
+    ):
+        assert holds_float16(helper.make_model(graph).SerializeToString()) is halves
