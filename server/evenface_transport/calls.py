@@ -1,30 +1,30 @@
 """The calls of one connection: from the header block that opens one to the trailers that end it."""
 
-import asyncio
-import logging
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
-from contextlib import aclosing
 from typing import Final
 
-from evenface_transport import frames
+from evenface_transport import frames, replies
+from evenface_transport.answers import Answers
+from evenface_transport.budget import Account
 from evenface_transport.call import Call, Method, Peer
 from evenface_transport.frames import ErrorCode
-from evenface_transport.headers import (
-    STATUS_OK,
-    UNSUPPORTED,
-    RequestHead,
-    metadata_fields,
-    status_fields,
-)
+from evenface_transport.heads import RequestHead
 from evenface_transport.host import Host
-from evenface_transport.messages import PREFIX_BYTES, Assembler, encoding_error
+from evenface_transport.inflate import IDENTITY, encoding_error
+from evenface_transport.messages import Assembler
 from evenface_transport.outbox import Outbox
 from evenface_transport.status import Code, StatusError
 from evenface_transport.stream import RECEIVE_WINDOW, Requests, Stream
 
-_LOG = logging.getLogger(__name__)
-_RETRY_AFTER: Final = 0.5
+# What a call and a message take besides their bytes, roughly.
+_CALL_BYTES: Final = 4096
+_MESSAGE_BYTES: Final = 128
+_NO_METHOD: Final = Method()
+_LEAST_GRANT: Final = RECEIVE_WINDOW // 4
+# gRPC's asyncio clients take a refusal that comes before they have sent anything for a fault of
+# their own, so it waits for what they send, for so long.
+_REFUSAL_SECONDS: Final = 0.1
+_HALF_OPEN_SECONDS: Final = 1.0
 _SHARE: Final = 2  # one connection may hold one part in so many of the budget
 
 
@@ -35,80 +35,89 @@ class Calls:
         host: Limits, budget and methods.
         outbox: Sends.
         peer: Who calls.
+
+    Attributes:
+        streams: Those that are open, by number.
+        half_open: Answered ones that the peer has not ended yet, and since when.
     """
 
     def __init__(self, host: Host, outbox: Outbox, peer: Peer) -> None:
         self._host = host
         self._outbox = outbox
         self._peer = peer
-        self._held = 0
-        self._loop = asyncio.get_running_loop()
+        limits = host.limits
+        least = limits.max_message_bytes + _CALL_BYTES + limits.max_header_bytes + _MESSAGE_BYTES
+        self._account = Account(host.budget, max(host.budget.limit // _SHARE, least))
+        self._answers = Answers(host, outbox, self._account)
         self.streams: dict[int, Stream] = {}
+        self.half_open: dict[int, float] = {}
+        self._due = math.inf
 
     def open(self, number: int, head: RequestHead, now: float, *, is_ended: bool) -> None:
         """Begin a call, or refuse it."""
         limits = self._host.limits
-        if len(self.streams) >= limits.max_streams:
-            self._outbox.control(frames.reset(number, ErrorCode.REFUSED_STREAM))
+        # Handlers that were cancelled and are slow to end count too.
+        if max(len(self.streams), self._answers.at_work) >= limits.max_streams:
+            self._outbox.write(frames.reset(number, ErrorCode.REFUSED_STREAM))
             return
-        deadline = math.inf if head.timeout is None else now + head.timeout
-        method = self._host.methods.get(head.path, _UNKNOWN)
-        stream = Stream(
-            number,
-            method,
-            Call(head.path, head.metadata, deadline, self._peer),
-            Assembler(head.encoding, limits.max_message_bytes),
-            self._outbox.initial_window,
-        )
-        self.streams[number] = stream
+        stream = self._stream(number, head, now)
+        stream.is_ended = is_ended
         if not head.is_grpc:
-            self._outbox.finish(stream, UNSUPPORTED)
+            self._outbox.finish(stream, replies.UNSUPPORTED)
             return
-        error = encoding_error(head.encoding)
-        if error is not None:
-            self._fail(stream, error)
-            return
-        if method.stream is not None:
-            requests = Requests(lambda: self._top_up(stream, requests))
-            stream.requests = requests
-            self._start(stream, self._run_stream(stream, requests))
+        try:
+            self._admit(stream, head)
+        except StatusError as error:
+            stream.refusal = error
+            self._due = min(self._due, now + _REFUSAL_SECONDS)
+        if stream.method.stream is not None and stream.refusal is None:
+            stream.requests = self._requests(stream)
+            self._answers.begin(stream)
         if is_ended:
             self.end(stream)
 
-    def feed(self, stream: Stream, data: bytes, at: int, end: int, now: float) -> None:
+    def feed(self, stream: Stream, data: memoryview, at: int, end: int, now: float) -> None:
         """Take data of a request."""
+        if stream.refusal is not None:
+            self._answers.fail(stream, stream.refusal)
+            return
         assembler = stream.assembler
         try:
             while at < end:
-                at, message = assembler.feed(data, at, end)
-                if assembler.begun is not None:
-                    self._reserve(stream, assembler.begun)
-                    stream.since, assembler.begun = now, None
+                if assembler.size < 0:
+                    at = assembler.begin(data, at, end)
+                    if assembler.size < 0:
+                        break
+                    self._account.reserve(assembler.size + _MESSAGE_BYTES)
+                    stream.held.append(assembler.size + _MESSAGE_BYTES)
+                at, message = assembler.add(data, at, end)
                 if message is not None:
-                    stream.since = None
+                    stream.coming_since = None
                     self._take(stream, message)
         except StatusError as error:
-            self._fail(stream, error)
+            self._answers.fail(stream, error)
             return
-        # Just what the message at hand lacks: more would let in what nobody has asked for yet.
-        needed = max(assembler.missing, PREFIX_BYTES)
-        if not assembler.is_between and stream.receive_window < needed:
-            self._grant(stream, needed)
+        if stream.coming_since is None and not assembler.is_between:
+            stream.coming_since = now
+        if stream.receive_window < RECEIVE_WINDOW // 2:
+            self._top_up(stream)
 
     def end(self, stream: Stream) -> None:
         """The peer sends no more on a stream."""
         stream.is_ended = True
+        stream.coming_since = None
         if stream.closed:
             return
-        if not stream.assembler.is_between:
-            self._fail(stream, StatusError(Code.INTERNAL, "the request ends within a message"))
+        if stream.refusal is not None:
+            self._answers.fail(stream, stream.refusal)
+        elif not stream.assembler.is_between:
+            self._answers.fail(stream, StatusError(Code.INTERNAL, "the request ends too early"))
         elif stream.requests is not None:
             stream.requests.end()
         elif stream.message is None:
-            self._fail(stream, StatusError(Code.INTERNAL, "there is no request"))
+            self._answers.fail(stream, StatusError(Code.INTERNAL, "there is no request"))
         else:
-            message, stream.message = stream.message, None
-            self._start(stream, self._run_unary(stream, message))
+            self._answers.begin(stream)
 
     def drop(self, stream: Stream, code: Code = Code.CANCELLED) -> None:
         """Forget a stream whose peer wants no answer any more."""
@@ -125,26 +134,90 @@ class Calls:
     def refuse_all(self, error: StatusError) -> None:
         """End all calls that are still at work."""
         for stream in list(self.streams.values()):
-            self._fail(stream, error)
+            self._answers.fail(stream, error)
 
     def tick(self, now: float) -> None:
-        """End calls whose deadline has passed, or whose peer does not go on."""
+        """End calls whose deadline has passed."""
+        if now < self._due:
+            return
+        self._due = math.inf
+        for stream in list(self.streams.values()):
+            if stream.refusal is not None:
+                self._answers.fail(stream, stream.refusal)
+            elif stream.call.deadline <= now:
+                self._answers.fail(
+                    stream, StatusError(Code.DEADLINE_EXCEEDED, "the deadline has passed")
+                )
+            else:
+                self._due = min(self._due, stream.call.deadline)
+
+    def check_pace(self, now: float) -> None:
+        """End calls whose peer does not go on with a message."""
         slowest = now - self._host.limits.message_seconds
         for stream in list(self.streams.values()):
-            if stream.call.deadline <= now:
-                self._fail(stream, StatusError(Code.DEADLINE_EXCEEDED, "the deadline has passed"))
-            elif stream.since is not None and stream.since < slowest:
-                self._outbox.control(frames.reset(stream.number, ErrorCode.CANCEL))
+            if stream.requests is not None and stream.requests.unread:
+                stream.coming_since = None  # it is we who make the peer wait
+            if min(stream.coming_since or now, stream.going_since or now) < slowest:
+                self._outbox.write(frames.reset(stream.number, ErrorCode.CANCEL))
                 self.drop(stream)
+        for number, since in list(self.half_open.items()):
+            if now - since > _HALF_OPEN_SECONDS:
+                del self.half_open[number]
+                self._outbox.write(frames.reset(number, ErrorCode.NO_ERROR))
+
+    def part(self, stream: Stream, now: float) -> None:
+        """A reply has gone out whole.
+
+        Peers that have not ended get some time to do so, as some trip over a reset, unless they are
+        amid a message, of which nobody wants the rest.
+        """
+        if not stream.is_ended:
+            if stream.assembler.is_between and len(self.half_open) < self._host.limits.max_streams:
+                self.half_open[stream.number] = now
+            else:
+                self._outbox.write(frames.reset(stream.number, ErrorCode.NO_ERROR))
+        self.close(stream)
 
     def close(self, stream: Stream) -> None:
         """Forget a stream, whose reply has gone out whole or never will."""
         if stream.closed:
             return
         stream.closed = True
-        self._release(sum(stream.held) + stream.sending)
+        self._account.release(stream.overhead + sum(stream.held) + stream.sending)
         self._outbox.drop(stream)
         del self.streams[stream.number]
+
+    def _stream(self, number: int, head: RequestHead, now: float) -> Stream:
+        limits = self._host.limits
+        deadline = math.inf if head.timeout is None else now + head.timeout
+        self._due = min(self._due, deadline)
+        stream = Stream(
+            number,
+            self._host.methods.get(head.path, _NO_METHOD),
+            Call(head.path, head.metadata, deadline, self._peer),
+            Assembler(limits.max_message_bytes, may_compress=head.encoding != IDENTITY),
+            head.encoding,
+            self._outbox.initial_window,
+        )
+        self.streams[number] = stream
+        return stream
+
+    def _admit(self, stream: Stream, head: RequestHead) -> None:
+        if stream.method is _NO_METHOD:
+            raise StatusError(Code.UNIMPLEMENTED, f"there is no RPC {head.path[:200]}")
+        error = head.problem or encoding_error(head.encoding)
+        if error is not None:
+            raise error
+        self._account.reserve(_CALL_BYTES + head.size)
+        stream.overhead = _CALL_BYTES + head.size
+
+    def _requests(self, stream: Stream) -> Requests:
+        def on_take() -> None:
+            stream.owed += 1
+            if stream.receive_window < RECEIVE_WINDOW // 2:
+                self._top_up(stream)
+
+        return Requests(on_take, lambda message: self._answers.inflate(stream, message))
 
     def _take(self, stream: Stream, message: bytes) -> None:
         if stream.requests is not None:
@@ -154,119 +227,13 @@ class Calls:
         else:
             stream.message = message
 
-    def _start(self, stream: Stream, work: Coroutine[None, None, None]) -> None:
-        stream.task = self._loop.create_task(work)
-        self._host.tasks.add(stream.task)
-        stream.task.add_done_callback(self._host.tasks.discard)
-
-    async def _run_unary(self, stream: Stream, message: bytes) -> None:
-        answer = stream.method.unary
-        try:
-            if answer is not None:
-                self._reply(stream, await answer(message, stream.call))
-        except asyncio.CancelledError:
-            self._fail(stream, StatusError(Code.CANCELLED, "cancelled"))
-        except StatusError as error:
-            self._fail(stream, error)
-        except Exception:  # noqa: BLE001 - whatever it is, the peer learns of it
-            self._crash(stream)
-
-    async def _run_stream(self, stream: Stream, requests: Requests) -> None:
-        answer = stream.method.stream
-        try:
-            if answer is not None:
-                async with aclosing(answer(requests, stream.call)) as replies:
-                    async for reply in replies:
-                        await self._send(stream, reply)
-                self._outbox.end(stream, _trailers(stream.call))
-        except asyncio.CancelledError:
-            self._fail(stream, StatusError(Code.CANCELLED, "cancelled"))
-        except StatusError as error:
-            self._fail(stream, error)
-        except Exception:  # noqa: BLE001 - whatever it is, the peer learns of it
-            self._crash(stream)
-
-    def _reply(self, stream: Stream, message: bytes) -> None:
-        """Send the one reply of a unary call."""
-        if not stream.closed:
-            self._outbox.reply(stream, message, _trailers(stream.call))
-            self._hold(stream)
-
-    async def _send(self, stream: Stream, message: bytes) -> None:
-        """Send one reply of a stream; return once the peer has taken it."""
-        self._outbox.reply(stream, message, None)
-        if stream.queue:
-            stream.drained = self._loop.create_future()
-            self._hold(stream)
-            await stream.drained
-            self._release(stream.sending)
-            stream.sending = 0
-        if stream.held:
-            self._release(stream.held.popleft())
-
-    def _fail(self, stream: Stream, error: StatusError) -> None:
-        if stream.closed or stream.tail is not None:
-            return
-        if stream.task is not None and stream.task is not asyncio.current_task():
-            stream.call.ended = error.code
-            stream.task.cancel()
-        told = self._host.explain(error)
-        metadata = (*stream.call.trailers, *told.trailers)
-        self._outbox.end(stream, status_fields(told.code, told.text) + metadata_fields(metadata))
-
-    def _crash(self, stream: Stream) -> None:
-        _LOG.exception("a handler failed", extra={"path": stream.call.path})
-        self._fail(stream, StatusError(Code.INTERNAL, "internal error"))
-
-    def _reserve(self, stream: Stream, size: int) -> None:
-        """Make room for a message that begins to come in."""
-        budget = self._host.budget
-        share = budget.limit // _SHARE
-        if self._held + size > share or not budget.reserve(size):
-            raise StatusError(
-                Code.RESOURCE_EXHAUSTED,
-                f"{budget.held} bytes of requests and replies are held, {self._held} of them for "
-                f"this connection; limit {budget.limit}, for one connection {share}",
-                retry_after=_RETRY_AFTER,
-            )
-        self._held += size
-        stream.held.append(size)
-
-    def _hold(self, stream: Stream) -> None:
-        """Count what of a reply waits to be taken."""
-        if not stream.closed:
-            stream.sending = stream.queued
-            self._held += stream.queued
-            self._host.budget.add(stream.queued)
-
-    def _release(self, size: int) -> None:
-        self._held -= size
-        self._host.budget.release(size)
-
-    def _top_up(self, stream: Stream, requests: Requests) -> None:
-        """Let more requests in: what waits for the handler and what may come are one window."""
-        window = RECEIVE_WINDOW - requests.waiting_bytes
-        if stream.receive_window < window // 2 and not stream.is_ended:
-            self._grant(stream, window)
-
-    def _grant(self, stream: Stream, window: int) -> None:
-        if not stream.closed:
-            self._outbox.control(
-                frames.window_update(stream.number, window - stream.receive_window)
-            )
+    def _top_up(self, stream: Stream) -> None:
+        """Let the peer go on with the message at hand, or with the next where those wait not."""
+        unread = stream.requests.unread if stream.requests is not None else 0
+        window = stream.assembler.missing + RECEIVE_WINDOW
+        if unread:
+            window = max(0, RECEIVE_WINDOW - unread)
+        increment = window - stream.receive_window
+        if increment >= _LEAST_GRANT and not stream.is_ended and not stream.closed:
             stream.receive_window = window
-
-
-async def _refuse(requests: AsyncIterator[bytes], call: Call) -> AsyncGenerator[bytes, None]:
-    """Answer what no one knows, once a message has come: some clients trip over an earlier end."""
-    async for _ in requests:
-        break
-    raise StatusError(Code.UNIMPLEMENTED, f"there is no RPC {call.path[:200]}")
-    yield b""  # type: ignore[unreachable]  # makes it a generator
-
-
-_UNKNOWN: Final = Method(stream=_refuse)
-
-
-def _trailers(call: Call) -> bytes:
-    return STATUS_OK + metadata_fields(call.trailers) if call.trailers else STATUS_OK
+            self._outbox.write(frames.window_update(stream.number, increment))

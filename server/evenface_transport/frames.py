@@ -11,7 +11,8 @@ STREAM_MASK: Final = 0x7FFF_FFFF
 # What either side may send without having been asked for more.
 DEFAULT_WINDOW: Final = 65_535
 MAX_WINDOW: Final = 2**31 - 1
-MAX_FRAME_BYTES: Final = 16_384
+MIN_FRAME_BYTES: Final = 16_384  # what either side must take of a frame's payload
+MAX_FRAME_BYTES: Final = 2**24 - 1  # what it may offer to take
 
 DATA: Final = 0x0
 HEADERS: Final = 0x1
@@ -30,7 +31,7 @@ END_HEADERS: Final = 0x4
 PADDED: Final = 0x8
 PRIORITISED: Final = 0x20
 
-SETTINGS_HEADER_TABLE_SIZE: Final = 0x1
+SETTINGS_ENABLE_PUSH: Final = 0x2
 SETTINGS_MAX_CONCURRENT_STREAMS: Final = 0x3
 SETTINGS_INITIAL_WINDOW_SIZE: Final = 0x4
 SETTINGS_MAX_FRAME_SIZE: Final = 0x5
@@ -72,7 +73,7 @@ class ProtocolError(Exception):
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
-    """Return a frame of at most 16,384 bytes."""
+    """Return a frame; peers need not take more than 16,384 bytes of payload."""
     size = len(payload)
     return HEADER.pack(size >> 8, size & 0xFF, kind, flags, stream) + payload
 

@@ -2,12 +2,28 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from evenface_transport.budget import Budget
 from evenface_transport.call import Method
 from evenface_transport.limits import Limits
 from evenface_transport.status import StatusError
+
+
+class Guest(Protocol):
+    """A connection, as its server sees it."""
+
+    def tick(self, now: float) -> None:
+        """Look after time."""
+
+    def leave(self, grace: float | None = None) -> None:
+        """End once all calls are answered, or after `grace` seconds."""
+
+    def refuse(self, error: StatusError) -> None:
+        """End now, and all calls with an error."""
+
+    def hang_up(self) -> None:
+        """End without a word."""
 
 
 class Host(Protocol):
@@ -29,11 +45,15 @@ class Host(Protocol):
     def tasks(self) -> set[asyncio.Task[None]]:
         """The handlers at work."""
 
+    @property
+    def buffer(self) -> memoryview:
+        """Where connections receive; what is in it is gone when they have looked at it."""
+
     def explain(self, error: StatusError) -> StatusError:
         """Say an error of the transport in the service's own way."""
 
-    def joined(self, connection: Any) -> None:  # noqa: ANN401 - a Connection, which knows this class
-        """Note a connection."""
+    def joined(self, connection: Guest) -> None:
+        """Look after a connection."""
 
-    def lost(self, connection: Any) -> None:  # noqa: ANN401 - as above
+    def lost(self, connection: Guest) -> None:
         """Forget a connection."""

@@ -1,4 +1,7 @@
-"""What a connection sends: within the windows that the peer grants, taking turns over streams."""
+"""What a connection sends: within the windows that the peer grants, taking turns over streams.
+
+What is sent within one turn of the event loop goes to the network together.
+"""
 
 import asyncio
 import time
@@ -12,18 +15,24 @@ from evenface_transport.frames import (
     END_STREAM,
     HEADER,
     HEADERS,
-    MAX_FRAME_BYTES,
     MAX_WINDOW,
+    MIN_FRAME_BYTES,
     ErrorCode,
     ProtocolError,
     frame,
 )
-from evenface_transport.headers import REPLY_HEAD
-from evenface_transport.messages import prefix
+from evenface_transport.messages import PREFIX, PREFIX_BYTES
+from evenface_transport.patience import Patience
+from evenface_transport.replies import EMPTY_TABLE, REPLY_HEAD
 from evenface_transport.stream import Stream
 
-# What a peer that reads nothing can make us gather of replies to pings and the like.
+# What a peer that reads nothing can make us keep of replies to pings and the like.
 _MAX_UNREAD_BYTES: Final = 2**20
+_MAX_GATHERED_BYTES: Final = 2**16
+# What one stream sends before it is the next one's turn.
+_TURN_BYTES: Final = 2**16
+_SMALL_FRAME_BYTES: Final = 512
+_STREAMS_A_CHANGE: Final = 16
 
 
 class Outbox:
@@ -31,31 +40,69 @@ class Outbox:
 
     Args:
         transport: Where bytes go.
+        patience: What the peer may make us do for little.
         on_sent: Told of each stream whose reply has gone out whole.
+        on_stuck: Told that the peer makes us send and does not read.
     """
 
-    def __init__(self, transport: asyncio.Transport, on_sent: Callable[[Stream], None]) -> None:
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        patience: Patience,
+        on_sent: Callable[[Stream], None],
+        on_stuck: Callable[[], None],
+    ) -> None:
         self._transport = transport
+        self._patience = patience
         self._on_sent = on_sent
+        self._on_stuck = on_stuck
+        self._loop = asyncio.get_running_loop()
+        self._gathered: list[bytes] = []
+        self._gathered_bytes = 0
+        self._before_headers = EMPTY_TABLE
         self._window = DEFAULT_WINDOW
+        self._frame_bytes = MIN_FRAME_BYTES
         self._initial_window = DEFAULT_WINDOW
-        self._waiting: dict[Stream, None] = {}  # with data and window, in the order of their turns
-        self.is_paused = False
+        # In the order of their turns: those with data, and those that have but to end.
+        self._waiting: dict[Stream, None] = {}
+        self._ending: dict[Stream, None] = {}
+        self._dribbles = 0
+        self._is_paused = False
+        self._is_closed = False
 
     @property
     def initial_window(self) -> int:
         """Bytes that a new stream may send."""
         return self._initial_window
 
-    def control(self, data: bytes) -> None:
-        """Send frames that no window holds back.
+    def write(self, data: bytes) -> None:
+        """Send frames that no window holds back."""
+        if self._is_closed:
+            return
+        if not self._gathered:
+            self._loop.call_soon(self.flush)
+        self._gathered.append(data)
+        self._gathered_bytes += len(data)
+        if self._gathered_bytes > _MAX_GATHERED_BYTES:
+            self.flush()
 
-        Raises:
-            ProtocolError: The peer makes us send and does not read.
-        """
-        if self._transport.get_write_buffer_size() > _MAX_UNREAD_BYTES:
-            raise ProtocolError(ErrorCode.ENHANCE_YOUR_CALM, "the peer does not read")
-        self._transport.write(data)
+    def flush(self) -> None:
+        """Hand on what was gathered."""
+        gathered, transport = self._gathered, self._transport
+        if not gathered:
+            return
+        data = gathered[0] if len(gathered) == 1 else b"".join(gathered)
+        gathered.clear()
+        self._gathered_bytes = 0
+        if not transport.is_closing():
+            transport.write(data)
+            if transport.get_write_buffer_size() > _MAX_UNREAD_BYTES:
+                self._on_stuck()
+
+    def close(self) -> None:
+        """Send nothing more than what was gathered."""
+        self.flush()
+        self._is_closed = True
 
     def reply(self, stream: Stream, message: bytes, trailers: bytes | None) -> None:
         """Send a message; with trailers, the last one.
@@ -65,22 +112,22 @@ class Outbox:
             message: Its bytes.
             trailers: Header block that ends the reply.
         """
-        head = b"" if stream.has_head else _headers(stream.number, REPLY_HEAD)
+        size = len(message) + PREFIX_BYTES
+        head = b"" if stream.has_head else self._headers(stream.number, REPLY_HEAD)
+        tail = b"" if trailers is None else self._headers(stream.number, trailers, END_STREAM)
         stream.has_head = True
-        tail = None if trailers is None else _headers(stream.number, trailers, END_STREAM)
-        size = len(message) + 5
-        if size > min(self._window, stream.send_window, MAX_FRAME_BYTES) or self._is_busy(stream):
-            self._queue(stream, head, prefix(len(message)) + message, tail)
+        if not self._fits(stream, size):
+            self.write(head)
+            self._queue(stream, message, tail or None)
             return
+        parts = (
+            head, HEADER.pack(size >> 8, size & 0xFF, DATA, 0, stream.number),
+            PREFIX.pack(0, size - PREFIX_BYTES), message, tail,
+        )  # fmt: skip
+        self.write(b"".join(parts))
         self._window -= size
         stream.send_window -= size
-        self._transport.write(
-            b"".join((
-                head, HEADER.pack(size >> 8, size & 0xFF, DATA, 0, stream.number),
-                prefix(size - 5), message, tail or b"",
-            ))
-        )  # fmt: skip
-        if tail is not None:
+        if tail:
             self._on_sent(stream)
 
     def end(self, stream: Stream, trailers: bytes) -> None:
@@ -89,21 +136,33 @@ class Outbox:
 
     def finish(self, stream: Stream, block: bytes) -> None:
         """End a reply with a header block."""
-        if stream.closed:
+        if stream.closed or stream.tail is not None:
             return
-        tail = _headers(stream.number, block, END_STREAM)
+        stream.tail = self._headers(stream.number, block, END_STREAM)
         if stream.queue:
-            stream.tail = tail
+            return
+        if self._is_paused:
+            stream.going_since = time.monotonic()
+            self._ending[stream] = None
         else:
-            self._transport.write(tail)
-            self._on_sent(stream)
+            self._finish(stream)
 
     def drop(self, stream: Stream) -> None:
         """Forget what of a stream waits."""
         self._waiting.pop(stream, None)
+        self._ending.pop(stream, None)
         stream.queue.clear()
         stream.queued = 0
         _resolve(stream)
+
+    def pause(self) -> None:
+        """The network is behind."""
+        self._is_paused = True
+
+    def resume(self) -> None:
+        """The network has caught up."""
+        self._is_paused = False
+        self._pump()
 
     def grant(self, increment: int) -> None:
         """The peer lets the connection send more.
@@ -114,77 +173,116 @@ class Outbox:
         self._window += increment
         if self._window > MAX_WINDOW:
             raise ProtocolError(ErrorCode.FLOW_CONTROL_ERROR, "the window is too large")
-        self.pump()
+        self._go_on()
 
-    def grant_stream(self, stream: Stream, increment: int) -> bool:
-        """The peer lets a stream send more; whether that is still within bounds."""
+    def grant_stream(self, stream: Stream, increment: int) -> None:
+        """The peer lets a stream send more, or less.
+
+        Raises:
+            ProtocolError: More than there may be.
+        """
         stream.send_window += increment
+        if stream.send_window > MAX_WINDOW:
+            raise ProtocolError(ErrorCode.FLOW_CONTROL_ERROR, "the window is too large")
         if stream.queue:
             self._waiting[stream] = None
-            self.pump()
-        return stream.send_window <= MAX_WINDOW
+            self._go_on()
 
     def change_initial_window(self, size: int, streams: list[Stream]) -> None:
         """The peer changes the window of all streams.
 
         Raises:
-            ProtocolError: It cannot be that large.
+            ProtocolError: It cannot be that large, or changes too often.
         """
-        if size > MAX_WINDOW:
-            raise ProtocolError(ErrorCode.FLOW_CONTROL_ERROR, "the initial window is too large")
+        self._patience.spend(len(streams) / _STREAMS_A_CHANGE)
         change, self._initial_window = size - self._initial_window, size
         for stream in streams:
-            if not self.grant_stream(stream, change):
-                raise ProtocolError(ErrorCode.FLOW_CONTROL_ERROR, "the window is too large")
+            self.grant_stream(stream, change)
 
-    def pump(self) -> None:
-        """Send what may be sent, a frame of each stream in turn."""
-        while self._waiting and self._window > 0 and not self.is_paused:
+    def change_frame_size(self, size: int) -> None:
+        """The peer changes how large a frame may be."""
+        self._frame_bytes = min(size, _TURN_BYTES)
+
+    def _headers(self, number: int, block: bytes, flags: int = 0) -> bytes:
+        block, self._before_headers = self._before_headers + block, b""
+        return frame(HEADERS, flags | END_HEADERS, number, block)
+
+    def _fits(self, stream: Stream, size: int) -> bool:
+        """Whether a message can go out at once, in one frame."""
+        room = min(self._window, stream.send_window, self._frame_bytes)
+        return size <= room and not stream.queue and not self._is_paused
+
+    def _queue(self, stream: Stream, message: bytes, tail: bytes | None) -> None:
+        stream.queue.append(memoryview(PREFIX.pack(0, len(message))))
+        if message:
+            stream.queue.append(memoryview(message))
+        stream.queued += PREFIX_BYTES + len(message)
+        stream.tail = tail
+        stream.going_since = time.monotonic()
+        self._waiting[stream] = None
+        self._pump()
+
+    def _go_on(self) -> None:
+        """Send what a larger window lets us; peers that open it by a few bytes cost patience."""
+        if self._waiting:
+            self._dribbles = 0
+            self._pump()
+            if self._dribbles:
+                self._patience.spend(self._dribbles)
+
+    def _pump(self) -> None:
+        """Send what may be sent, each stream in turn."""
+        while self._ending and not self._is_paused:
+            stream = next(iter(self._ending))
+            del self._ending[stream]
+            self._finish(stream)
+        while self._waiting and self._window > 0 and not self._is_paused:
             stream = next(iter(self._waiting))
             del self._waiting[stream]
             if stream.send_window > 0:
-                self._send_frame(stream)
+                self._take_turn(stream)
 
-    def _is_busy(self, stream: Stream) -> bool:
-        return self.is_paused or bool(stream.queue)
-
-    def _queue(self, stream: Stream, head: bytes, data: bytes, tail: bytes | None) -> None:
-        if head:
-            self._transport.write(head)
-        stream.queue.append(memoryview(data))
-        stream.queued += len(data)
-        stream.tail = tail
-        stream.since = time.monotonic()
-        self._waiting[stream] = None
-        self.pump()
-
-    def _send_frame(self, stream: Stream) -> None:
-        data = stream.queue[0]
-        size = min(len(data), self._window, stream.send_window, MAX_FRAME_BYTES)
-        self._window -= size
-        stream.send_window -= size
-        stream.queued -= size
-        header = HEADER.pack(size >> 8, size & 0xFF, DATA, 0, stream.number)
-        self._transport.write(header + data[:size])
-        if size < len(data):
-            stream.queue[0] = data[size:]
-        else:
-            stream.queue.popleft()
-        if stream.queue:
-            self._waiting[stream] = None
-        else:
+    def _take_turn(self, stream: Stream) -> None:
+        room = min(self._window, stream.send_window, stream.queued, _TURN_BYTES)
+        self._window -= room
+        stream.send_window -= room
+        stream.queued -= room
+        parts: list[bytes | memoryview] = []
+        left = room
+        while left:
+            size = min(left, self._frame_bytes)
+            parts.append(HEADER.pack(size >> 8, size & 0xFF, DATA, 0, stream.number))
+            _move(stream, parts, size)
+            left -= size
+        self.flush()
+        if not self._is_closed and not self._transport.is_closing():
+            self._transport.writelines(parts)
+        if not stream.queue:
             self._finish(stream)
+            return
+        self._waiting[stream] = None
+        self._dribbles += room < _SMALL_FRAME_BYTES
 
     def _finish(self, stream: Stream) -> None:
-        stream.since = None
+        stream.going_since = None
         _resolve(stream)
         if stream.tail is not None:
-            self._transport.write(stream.tail)
+            self.write(stream.tail)
             self._on_sent(stream)
 
 
-def _headers(number: int, block: bytes, flags: int = 0) -> bytes:
-    return frame(HEADERS, flags | END_HEADERS, number, block)
+def _move(stream: Stream, parts: list[bytes | memoryview], size: int) -> None:
+    """Take so many bytes off a stream's queue."""
+    queue = stream.queue
+    while size:
+        data = queue[0]
+        if len(data) <= size:
+            parts.append(data)
+            size -= len(queue.popleft())
+        else:
+            parts.append(data[:size])
+            queue[0] = data[size:]
+            size = 0
 
 
 def _resolve(stream: Stream) -> None:

@@ -53,15 +53,19 @@ def check_connection(number: int) -> None:
         raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "this frame belongs to the connection")
 
 
-def unpadded(data: bytes, at: int, end: int) -> tuple[int, int]:
-    """Return where within data[at:end] what is not padding begins and ends.
+def padding(length: int, first: int) -> int:
+    """Return how much of a payload with padding is padding.
+
+    Args:
+        length: Of the payload.
+        first: Its first byte, which says so.
 
     Raises:
-        ProtocolError: The padding is longer than the payload.
+        ProtocolError: It is longer than the payload.
     """
-    if at == end or at + 1 + data[at] > end:
+    if first >= length:
         raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "more padding than frame")
-    return at + 1, end - data[at]
+    return first
 
 
 def header_block(flags: int, payload: bytes) -> bytes:
@@ -70,7 +74,9 @@ def header_block(flags: int, payload: bytes) -> bytes:
     Raises:
         ProtocolError: The frame is too short for what its flags say.
     """
-    at, end = unpadded(payload, 0, len(payload)) if flags & frames.PADDED else (0, len(payload))
+    at, end = 0, len(payload)
+    if flags & frames.PADDED:
+        at, end = 1, end - padding(end, payload[0] if payload else 0)
     if flags & frames.PRIORITISED:
         at += PRIORITY_BYTES
     if at > end:
@@ -78,15 +84,23 @@ def header_block(flags: int, payload: bytes) -> bytes:
     return payload[at:end]
 
 
-def settings(payload: bytes) -> list[tuple[int, int]]:
-    """Return what a SETTINGS frame sets.
+def settings(payload: bytes) -> dict[int, int]:
+    """Return what a SETTINGS frame sets; of several values for one setting, the last.
 
     Raises:
-        ProtocolError: It ends within a setting.
+        ProtocolError: It ends within a setting, or a value cannot be.
     """
     if len(payload) % _SETTING_BYTES:
         raise ProtocolError(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS of an odd length")
-    return frames.read_settings(payload)
+    values = dict(frames.read_settings(payload))
+    if values.get(frames.SETTINGS_ENABLE_PUSH, 0) > 1:
+        raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "ENABLE_PUSH is neither 0 nor 1")
+    if values.get(frames.SETTINGS_INITIAL_WINDOW_SIZE, 0) > frames.MAX_WINDOW:
+        raise ProtocolError(ErrorCode.FLOW_CONTROL_ERROR, "the initial window is too large")
+    size = values.get(frames.SETTINGS_MAX_FRAME_SIZE, frames.MIN_FRAME_BYTES)
+    if not frames.MIN_FRAME_BYTES <= size <= frames.MAX_FRAME_BYTES:
+        raise ProtocolError(ErrorCode.PROTOCOL_ERROR, f"MAX_FRAME_SIZE is {size}")
+    return values
 
 
 def increment(payload: bytes) -> int:

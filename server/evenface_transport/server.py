@@ -1,6 +1,7 @@
 """A gRPC server for asyncio: connections, their limits, and how they end."""
 
 import asyncio
+import logging
 import random
 import socket
 import ssl
@@ -12,12 +13,17 @@ from typing import Final
 from evenface_transport.budget import Budget
 from evenface_transport.call import Method
 from evenface_transport.connection import Connection
+from evenface_transport.host import Guest
 from evenface_transport.limits import Limits
+from evenface_transport.reader import BUFFER_BYTES
 from evenface_transport.status import Code, StatusError
 
+_LOG = logging.getLogger(__name__)
 _TICK_SECONDS: Final = 0.05
 _HANDSHAKE_SECONDS: Final = 20.0
 _AGE_JITTER: Final = 0.1
+# For peers to read the last words, and for handlers to notice that they were cancelled.
+_LAST_SECONDS: Final = 1.0
 
 
 class Server:
@@ -26,8 +32,8 @@ class Server:
     Args:
         methods: What can be called, by path "/package.Service/Method".
         limits: What peers may do.
-        explain: Says errors of the transport in the service's own way.
-        tls: Called for each connection; None for plain text.
+        explain: Says errors in the service's own way, those of the transport too.
+        tls: Called for each connection; None for plain text. The context has to offer "h2" by ALPN.
     """
 
     def __init__(
@@ -43,8 +49,12 @@ class Server:
         self.budget = Budget(limits.max_held_bytes)
         self.tasks: set[asyncio.Task[None]] = set()
         self.explain = explain
+        # One for all: what is received is looked at, and copied where needed, at once.
+        self.buffer = memoryview(bytearray(BUFFER_BYTES))
         self._tls = tls
-        self._connections: set[Connection] = set()
+        self._connections: set[Guest] = set()
+        self._beginning = 0
+        self._is_stopping = False
         self._ticker = asyncio.create_task(self._tick())
         self._empty = asyncio.Event()
         self._empty.set()
@@ -55,50 +65,74 @@ class Server:
         return len(self._connections)
 
     async def adopt(self, connected: socket.socket) -> None:
-        """Speak with the peer of a connected socket, which is closed where that cannot begin."""
-        if len(self._connections) >= self.limits.max_connections:
+        """Speak with the peer of a connected socket, which is closed where that cannot begin.
+
+        Returns once the peer can be spoken with: with TLS, that takes as long as the peer does.
+        """
+        if self._is_stopping or self.connections + self._beginning >= self.limits.max_connections:
             connected.close()
             return
-        loop = asyncio.get_running_loop()
-        with suppress(OSError, ssl.SSLError, ConnectionError, TimeoutError):
-            await loop.connect_accepted_socket(
+        self._beginning += 1
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
                 self._connection,
                 connected,
                 ssl=self._tls() if self._tls else None,
                 ssl_handshake_timeout=_HANDSHAKE_SECONDS if self._tls else None,
             )
+        except OSError as error:
+            _LOG.debug("connection failed: %s", error)
+            connected.close()
+        finally:
+            self._beginning -= 1
 
     def _connection(self) -> Connection:
         age = self.limits.max_age_seconds * random.uniform(1 - _AGE_JITTER, 1 + _AGE_JITTER)  # noqa: S311 - spreads load
         return Connection(self, age)
 
-    def joined(self, connection: Connection) -> None:
-        """Note a connection."""
+    def joined(self, connection: Guest) -> None:
+        """Look after a connection."""
         self._connections.add(connection)
         self._empty.clear()
+        if self._is_stopping:
+            connection.leave()
 
-    def lost(self, connection: Connection) -> None:
+    def lost(self, connection: Guest) -> None:
         """Forget a connection."""
         self._connections.discard(connection)
         if not self._connections:
             self._empty.set()
 
     async def stop(self, grace: float) -> None:
-        """Ask all peers to leave; after `grace` seconds end what is still at work."""
+        """Ask all peers to leave; after `grace` seconds end what is still at work.
+
+        Another call in the meantime ends it sooner.
+        """
+        self._is_stopping = True
         for connection in list(self._connections):
-            connection.leave()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(grace):
-                await self._empty.wait()
+            connection.leave(grace)
+        await self._emptied(grace)
         for connection in list(self._connections):
             connection.refuse(StatusError(Code.UNAVAILABLE, "the server is shutting down"))
+        await self._emptied(_LAST_SECONDS)
+        for connection in list(self._connections):
+            connection.hang_up()
+        if self.tasks:
+            await asyncio.wait(self.tasks, timeout=_LAST_SECONDS)
         self._ticker.cancel()
 
+    async def _emptied(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._empty.wait()
+
     async def _tick(self) -> None:
-        last = time.monotonic()
         while True:
             await asyncio.sleep(_TICK_SECONDS)
             now = time.monotonic()
             for connection in list(self._connections):
-                connection.tick(now, now - last)
-            last = now
+                try:
+                    connection.tick(now)
+                except Exception:  # noqa: BLE001 - one bad connection must not end all
+                    _LOG.exception("a connection failed")
+                    connection.hang_up()

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from evenface_transport.call import Call, Method
-from evenface_transport.messages import Assembler
+from evenface_transport.messages import Assembler, Compressed
+from evenface_transport.status import StatusError
 
 RECEIVE_WINDOW: Final = 2**20
 
@@ -16,22 +17,28 @@ class Requests:
 
     Args:
         on_take: Told when one has been read, so that more may come.
+        inflate: Makes plain ones of those that are compressed.
 
     Attributes:
-        waiting_bytes: Bytes that have not been read.
+        unread: Bytes that wait to be read.
     """
 
-    def __init__(self, on_take: Callable[[], None]) -> None:
-        self.waiting_bytes = 0
+    __slots__ = ("_inflate", "_is_ended", "_more", "_on_take", "_waiting", "unread")
+
+    def __init__(
+        self, on_take: Callable[[], None], inflate: Callable[[bytes], Awaitable[bytes]]
+    ) -> None:
         self._on_take = on_take
+        self._inflate = inflate
         self._waiting: deque[bytes] = deque()
         self._more: asyncio.Future[None] | None = None
         self._is_ended = False
+        self.unread = 0
 
     def put(self, message: bytes) -> None:
         """Add one."""
         self._waiting.append(message)
-        self.waiting_bytes += len(message)
+        self.unread += len(message)
         self._wake()
 
     def end(self) -> None:
@@ -49,9 +56,9 @@ class Requests:
             self._more = asyncio.get_running_loop().create_future()
             await self._more
         message = self._waiting.popleft()
-        self.waiting_bytes -= len(message)
+        self.unread -= len(message)
         self._on_take()
-        return message
+        return await self._inflate(message) if isinstance(message, Compressed) else message
 
     def _wake(self) -> None:
         if self._more is not None and not self._more.done():
@@ -66,6 +73,8 @@ class Stream:
         call: What the handler is told.
         method: Who answers.
         assembler: Puts the requests together.
+        encoding: How compressed requests are compressed.
+        refusal: Why the call is refused; None where it is not.
         message: The request of a unary call, once it is here.
         requests: Those of a stream.
         receive_window: Bytes that the peer may still send.
@@ -73,7 +82,10 @@ class Stream:
         closed: Whether we send no more either.
         task: The handler at work.
         held: Bytes of the budget, request by request.
-        since: When the message at hand began to come in or to go out.
+        owed: How many requests were read by the handler and not yet replied to.
+        overhead: Bytes of the budget for the call itself.
+        coming_since: When the message at hand began to come in.
+        going_since: When the message at hand began to go out.
         send_window: Bytes that we may still send.
         has_head: Whether the reply has begun.
         queue: Data that waits to be sent.
@@ -84,18 +96,26 @@ class Stream:
     """
 
     __slots__ = (
-        "assembler", "call", "closed", "drained", "has_head", "held", "is_ended", "message",
-        "method", "number", "queue", "queued", "receive_window", "requests", "send_window",
-        "sending", "since", "tail", "task",
+        "assembler", "call", "closed", "coming_since", "drained", "encoding", "going_since",
+        "has_head", "held", "is_ended", "message", "method", "number", "overhead", "owed", "queue",
+        "queued", "receive_window", "refusal", "requests", "send_window", "sending", "tail", "task",
     )  # fmt: skip
 
     def __init__(
-        self, number: int, method: Method, call: Call, assembler: Assembler, send_window: int
+        self,
+        number: int,
+        method: Method,
+        call: Call,
+        assembler: Assembler,
+        encoding: str,
+        send_window: int,
     ) -> None:
         self.number = number
         self.method = method
         self.call = call
         self.assembler = assembler
+        self.encoding = encoding
+        self.refusal: StatusError | None = None
         self.message: bytes | None = None
         self.requests: Requests | None = None
         self.receive_window = RECEIVE_WINDOW
@@ -103,7 +123,10 @@ class Stream:
         self.closed = False
         self.task: asyncio.Task[None] | None = None
         self.held: deque[int] = deque()
-        self.since: float | None = None
+        self.owed = 0
+        self.overhead = 0
+        self.coming_since: float | None = None
+        self.going_since: float | None = None
         self.send_window = send_window
         self.has_head = False
         self.queue: deque[memoryview] = deque()
