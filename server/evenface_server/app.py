@@ -10,7 +10,7 @@ import evenface_transport as transport
 from evenface.v1 import face_service_pb2, model_service_pb2
 from evenface_core.bundle import open_bundle
 from evenface_core.manifest import FunctionName
-from evenface_runtime import Device, Model, choose_device, open_model
+from evenface_runtime import Device, GpuOptions, Model, choose_device, open_model
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
@@ -190,7 +190,19 @@ def _transport_limits(settings: Settings) -> transport.Limits:
 def _open(settings: Settings, device: Device, path: Path) -> tuple[Model, str]:
     """Open one bundle; return the model and its card."""
     bundle = open_bundle(path)
-    return open_model(bundle, device, threads=settings.session_threads), bundle.card
+    return open_model(
+        bundle, device, threads=settings.session_threads, gpu=_gpu_options(settings)
+    ), bundle.card
+
+
+def _gpu_options(settings: Settings) -> GpuOptions:
+    limit = settings.gpu_memory_limit
+    return GpuOptions(
+        max_rows=settings.max_batch_rows,
+        cuda_graphs=settings.cuda_graphs,
+        memory_limit=None if limit is None else limit // max(1, settings.workers),
+        engine_cache=settings.tensorrt_cache,
+    )
 
 
 def _serve(settings: Settings, metrics: Metrics, model: Model, card: str) -> ServedModel:

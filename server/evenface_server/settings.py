@@ -62,14 +62,31 @@ class Settings(BaseSettings):
     metrics_port: int = Field(
         9464, ge=0, le=65535, description="Port for metrics; 0 for any free one."
     )
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="Where models run; auto takes CUDA where there is a GPU, else the CPU."
+    device: Literal["auto", "cpu", "cuda", "tensorrt"] = Field(
+        "auto",
+        description="Where models run; auto takes CUDA where ONNX Runtime offers it, else the CPU.",
+    )
+    gpu_memory_limit: int | None = Field(
+        None,
+        ge=2**20,
+        description="Bytes of GPU memory that a graph of a model may take in all workers together, "
+        "besides what CUDA itself takes in each. No limit when not set.",
+    )
+    cuda_graphs: bool = Field(
+        default=False,
+        description="Capture a GPU's kernels once for each batch size and launch them as one from "
+        "then on: faster in small batches, at the price of memory. For device cuda.",
+    )
+    tensorrt_cache: Path | None = Field(
+        None,
+        description="Folder, writable by the server alone, for the engines that TensorRT builds, "
+        "which takes it minutes. They are built at each start when not set.",
     )
     workers: int = Field(
         0,
         ge=0,
         le=1024,
-        description="Processes that answer; 0 for one per CPU core, two where models run on CUDA.",
+        description="Processes that answer; 0 for one per CPU core, two where models run on a GPU.",
     )
     session_threads: int = Field(
         0,
@@ -179,6 +196,10 @@ class Settings(BaseSettings):
                 f"max_message_bytes {self.max_message_bytes} is above half of max_held_bytes "
                 f"{self.max_held_bytes}, which is what one connection may hold"
             )
+        if self.cuda_graphs and self.device in ("cpu", "tensorrt"):
+            raise ValueError(f"cuda_graphs needs device cuda, not {self.device}")
+        if self.tensorrt_cache is not None and self.device != "tensorrt":
+            raise ValueError(f"tensorrt_cache needs device tensorrt, not {self.device}")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key belong together; only one is set")
         if self.tls_client_ca is not None and self.tls_cert is None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from evenface_server.settings import Settings
 
-_WORKERS_ON_CUDA: Final = 2
+_WORKERS_ON_GPU: Final = 2
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 _OWN_CGROUP: Final = Path("/proc/self/cgroup")
 _CUDA_LIBRARY: Final = "capi/libonnxruntime_providers_cuda.so"
@@ -17,7 +17,7 @@ _CUDA_LIBRARY: Final = "capi/libonnxruntime_providers_cuda.so"
 def settle(settings: Settings) -> Settings:
     """Return the settings with numbers in place of the zeros that mean "by the cores"."""
     cores = available_cores()
-    workers = settings.workers or (_WORKERS_ON_CUDA if _is_on_cuda(settings) else cores)
+    workers = settings.workers or (_WORKERS_ON_GPU if _is_on_gpu(settings) else cores)
     threads = settings.session_threads or max(1, cores // workers)
     return settings.model_copy(update={"workers": workers, "session_threads": threads})
 
@@ -53,10 +53,10 @@ def _quota_of(file: Path) -> float:
     return math.inf if quota == "max" else int(quota) / int(period)
 
 
-def _is_on_cuda(settings: Settings) -> bool:
-    """Whether models will run on CUDA, found out without loading ONNX Runtime."""
+def _is_on_gpu(settings: Settings) -> bool:
+    """Whether models will run on a GPU, found out without loading ONNX Runtime."""
     if settings.device != "auto":
-        return settings.device == "cuda"
+        return settings.device != "cpu"
     found = find_spec("onnxruntime")
     folders = found.submodule_search_locations if found is not None else None
     return any((Path(folder) / _CUDA_LIBRARY).exists() for folder in folders or ())

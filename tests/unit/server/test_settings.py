@@ -46,6 +46,10 @@ def test_switches_can_be_turned_on_and_off(monkeypatch: pytest.MonkeyPatch) -> N
         (["--max-items-per-request", "9999"], "9999 is above max_queue_rows 4096"),
         (["--tls-cert", "x"], "tls_cert and tls_key belong together"),
         (["--tls-client-ca", "x"], "tls_client_ca needs tls_cert"),
+        (["--cuda-graphs", "--device", "cpu"], "cuda_graphs needs device cuda, not cpu"),
+        (["--cuda-graphs", "--device=tensorrt"], "cuda_graphs needs device cuda, not tensorrt"),
+        (["--tensorrt-cache", "x"], "tensorrt_cache needs device tensorrt, not auto"),
+        (["--gpu-memory-limit", "0"], "--gpu-memory-limit is '0': Input should be greater"),
         (["--port"], "expected one argument"),
     ],
 )
