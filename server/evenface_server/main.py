@@ -8,13 +8,15 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
 from evenface_core.cli import guarded
 
-from evenface_server.logs import configure_logging
+from evenface_server.admin.server import AdminServer
+from evenface_server.logs import CallLog, configure_logging
 from evenface_server.settings import Settings, load_settings
 from evenface_server.supervisor.pool import CrashLoop
 from evenface_server.supervisor.supervisor import Supervisor
@@ -31,10 +33,10 @@ def main() -> int:
 
 def _serve(arguments: Sequence[str]) -> int:
     settings = load_settings(arguments, os.environ)
-    configure_logging(settings.log_level)
+    log = configure_logging(settings.log_level)
     _allow_many_files()
     with TemporaryDirectory(prefix="evenface-") as copies:
-        return asyncio.run(_run(settings, Path(copies)))
+        return asyncio.run(_run(settings, Path(copies), log))
 
 
 def _allow_many_files() -> None:
@@ -45,12 +47,15 @@ def _allow_many_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
-async def _run(settings: Settings, copies: Path) -> int:
+async def _run(settings: Settings, copies: Path, log: CallLog) -> int:
     """Serve, drain on the first signal, stop at once on the second; the exit code."""
     signals: asyncio.Queue[int] = asyncio.Queue()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, signals.put_nowait, number)
-    supervisor = Supervisor(settings, copies)
+    make_admin = (
+        partial(AdminServer, settings, log=log) if settings.admin_port is not None else None
+    )
+    supervisor = Supervisor(settings, copies, make_admin=make_admin)
     told = asyncio.create_task(signals.get())
     serving = asyncio.create_task(_serve_on(supervisor, settings))
     await asyncio.wait((told, serving), return_when=asyncio.FIRST_COMPLETED)
@@ -85,6 +90,7 @@ async def _serve_on(supervisor: Supervisor, settings: Settings) -> None:
         extra={
             "address": serving.address,
             "metrics_address": serving.metrics_address,
+            "admin_address": serving.admin_address,
             "device": serving.device,
             "models": serving.models,
             "default_model": serving.default_model,

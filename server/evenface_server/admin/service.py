@@ -3,10 +3,11 @@
 # ruff: noqa: N802 - the RPCs' names are those of the .proto files
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 from evenface.v1 import admin_service_pb2
-from evenface_core.errors import ConfigError, InvalidInput, OrderRefused
+from evenface_core.errors import BundleError, ConfigError, InvalidInput, OrderRefused
 from evenface_core.manifest import check_name
 from evenface_transport import Call
 
@@ -55,7 +56,8 @@ class AdminService:
     ) -> admin_service_pb2.LoadModelResponse:
         """Load a version."""
         del call
-        await self._curator.load(_key(request))
+        with _told():
+            await self._curator.load(_key(request))
         return admin_service_pb2.LoadModelResponse()
 
     async def UnloadModel(
@@ -79,10 +81,8 @@ class AdminService:
     ) -> admin_service_pb2.ReloadModelsResponse:
         """Look at the model directory."""
         del request, call
-        try:
+        with _told():
             await self._curator.reload()
-        except ConfigError as error:
-            raise OrderRefused(str(error)) from error
         return admin_service_pb2.ReloadModelsResponse(models=self._models())
 
     def _models(self) -> Iterator[admin_service_pb2.ModelStatus]:
@@ -94,6 +94,15 @@ class AdminService:
                 reason=one.reason,
                 digest=one.digest,
             )
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tell an operator what others are not told: what is wrong with bundles and where they are."""
+    try:
+        yield
+    except (BundleError, ConfigError) as error:
+        raise OrderRefused(str(error)) from error
 
 
 def _key(

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from evenface_core.errors import (
-    BundleError,
     DeadlineExpired,
     EvenfaceError,
     FunctionUnsupported,
@@ -37,7 +36,6 @@ _CODES: Mapping[type[EvenfaceError], int] = {
     PermissionDenied: code_pb2.PERMISSION_DENIED,
     RateLimited: code_pb2.RESOURCE_EXHAUSTED,
     OrderRefused: code_pb2.FAILED_PRECONDITION,
-    BundleError: code_pb2.FAILED_PRECONDITION,
 }
 # All of it travels in the trailing metadata, of which gRPC's clients take 8 KiB.
 _MAX_TEXT_BYTES = 800

@@ -1,16 +1,16 @@
 """The parent process: listens, and shows the metrics of all its workers."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from evenface_core.errors import ConfigError
 
 from evenface_server.listening import Listener
 from evenface_server.metrics import Metrics
 from evenface_server.models.curator import Curator
-from evenface_server.models.plan import ModelKey
 from evenface_server.models.remote import RemoteLoader
 from evenface_server.models.rollout import Rollout
 from evenface_server.settings import Settings
@@ -23,6 +23,21 @@ from evenface_server.totals import Totals
 # For workers to end by themselves: once told to do so at once, and after their grace.
 _STOP_SECONDS: Final = 2.0
 _CLOSING_SECONDS: Final = 10.0
+_COUNT_SECONDS: Final = 1.0
+
+
+class SideServer(Protocol):
+    """Something that listens besides, for operators."""
+
+    @property
+    def address(self) -> str:
+        """Where it listens, "host:port"."""
+
+    def open(self) -> None:
+        """Begin to answer."""
+
+    async def close(self) -> None:
+        """Answer no more."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +47,7 @@ class Serving:
     Attributes:
         address: "host:port" of gRPC.
         metrics_address: "host:port" of the metrics; None where they are off.
+        admin_address: "host:port" of the admin service; None where it is off.
         device: Where models run.
         models: Those that serve, "name/version" each.
         default_model: For requests that name none; None where they must.
@@ -40,6 +56,7 @@ class Serving:
 
     address: str
     metrics_address: str | None
+    admin_address: str | None
     device: str
     models: Sequence[str]
     default_model: str | None
@@ -52,6 +69,7 @@ class Supervisor:
     Args:
         settings: All of them.
         copies: An empty folder for copies of bundles.
+        make_admin: Makes the admin service of what decides on the models; None for none.
         module: What workers run.
         patience: What is put up with from them.
 
@@ -64,6 +82,7 @@ class Supervisor:
         settings: Settings,
         copies: Path,
         *,
+        make_admin: Callable[[Curator, Metrics], SideServer] | None = None,
         module: str = WORKER_MODULE,
         patience: Patience | None = None,
     ) -> None:
@@ -71,7 +90,7 @@ class Supervisor:
         self._metrics = Metrics()
         self._totals = Totals(self._metrics.instruments)
         self._curator = Curator(
-            settings.models, settings.default_model, copies, Rollout(), self._count_refusal
+            settings.models, settings.default_model, copies, Rollout(), self._metrics.refused
         )
         self._loaders: dict[WorkerProcess, RemoteLoader] = {}
         self._pool = Pool(
@@ -85,8 +104,11 @@ class Supervisor:
             patience=patience,
         )
         self._listener = Listener("port", settings.host, settings.port, self._pool.give)
+        self._counting = asyncio.create_task(self._count())
+        self._watching: asyncio.Task[None] | None = None
         try:
             self._exposition = self._expose()
+            self._admin = None if make_admin is None else make_admin(self._curator, self._metrics)
         except ConfigError:
             self._listener.close()
             raise
@@ -101,10 +123,16 @@ class Supervisor:
         device = await self._pool.start()
         await self._curator.open()
         self._listener.open()
+        if self._admin is not None:
+            self._admin.open()
+        if self._settings.watch_interval:
+            watching = self._curator.watch(self._settings.watch_interval)
+            self._watching = asyncio.create_task(watching)
         plan = self._curator.plan
         return Serving(
             self._listener.address,
             None if self._exposition is None else self._exposition.address,
+            None if self._admin is None else self._admin.address,
             device,
             [str(ref.key) for ref in plan.bundles],
             plan.default,
@@ -129,6 +157,7 @@ class Supervisor:
         Returns:
             Whether all workers have answered all that they had admitted.
         """
+        await self._settle()
         draining = self._pool.workers
         wait = delay if self._listener.is_open else 0.0
         self._pool.drain(wait, grace)
@@ -141,6 +170,8 @@ class Supervisor:
     async def stop(self) -> None:
         """End everything at once."""
         self._listener.close()
+        self._counting.cancel()
+        await self._settle()
         self._pool.stop()
         await self._pool.gone(_STOP_SECONDS)
         self._pool.kill()
@@ -162,9 +193,18 @@ class Supervisor:
         if worker in self._loaders:
             self._curator.leave(self._loaders.pop(worker))
 
-    def _count_refusal(self, key: ModelKey) -> None:
-        self._metrics.refused(key)
-        self._totals.add(self, self._metrics.instruments.take())
+    async def _settle(self) -> None:
+        """Let nothing change any more in what is served."""
+        if self._watching is not None:
+            self._watching.cancel()
+        if self._admin is not None:
+            await self._admin.close()
+
+    async def _count(self) -> None:
+        """Show what is counted in this process, as what workers count."""
+        while True:
+            self._totals.add(self, self._metrics.instruments.take())
+            await asyncio.sleep(_COUNT_SECONDS)
 
     def _regulate(self) -> None:
         """Let connections wait with the system while there is no worker for them."""

@@ -28,6 +28,7 @@ from support.messages import status_details
             "SERVICE_UNAVAILABLE",
         ),
         (errors.DeadlineExpired("x"), code_pb2.DEADLINE_EXCEEDED, "DEADLINE_EXPIRED"),
+        (errors.OrderRefused("x"), code_pb2.FAILED_PRECONDITION, "ORDER_REFUSED"),
         (errors.BundleError("/a/secret/path"), code_pb2.INTERNAL, "INTERNAL"),
         (RuntimeError("a secret"), code_pb2.INTERNAL, "INTERNAL"),
         (MemoryError(), code_pb2.INTERNAL, "INTERNAL"),
