@@ -9,12 +9,16 @@ import grpc
 import pytest
 import pytest_asyncio
 
+from benchmarks.serving import http2
 from benchmarks.serving.connection import Offer
+from benchmarks.serving.http2 import DATA, DEFAULT_WINDOW, frame, split
 from benchmarks.serving.openloop import Outcome, offer_calls
 from benchmarks.serving.wires import Request
 
 ANSWER = bytes(300)
 REQUEST = bytes(12_300)
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+SETTINGS = frame(http2.SETTINGS, 0, 0)  # calls are sent when it has come
 
 
 class Methods(grpc.GenericRpcHandler):
@@ -98,7 +102,7 @@ async def test_a_call_is_given_up_at_its_deadline(port: int, tmp_path: Path) -> 
 
 async def test_calls_on_a_connection_that_is_closed_are_lost(tmp_path: Path) -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"\0\0\0\4\0\0\0\0\0")  # SETTINGS, so that calls are sent
+        writer.write(SETTINGS)
         await reader.readuntil(b"/t/Answer")
         writer.close()
 
@@ -106,3 +110,22 @@ async def test_calls_on_a_connection_that_is_closed_are_lost(tmp_path: Path) -> 
         port = server.sockets[0].getsockname()[1]
         found = await outcome(port, "Answer", tmp_path, rate=100)
     assert (found.good, found.lost) == (0, found.offered)
+
+
+async def test_no_more_is_sent_than_the_server_s_window_holds(tmp_path: Path) -> None:
+    sent = 0
+
+    async def never_widen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        writer.write(SETTINGS)
+        buffer = bytearray(await reader.readexactly(24)).replace(PREFACE, b"")
+        while data := await reader.read(65536):
+            buffer += data
+            sent += sum(len(each.payload) for each in split(buffer) if each.kind == DATA)
+        writer.close()
+
+    async with await asyncio.start_server(never_widen, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        found = await outcome(port, "Answer", tmp_path, rate=100, deadline=0.2)
+    assert 0 < sent <= 2 * DEFAULT_WINDOW
+    assert (found.good, found.expired) == (0, found.offered)

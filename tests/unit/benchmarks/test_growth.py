@@ -33,7 +33,7 @@ def test_a_time_that_was_not_measured_leaves_the_median_to_the_others() -> None:
 
 
 def test_goodput_past_the_capacity_is_told_as_a_share_of_its_peak() -> None:
-    text = write_growth(Growth(1000, 0.25, (load(0.5, 500), load(1, 1000), load(3, 920, 2.0))))
+    text = write_growth(Growth(800, 0.25, (load(0.5, 500), load(1, 1000), load(3, 920, 2.0))))
     assert "Goodput at 300% of the capacity: 0.92 of its peak." in text
     assert "| 50% | 500 | 500 | 0 |" in text
     assert "Models" not in text

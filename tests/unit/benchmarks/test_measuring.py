@@ -73,7 +73,9 @@ def test_a_process_s_name_may_hold_spaces_and_parentheses() -> None:
 
 def test_what_a_server_s_children_do_counts_and_ends_with_it() -> None:
     grandchild = "import time; time.sleep(60)"
-    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {grandchild!r}])"
+    # Without the mark in its environment, it is known by its parent alone.
+    start = f"subprocess.run([sys.executable, '-c', {grandchild!r}], env={{}})"
+    child = f"import subprocess, sys; {start}"
     with serve("test", [sys.executable, "-c", child], {}) as server:
         server.wait_until(lambda: len(server.pids()) == 2, 20)
     assert server.pids() == []
