@@ -18,7 +18,7 @@ from evenface_core.cli import guarded
 from evenface_server.admin.server import AdminServer
 from evenface_server.logs import CallLog, configure_logging
 from evenface_server.settings import Settings, load_settings
-from evenface_server.supervisor.pool import CrashLoop
+from evenface_server.supervisor.keeper import CrashLoop
 from evenface_server.supervisor.supervisor import Supervisor
 
 _LOG = logging.getLogger(__name__)

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -137,10 +138,36 @@ class ServerProcess:
         assert line is not None, f"no '{event}' in {self.lines}"
         return line
 
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition on its processes or lines; fail where it does not come true."""
+        end = time.monotonic() + _PATIENCE
+        while not condition():
+            assert time.monotonic() < end, f"not so after {_PATIENCE} s: {self.lines}"
+            time.sleep(0.01)
+
+    def wait_for_count(self, event: str, count: int) -> None:
+        """Wait until so many lines have an event."""
+        self.wait_until(lambda: self.count(event) == count)
+
+    def count(self, event: str) -> int:
+        """Count its lines with an event."""
+        return sum(line["event"] == event for line in tuple(self.lines))
+
     @property
     def address(self) -> str:
         """Where it listens."""
         return str(self.wait_for("serving")["address"])
+
+    @property
+    def workers(self) -> list[int]:
+        """The process ids of its workers."""
+        pid = self.process.pid
+        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    def end(self) -> None:
+        """Let it end, so that all its lines are there."""
+        assert self.stop() == 0
+        self.wait_for("stopped")
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and return the exit code."""
@@ -149,11 +176,20 @@ class ServerProcess:
 
 
 @contextmanager
-def server_process(models: Path, *options: str) -> Iterator[ServerProcess]:
-    """Start the command on a free port; it is killed at the end if it still runs."""
+def server_process(models: Path, *options: str, own_group: bool = False) -> Iterator[ServerProcess]:
+    """Start the command on a free port; it is killed at the end if it still runs.
+
+    Args:
+        models: The model directory.
+        options: Further ones.
+        own_group: Whether it leads a process group of its own.
+    """
     arguments = ["--models", str(models), "--port", "0", "--no-metrics", *options]
     process = subprocess.Popen(
-        [sys.executable, "-m", "evenface_server", *arguments], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "evenface_server", *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=own_group,
     )
     server = ServerProcess(process, [], threading.Condition())
     reader = threading.Thread(target=_read, args=(server,))

@@ -2,18 +2,14 @@
 
 import asyncio
 import logging
-import signal
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-
-from evenface_core.errors import ConfigError, EvenfaceError
 
 from evenface_server.models.rollout import WorkerGone
 from evenface_server.settings import Settings
+from evenface_server.supervisor.keeper import Keeper, Patience
 from evenface_server.supervisor.messages import (
     Drain,
     Message,
@@ -28,35 +24,6 @@ from evenface_server.totals import Totals
 _LOG = logging.getLogger(__name__)
 
 
-class CrashLoop(EvenfaceError):
-    """Workers die one after the other."""
-
-    reason = "CRASH_LOOP"
-
-
-@dataclass(frozen=True)
-class Patience:
-    """What is put up with.
-
-    Attributes:
-        stuck_seconds: Without a word from a worker, after which it is killed.
-        healthy_seconds: That a worker must have been ready for its death to count as the first.
-        deaths: In a row at one place, after which there are no more replacements.
-        pause_seconds: Before the second replacement in a row; the pauses grow twofold.
-        look_seconds: Between looks at the workers.
-    """
-
-    stuck_seconds: float = 30.0
-    healthy_seconds: float = 60.0
-    deaths: int = 5
-    pause_seconds: float = 0.1
-    look_seconds: float = 1.0
-
-    def pause_after(self, deaths: int) -> float:
-        """Seconds before a replacement: none for the first."""
-        return self.pause_seconds * (2.0 ** (deaths - 1) - 1)
-
-
 class Pool:
     """Keeps workers.
 
@@ -69,9 +36,6 @@ class Pool:
         on_change: Told when a worker may have begun or ceased to take connections.
         module: What workers run.
         patience: What is put up with.
-
-    Attributes:
-        restarts: How many workers have been replaced, by place.
     """
 
     def __init__(
@@ -86,7 +50,6 @@ class Pool:
         module: str = WORKER_MODULE,
         patience: Patience | None = None,
     ) -> None:
-        self.restarts = [0] * settings.workers
         self._settings = settings
         self._copies = copies
         self._totals = totals
@@ -103,13 +66,22 @@ class Pool:
         loop = asyncio.get_running_loop()
         self._started: asyncio.Future[str] = loop.create_future()
         self._given_up: asyncio.Future[None] = loop.create_future()
-        self._keepers: list[asyncio.Task[None]] = []
+        self._keepers = [
+            Keeper(place, self._hire, self._dismiss, self._patience)
+            for place in range(settings.workers)
+        ]
+        self._keeping: list[asyncio.Task[None]] = []
         self._watch: asyncio.Task[None] | None = None
 
     @property
     def workers(self) -> Sequence[WorkerProcess]:
         """Those that serve."""
         return [worker for worker in tuple(self._workers.values()) if worker.is_serving]
+
+    @property
+    def restarts(self) -> Sequence[int]:
+        """How many workers have been replaced, by place."""
+        return [keeper.restarts for keeper in self._keepers]
 
     @property
     def takes_connections(self) -> bool:
@@ -123,8 +95,9 @@ class Pool:
             ConfigError: A worker cannot start with these settings.
             CrashLoop: Workers die.
         """
-        places = range(self._settings.workers)
-        self._keepers = [asyncio.create_task(self._keep(place)) for place in places]
+        self._keeping = [asyncio.create_task(one.keep(self._leaving)) for one in self._keepers]
+        for keeping in self._keeping:
+            keeping.add_done_callback(self._note_end)
         self._watch = asyncio.create_task(self._watch_over())
         await asyncio.wait((self._started, self._given_up), return_when=asyncio.FIRST_COMPLETED)
         if self._given_up.done():
@@ -178,25 +151,10 @@ class Pool:
 
     async def gone(self, seconds: float) -> None:
         """Wait until all workers are gone, for so many seconds at most."""
-        if self._keepers:
-            await asyncio.wait(self._keepers, timeout=seconds)
+        if self._keeping:
+            await asyncio.wait(self._keeping, timeout=seconds)
         if self._watch is not None and not self._workers:
             self._watch.cancel()
-
-    async def _keep(self, place: int) -> None:
-        """Keep a place filled until the end, or until its workers die too often."""
-        deaths = 0
-        while not self._leaving.is_set() and not self._given_up.done():
-            worker = self._hire(place)
-            await worker.ended()
-            self._dismiss(worker)
-            if self._leaving.is_set():
-                return
-            deaths = 1 if worker.healthy_seconds >= self._patience.healthy_seconds else deaths + 1
-            self._mourn(worker, deaths)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._patience.pause_after(deaths)):
-                    await self._leaving.wait()
 
     def _hire(self, place: int) -> WorkerProcess:
         worker = WorkerProcess(place, self._hear, self._module)
@@ -210,21 +168,11 @@ class Pool:
         self._totals.forget(worker)
         self._on_change()
 
-    def _mourn(self, worker: WorkerProcess, deaths: int) -> None:
-        """Say that a worker died, and whether it is replaced."""
-        if self._given_up.done():
-            return
-        if worker.failure is not None and not self._started.done():
-            self._given_up.set_exception(ConfigError(worker.failure))
-            return
-        how = _words_for(worker.exit_code)
-        extra = {"worker": worker.place, "pid": worker.pid, "cause": worker.failure or how}
-        _LOG.error("worker died", extra=extra | {"seconds": round(worker.lived_seconds, 3)})
-        if deaths < self._patience.deaths:
-            self.restarts[worker.place] += 1
-            return
-        problem = f"worker {worker.place} died {deaths} times in a row; the last time: {how}"
-        self._given_up.set_exception(CrashLoop(problem))
+    def _note_end(self, keeping: asyncio.Task[None]) -> None:
+        """Give up where a place can be filled no more."""
+        error = None if keeping.cancelled() else keeping.exception()
+        if error is not None and not self._given_up.done():
+            self._given_up.set_exception(error)
 
     def _hear(self, worker: WorkerProcess, message: Message) -> None:
         if isinstance(message, Report):
@@ -269,12 +217,3 @@ class Pool:
                     _LOG.error("worker is stuck", extra=extra)
                     worker.kill()
             last = now
-
-
-def _words_for(code: int | None) -> str:
-    """How a process ended, from its exit code."""
-    if code is None or code >= 0:
-        return f"exit code {code}"
-    with suppress(ValueError):
-        return f"signal {signal.Signals(-code).name}"
-    return f"signal {-code}"

@@ -60,6 +60,7 @@ class WorkerProcess:
         is_serving: Whether it answers on connections.
         failure: Why it cannot start; None where it has not said so.
         exit_code: Once it is gone; the number of the signal that ended it below 0.
+        was_killed: Whether we have ended it.
         turn: When it last got a connection, as a number that grows.
     """
 
@@ -74,6 +75,7 @@ class WorkerProcess:
         self.is_serving = False
         self.failure: str | None = None
         self.exit_code: int | None = None
+        self.was_killed = False
         self.turn = 0
         self._on_message = on_message
         self._given = self._adopted = self._open = 0
@@ -84,7 +86,11 @@ class WorkerProcess:
         self._asked: dict[int, asyncio.Future[Any]] = {}
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process = start_process(module, theirs)
+            try:
+                self._process = start_process(module, theirs)
+            except OSError:
+                ours.close()
+                raise
         self.pid = self._process.pid
         self._channel = Channel(ours, self._hear, self._hang_up)
 
@@ -99,7 +105,7 @@ class WorkerProcess:
         return self.is_serving and self._given - self._adopted < _MAX_ON_THE_WAY
 
     @property
-    def healthy_seconds(self) -> float:
+    def served_seconds(self) -> float:
         """For how long it has served."""
         return 0.0 if self._serving_since is None else time.monotonic() - self._serving_since
 
@@ -150,6 +156,7 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End it at once."""
+        self.was_killed = True
         with suppress(ProcessLookupError):
             self._process.kill()
 

@@ -16,7 +16,8 @@ from evenface_server.models.rollout import Rollout
 from evenface_server.settings import Settings
 from evenface_server.supervisor.cores import settle
 from evenface_server.supervisor.exposition import Exposition, Staff
-from evenface_server.supervisor.pool import Patience, Pool
+from evenface_server.supervisor.keeper import Patience
+from evenface_server.supervisor.pool import Pool
 from evenface_server.supervisor.process import WORKER_MODULE, WorkerProcess
 from evenface_server.totals import Totals
 
@@ -75,6 +76,9 @@ class Supervisor:
 
     Raises:
         ConfigError: An address cannot be used.
+
+    Attributes:
+        pool: The workers.
     """
 
     def __init__(
@@ -93,7 +97,7 @@ class Supervisor:
             settings.models, settings.default_model, copies, Rollout(), self._metrics.refused
         )
         self._loaders: dict[WorkerProcess, RemoteLoader] = {}
-        self._pool = Pool(
+        self.pool = Pool(
             self._settings,
             copies,
             self._totals,
@@ -103,7 +107,7 @@ class Supervisor:
             module=module,
             patience=patience,
         )
-        self._listener = Listener("port", settings.host, settings.port, self._pool.give)
+        self._listener = Listener("port", settings.host, settings.port, self.pool.give)
         self._counting = asyncio.create_task(self._count())
         self._watching: asyncio.Task[None] | None = None
         try:
@@ -120,7 +124,7 @@ class Supervisor:
             ConfigError: The device, the models, the certificates or an address cannot be used.
             CrashLoop: Workers die.
         """
-        device = await self._pool.start()
+        device = await self.pool.start()
         await self._curator.open()
         self._listener.open()
         if self._admin is not None:
@@ -145,7 +149,7 @@ class Supervisor:
         Raises:
             CrashLoop: Always.
         """
-        await self._pool.given_up()
+        await self.pool.given_up()
 
     async def drain(self, delay: float, grace: float) -> bool:
         """Stop without losing a request that was admitted.
@@ -158,12 +162,12 @@ class Supervisor:
             Whether all workers have answered all that they had admitted.
         """
         await self._settle()
-        draining = self._pool.workers
+        draining = self.pool.workers
         wait = delay if self._listener.is_open else 0.0
-        self._pool.drain(wait, grace)
-        await self._pool.gone(wait)
+        self.pool.drain(wait, grace)
+        await self.pool.gone(wait)
         self._listener.close()
-        await self._pool.gone(grace + _CLOSING_SECONDS)
+        await self.pool.gone(grace + _CLOSING_SECONDS)
         await self.stop()
         return all(worker.exit_code == 0 for worker in draining)
 
@@ -172,10 +176,10 @@ class Supervisor:
         self._listener.close()
         self._counting.cancel()
         await self._settle()
-        self._pool.stop()
-        await self._pool.gone(_STOP_SECONDS)
-        self._pool.kill()
-        await self._pool.gone(_CLOSING_SECONDS)
+        self.pool.stop()
+        await self.pool.gone(_STOP_SECONDS)
+        self.pool.kill()
+        await self.pool.gone(_CLOSING_SECONDS)
         if self._exposition is not None:
             await self._exposition.close()
 
@@ -183,7 +187,7 @@ class Supervisor:
         if not self._settings.metrics:
             return None
         host, port = self._settings.metrics_host, self._settings.metrics_port
-        return Exposition(host, port, (self._totals, Staff(self._pool)))
+        return Exposition(host, port, (self._totals, Staff(self.pool)))
 
     async def _join(self, worker: WorkerProcess) -> None:
         self._loaders[worker] = RemoteLoader(worker.ask)
@@ -208,7 +212,7 @@ class Supervisor:
 
     def _regulate(self) -> None:
         """Let connections wait with the system while there is no worker for them."""
-        if self._pool.takes_connections:
+        if self.pool.takes_connections:
             self._listener.resume()
         else:
             self._listener.pause()

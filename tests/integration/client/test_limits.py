@@ -168,6 +168,7 @@ def test_replies_are_as_large_as_the_server_allows(client_models: Path) -> None:
     options = ("--max-items-per-request", str(count), "--max-queue-rows", str(count))
     with server_process(client_models, *options) as server, Client(server.address) as client:
         assert len(client.sample(count).images) == count
+        server.end()
         asked = [line for line in server.lines if line.get("method") == "Sample"]
     assert len(asked) == 1
 
@@ -180,5 +181,6 @@ def test_our_own_chunks_do_not_overload_a_server(tmp_path: Path) -> None:
         Client(server.address, retries=0) as client,
     ):
         assert len(client.encode(images(40)).mean) == 40
+        server.end()
         refused = [line for line in server.lines if line.get("code") == "RESOURCE_EXHAUSTED"]
     assert refused  # else this test would show nothing

@@ -10,6 +10,8 @@ import pytest
 from support.bundles import write_tiny_bundle
 from support.servers import run_server, server_process
 
+FREE = ("--port", "0", "--no-metrics")
+
 
 def test_the_start_is_announced_with_device_models_address_and_time(tiny_models: Path) -> None:
     with server_process(tiny_models, "--device", "cpu") as server:
@@ -28,7 +30,7 @@ def test_the_start_is_announced_with_device_models_address_and_time(tiny_models:
         (["--port", "99999"], {}, "--port is '99999': "),
         ([], {"EVENFACE_PORT": "x"}, "EVENFACE_PORT is 'x': "),
         ([], {"EVENFACE_PROT": "1"}, "EVENFACE_PROT (did you mean EVENFACE_PORT?)"),
-        (["--models", "/nowhere"], {}, "models: /nowhere: No such file or directory"),
+        (["--models", "/nowhere", *FREE], {}, "models: /nowhere: No such file or directory"),
         (["--device", "tpu"], {}, "--device is 'tpu': "),
     ],
 )
@@ -56,7 +58,7 @@ def test_a_port_in_use_is_one_line(tiny_models: Path) -> None:
 
 
 def test_an_empty_model_directory_is_one_line(tmp_path: Path) -> None:
-    done = run_server("--models", str(tmp_path), "--port", "0")
+    done = run_server("--models", str(tmp_path), *FREE)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "no usable bundle" in done.stderr
@@ -65,7 +67,7 @@ def test_an_empty_model_directory_is_one_line(tmp_path: Path) -> None:
 def test_a_corrupt_bundle_is_named_in_the_log(tmp_path: Path) -> None:
     bundle = write_tiny_bundle(tmp_path)
     (bundle / "manifest.json").write_text("{")
-    done = run_server("--models", str(tmp_path), "--port", "0")
+    done = run_server("--models", str(tmp_path), *FREE)
     assert "manifest.json: not JSON" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     assert done.returncode == 2
@@ -83,7 +85,7 @@ def test_an_encrypted_key_is_refused_and_no_password_asked_for(
     )
     options = ["--tls-cert", f"{tmp_path}/cert.pem", "--tls-key", f"{tmp_path}/key.pem"]
     done = subprocess.run(
-        [sys.executable, "-m", "evenface_server", "--models", str(tiny_models), *options],
+        [sys.executable, "-m", "evenface_server", "--models", str(tiny_models), *FREE, *options],
         check=False,
         input="word\n",  # where OpenSSL finds no terminal, it reads a password from here
         start_new_session=True,

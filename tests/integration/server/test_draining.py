@@ -130,13 +130,13 @@ async def test_an_open_health_watch_sees_the_end_and_does_not_hold_it_up(
 
 async def test_a_drain_that_takes_longer_than_its_grace_says_so(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path, VERY_SLOW)
-    options = ("--drain-grace", "0.1", "--metrics", "--metrics-port", "0")
+    options = ("--drain-grace", "0.1", "--max-batch-rows", "1", "--metrics", "--metrics-port", "0")
     with server_process(tmp_path, *options) as server:
         metrics = server.wait_for("serving")["metrics_address"]
         queued = 'evenface_queue_rows{function="encode",model="faces",version="1"}'
         async with grpc.aio.insecure_channel(server.address) as channel:
-            call = asyncio.ensure_future(FaceServiceStub(channel).Encode(encode(images(1))))
-            await until(lambda: scrape(metrics).get(queued) == 1)
+            call = asyncio.ensure_future(FaceServiceStub(channel).Encode(encode(images(9))))
+            await until(lambda: scrape(metrics).get(queued) == 9)
             server.process.send_signal(signal.SIGTERM)
             with pytest.raises(grpc.aio.AioRpcError):
                 await call
