@@ -19,7 +19,7 @@ from support.messages import array, details, encode
 from support.servers import admitted, running, scrape, server_process, until
 
 SLOW = Tiny(encode_loops=40)  # some 20 ms a run
-VERY_SLOW = Tiny(encode_loops=20_000)  # some 10 s a run
+VERY_SLOW = Tiny(encode_loops=2000)  # some 1 s a run
 
 
 @pytest.fixture(scope="module")
