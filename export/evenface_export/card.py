@@ -13,6 +13,7 @@ from evenface_core.resampling import DEFAULT_SMOOTHING
 from evenface_training.config import TrainingConfig
 
 from evenface_export.figures import Figures
+from evenface_export.graphs import Precision
 from evenface_export.latent_figures import LatentFigures
 from evenface_export.markdown import bullets, paragraphs, percent, section, table
 from evenface_export.parity import BATCHES, Deviation, worst_by_output
@@ -70,6 +71,7 @@ class CardFacts:
         version: Its version.
         config: The run's configuration.
         functions: What the bundle can do.
+        precision: Of its graphs.
         figures: What was measured.
         deviations: How far the graphs are from torch.
         origin: Of `provenance.describe_origin`.
@@ -79,6 +81,7 @@ class CardFacts:
     version: str
     config: TrainingConfig
     functions: Sequence[str]
+    precision: Precision
     figures: Figures
     deviations: Sequence[Deviation] = field(repr=False)
     origin: Mapping[str, str]
@@ -93,7 +96,7 @@ def write_card(facts: CardFacts) -> str:
         _quality(facts),
         _groups(facts.figures.groups),
         _weights(facts),
-        _parity(facts.deviations),
+        _parity(facts),
         _configuration(facts.config),
         _provenance(facts.origin),
     ]
@@ -267,10 +270,10 @@ def _shares(groups: Sequence[GroupQuality], latents: LatentFigures) -> list[list
     ]
 
 
-def _parity(deviations: Sequence[Deviation]) -> str:
+def _parity(facts: CardFacts) -> str:
     rows = [
         (function, output, precision, _error(output, error))
-        for (precision, function, output), error in worst_by_output(deviations).items()
+        for (precision, function, output), error in worst_by_output(facts.deviations).items()
     ]
     return section(
         "## Agreement with the trained model",
@@ -278,8 +281,9 @@ def _parity(deviations: Sequence[Deviation]) -> str:
         f"{', '.join(map(str, BATCHES))} held-out images, in ONNX Runtime on a CPU. Errors of "
         "numbers are divided by max(1, root mean square).",
         table(("Function", "Output", "Graph", "Largest error"), rows),
-        "Graphs in fp16 are measured, not shipped. A CPU computes them in float32 between casts: "
-        "they show what rounding weights and some values to float16 costs, and no more.",
+        f"The bundle has the graphs in {facts.precision}; the others were measured and thrown "
+        "away. A CPU computes those in fp16 in float32 between casts: they show what rounding "
+        "weights and some values to float16 costs, and no more.",
     )
 
 

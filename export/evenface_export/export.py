@@ -20,12 +20,11 @@ from tqdm import tqdm
 
 from evenface_export.card import CardFacts, write_card
 from evenface_export.figures import measure
-from evenface_export.graphs import Graph, export_graphs
+from evenface_export.graphs import Graph, Precision, export_graphs
 from evenface_export.parity import (
     BATCHES,
     Deviation,
     measure_graphs,
-    measure_halves,
     require_parity,
     worst_by_output,
 )
@@ -45,6 +44,7 @@ class ExportRequest:
         out: The model directory; the bundle becomes `out/NAME/VERSION`.
         name: The model's name.
         version: Its version.
+        precision: Of the graphs.
         replace: Whether an existing version may be replaced.
         faces: Where the faces are now; None for where the run found them.
         nonfaces: Likewise the non-faces.
@@ -58,6 +58,7 @@ class ExportRequest:
     out: Path
     name: str
     version: str
+    precision: Precision = "fp32"
     replace: bool = False
     faces: Path | None = None
     nonfaces: Path | None = None
@@ -87,16 +88,17 @@ def export_bundle(request: ExportRequest) -> Path:
         raise ExportError("--pictures: a cnn has no latents to draw from")
     data = _load_data(request, loaded)
     tqdm.write("exporting graphs")
-    graphs = export_graphs(loaded.model)
-    deviations = _check_parity(loaded, graphs, data)
+    graphs = export_graphs(loaded.model, request.precision)
+    deviations = _check_parity(loaded, graphs, request.precision, data)
     served = ServedModel(graphs)
     figures = measure(served, data, loaded.config)
-    origin = describe_origin(loaded, checkpoint, request.data_note)
+    origin = describe_origin(loaded, checkpoint, request.precision, request.data_note)
     facts = CardFacts(
         name=request.name,
         version=request.version,
         config=loaded.config,
         functions=tuple(graphs),
+        precision=request.precision,
         figures=figures,
         deviations=deviations,
         origin=origin,
@@ -195,13 +197,16 @@ def _load_data(request: ExportRequest, loaded: LoadedModel) -> TrainingData:
 
 
 def _check_parity(
-    loaded: LoadedModel, graphs: dict[FunctionName, Graph], data: TrainingData
+    loaded: LoadedModel, graphs: dict[FunctionName, Graph], precision: Precision, data: TrainingData
 ) -> list[Deviation]:
+    """Refuse graphs that differ from torch; measure those of the other precision, too."""
     tqdm.write("comparing them with torch")
     images = probe_images(data)
-    deviations = measure_graphs(loaded.model, graphs, images)
+    deviations = measure_graphs(loaded.model, graphs, images, precision)
     require_parity(deviations)
-    return deviations + measure_halves(loaded.model, images)
+    other: Precision = "fp32" if precision == "fp16" else "fp16"
+    others = export_graphs(loaded.model, other)
+    return deviations + measure_graphs(loaded.model, others, images, other)
 
 
 def _parity_figures(deviations: Sequence[Deviation]) -> dict[str, float]:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Literal, cast
 
 import onnx
 import torch
@@ -19,7 +19,9 @@ from evenface_training.config import ModelConfig
 from evenface_training.models import FaceModel
 from torch import Tensor, nn
 
-from evenface_export.modules import build_modules
+from evenface_export.modules import build_modules, halved
+
+Precision = Literal["fp32", "fp16"]
 
 BATCH = "batch"
 
@@ -52,17 +54,18 @@ class Graph:
     data: bytes = field(repr=False)
 
 
-def export_graphs(model: FaceModel) -> dict[FunctionName, Graph]:
+def export_graphs(model: FaceModel, precision: Precision = "fp32") -> dict[FunctionName, Graph]:
     """Export every function that a model's kind has.
 
     Args:
         model: In eval mode, on the CPU.
+        precision: Of weights and arithmetic; inputs and outputs are the same in both.
 
     Raises:
         ExportError: A graph breaks a rule of this module.
     """
     return {
-        name: export_graph(name, module, model.config)
+        name: export_graph(name, halved(module) if precision == "fp16" else module, model.config)
         for name, module in build_modules(model).items()
     }
 

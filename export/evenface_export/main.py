@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from evenface_core.bundle import open_bundle
 from evenface_core.cli import guarded
@@ -11,6 +12,7 @@ from evenface_training.interrupt import terminable
 from tqdm import tqdm
 
 from evenface_export.export import ExportRequest, export_bundle
+from evenface_export.graphs import Precision
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,6 +33,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, default=Path("models"), help="default: models")
     parser.add_argument("--name", default="faces", help="the model's name (default: faces)")
     parser.add_argument("--version", default="1", help="the model's version (default: 1)")
+    parser.add_argument(
+        "--precision",
+        choices=get_args(Precision),
+        default="fp32",
+        help="of the graphs; fp16 is for GPUs, on a CPU it is slower (default: fp32)",
+    )
     parser.add_argument("--replace", action="store_true", help="replace an existing version")
     parser.add_argument("--data-note", default="", help="for the card: what the images are")
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="draw what the model does")

@@ -16,12 +16,15 @@ _LIBRARIES = ("evenface", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 _CODE = (":/core", ":/training", ":/export")  # what has a say in a bundle; `:/` is git's root
 
 
-def describe_origin(loaded: LoadedModel, checkpoint: Path, note: str) -> dict[str, str]:
+def describe_origin(
+    loaded: LoadedModel, checkpoint: Path, precision: str, note: str
+) -> dict[str, str]:
     """Say where a model comes from.
 
     Args:
         loaded: The model.
         checkpoint: The file that it was read from.
+        precision: Of the graphs.
         note: What its maker says of the data; may be empty.
     """
     origin = {
@@ -30,6 +33,7 @@ def describe_origin(loaded: LoadedModel, checkpoint: Path, note: str) -> dict[st
         "epoch": str(loaded.epoch),
         "data_digest": loaded.data_digest,
         "checkpoint_sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
+        "precision": precision,
         "git_revision": git_revision(Path(__file__).parent),
         "python": platform.python_version(),
         **{library: _version(library) for library in _LIBRARIES},

@@ -9,6 +9,7 @@ from evenface_core.bundle import Bundle, open_bundle
 from evenface_core.manifest import AggregatePosterior
 from evenface_core.resampling import LatentHistogram
 from evenface_export.main import main
+from evenface_runtime import open_model
 from evenface_training.checkpoint import LoadedModel, load_model
 from evenface_training.data import TrainingData, load_data
 from evenface_training.evaluate import encode_all, evaluate
@@ -90,6 +91,7 @@ def test_provenance_names_data_and_libraries_and_no_folder(
 ) -> None:
     provenance = bundle.manifest.provenance
     assert provenance["data_digest"] == data.digest
+    assert provenance["precision"] == "fp32"
     assert {"seed", "epoch", "git_revision", "torch", "onnxruntime"} <= set(provenance)
     for name in bundle.manifest.files:
         assert str(data_folder).encode() not in bundle.read(name)
@@ -111,6 +113,7 @@ def test_the_card_holds_the_figures_of_the_manifest(bundle: Bundle) -> None:
         assert group.weighted_share is not None
         assert f"| {100 * group.share:.2f} % | {100 * group.weighted_share:.2f} % |" in card
     assert f"| {quality['parity_fp32_encode_mean']:.1e} |" in card
+    assert "The bundle has the graphs in fp32" in card
     assert f"probability {manifest.decision_threshold:.3f}" in card
     assert "at least 90.00 % of the faces" in card
     assert "those of the export" in card
@@ -147,6 +150,25 @@ def test_agreement_is_measured_in_both_precisions(bundle: Bundle) -> None:
     assert 1e-6 < quality["parity_fp16_encode_mean"] < 1e-2
     assert quality["parity_fp32_decode_images"] <= 1
     assert quality["parity_fp16_decode_images"] <= 2
+
+
+def test_a_bundle_in_fp16_is_measured_as_such_and_gives_nearly_the_same(
+    dbvae_run: Path, bundle: Bundle, data: TrainingData, tmp_path: Path
+) -> None:
+    arguments = ["--out", str(tmp_path), "--precision", "fp16", "--version", "1-fp16"]
+    assert main([str(dbvae_run), *arguments]) == 0
+    halves = open_bundle(tmp_path / "faces" / "1-fp16")
+    assert halves.manifest.functions == bundle.manifest.functions
+    assert halves.manifest.provenance["precision"] == "fp16"
+    assert "The bundle has the graphs in fp16" in halves.card
+    ours, theirs = halves.manifest.quality["reconstruction_l1"], bundle.manifest.quality
+    assert ours == pytest.approx(theirs["reconstruction_l1"], rel=0.01)
+    assert ours != theirs["reconstruction_l1"]
+    pictures = data.faces.images[:5]
+    found, wanted = (
+        open_model(each, "cpu", threads=1).encode(pictures)[0] for each in (halves, bundle)
+    )
+    np.testing.assert_allclose(found, wanted, atol=1e-2)
 
 
 def test_pictures_with_images_of_the_data_lie_apart(exported: Path) -> None:

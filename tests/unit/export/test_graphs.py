@@ -5,7 +5,7 @@ import pytest
 import torch
 from evenface_core.errors import ExportError
 from evenface_core.manifest import FunctionName
-from evenface_export.graphs import Graph, check_graph, export_graph, export_graphs
+from evenface_export.graphs import Graph, Precision, check_graph, export_graph, export_graphs
 from evenface_export.modules import build_modules
 from evenface_training.config import Kind
 from evenface_training.models import FaceModel, build_model
@@ -34,6 +34,14 @@ def test_each_kind_has_its_functions(kind: Kind, functions: set[str], model: Fac
     assert set(build_modules(build_model(config, seed=0))) == functions
 
 
+def test_weights_are_of_the_precision_asked_for(model: FaceModel) -> None:
+    wanted: dict[Precision, int] = {"fp32": TensorProto.FLOAT, "fp16": TensorProto.FLOAT16}
+    for precision, dtype in wanted.items():
+        for graph in export_graphs(model, precision).values():
+            tensors = onnx.load_from_string(graph.data).graph.initializer
+            assert {each.data_type for each in tensors if len(each.dims) > 1} == {dtype}
+
+
 def test_graphs_hold_standard_operators_and_no_batch_norm(graphs: Graphs) -> None:
     for graph in graphs.values():
         nodes = onnx.load_from_string(graph.data).graph.node
@@ -41,7 +49,11 @@ def test_graphs_hold_standard_operators_and_no_batch_norm(graphs: Graphs) -> Non
         assert not {node.op_type for node in nodes} & {"BatchNormalization", "Div"}
 
 
-def test_inputs_and_outputs_are_those_that_the_manifest_names(graphs: Graphs) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_inputs_and_outputs_are_those_that_the_manifest_names_in_either_precision(
+    precision: Precision, model: FaceModel
+) -> None:
+    graphs = export_graphs(model, precision)
     types = {int(TensorProto.UINT8): "uint8", int(TensorProto.FLOAT): "float32"}
     for graph in graphs.values():
         proto = onnx.load_from_string(graph.data).graph

@@ -6,10 +6,10 @@ import onnx
 import pytest
 from evenface_core.errors import ExportError
 from evenface_core.manifest import FunctionName
-from evenface_export.graphs import Graph
+from evenface_export.graphs import Graph, export_graphs
 from evenface_export.parity import (
     BATCHES,
-    TOLERANCE,
+    TOLERANCES,
     Deviation,
     measure_graphs,
     require_parity,
@@ -39,7 +39,14 @@ def test_exported_graphs_agree_with_torch_at_every_batch_size(
     require_parity(deviations)
     outputs = {"mean", "log_variance", "images", "logits"}
     assert {(d.output, d.batch) for d in deviations} == {(o, b) for o in outputs for b in BATCHES}
-    assert all(d.error < TOLERANCE for d in deviations if d.output != "images")
+    assert all(d.error < TOLERANCES["fp32"] for d in deviations if d.output != "images")
+
+
+def test_graphs_in_fp16_agree_less_well_and_well_enough(model: FaceModel, images: UInt8) -> None:
+    deviations = measure_graphs(model, export_graphs(model, "fp16"), images, "fp16")
+    require_parity(deviations)
+    floats = [each.error for each in deviations if each.output != "images"]
+    assert 1e-5 < max(floats) < TOLERANCES["fp16"]
 
 
 @pytest.mark.parametrize("function", ["encode", "decode", "classify"])
@@ -63,6 +70,13 @@ def test_an_image_may_be_one_level_off_but_not_two() -> None:
     require_parity([Deviation("decode", "images", "fp32", 2, 1.0)])
     with pytest.raises(ExportError, match=r"decode: 'images' .* by 2 at batch 7; tolerance 1;"):
         require_parity([Deviation("decode", "images", "fp32", 7, 2.0)])
+
+
+@pytest.mark.parametrize(("output", "error"), [("mean", 0.02), ("images", 3.0)])
+def test_graphs_in_fp16_have_limits_of_their_own(output: str, error: float) -> None:
+    require_parity([Deviation("encode", output, "fp16", 2, error / 2)])
+    with pytest.raises(ExportError, match=rf"'{output}' differs"):
+        require_parity([Deviation("encode", output, "fp16", 2, error)])
 
 
 def test_few_images_are_repeated_to_fill_the_largest_batch(
