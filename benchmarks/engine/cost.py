@@ -33,7 +33,10 @@ from PIL import Image
 try:
     from evenface_server.models.registry import Registry, ServedModel
 except ModuleNotFoundError:  # in commits to compare with
-    from evenface_server.models import Registry, ServedModel
+    from evenface_server.models import (  # type: ignore[attr-defined, no-redef]
+        Registry,
+        ServedModel,
+    )
 
 _BUNDLE = Path("models/faces/1")
 _BATCH_ROWS, _QUEUE_ROWS = 64, 4096

@@ -51,7 +51,9 @@ class Settings(BaseSettings):
         "There is no such service when not set.",
     )
     admin_host: str = Field(
-        "127.0.0.1", description="Address for the admin service; whoever reaches it may use it."
+        "127.0.0.1",
+        description="Address for the admin service, in plain text; without tokens-file, whoever "
+        "reaches it may use it.",
     )
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
     port: int = Field(50051, ge=0, le=65535, description="Port for gRPC; 0 for any free one.")

@@ -1,20 +1,41 @@
 """The command `python -m evenface_server.admin`: orders to a server, and how it stands."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import grpc
 from evenface.v1 import admin_service_pb2 as pb
 from evenface.v1.admin_service_pb2_grpc import AdminServiceStub
 from evenface_core.cli import guarded
 from evenface_core.errors import ConfigError
+from google.protobuf.message import Message
 
 _ADDRESS: Final = "127.0.0.1:50052"
 _MAX_DIGITS: Final = 9  # the server has a stricter limit; this one is for the message's field
 
-Order = Callable[[AdminServiceStub, argparse.Namespace], Iterator[str]]
+
+class Server:
+    """The server that orders go to.
+
+    Args:
+        channel: To its admin service.
+        token: What it knows us by; empty for nothing.
+    """
+
+    def __init__(self, channel: grpc.Channel, token: str) -> None:
+        self._stub = AdminServiceStub(channel)
+        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+
+    def do(self, request: Message) -> Any:  # noqa: ANN401 - the reply to this request
+        """Call the RPC of a request."""
+        rpc = getattr(self._stub, type(request).__name__.removesuffix("Request"))
+        return rpc(request, metadata=self._metadata)
+
+
+Order = Callable[[Server, argparse.Namespace], Iterator[str]]
 
 
 def main() -> int:
@@ -25,8 +46,9 @@ def main() -> int:
 def _give(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     with grpc.insecure_channel(options.address) as channel:
+        server = Server(channel, os.environ.get("EVENFACE_TOKEN", ""))
         try:
-            for line in _ORDERS[options.order](AdminServiceStub(channel), options):
+            for line in _ORDERS[options.order](server, options):
                 print(line)  # noqa: T201 - a command's output
         except grpc.RpcError as error:
             print(f"error: {error.code().name}: {error.details()}", file=sys.stderr)  # noqa: T201
@@ -37,7 +59,8 @@ def _give(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m evenface_server.admin",
-        description="Changes what a server serves; it must run with --admin-port.",
+        description="Changes what a server serves that runs with --admin-port. Where it asks for a "
+        "token, that is read from EVENFACE_TOKEN.",
     )
     parser.add_argument("--address", default=_ADDRESS, help=f"of the server [{_ADDRESS}]")
     orders = parser.add_subparsers(dest="order", required=True, metavar="ORDER")
@@ -53,9 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _status(stub: AdminServiceStub, options: argparse.Namespace) -> Iterator[str]:
+def _status(server: Server, options: argparse.Namespace) -> Iterator[str]:
     del options
-    status = stub.GetStatus(pb.GetStatusRequest())
+    status = server.do(pb.GetStatusRequest())
     yield f"plan {status.plan}, {status.workers} workers, default {status.default_model or 'none'}"
     yield from map(_line, status.models)
     for split in status.traffic:
@@ -63,26 +86,26 @@ def _status(stub: AdminServiceStub, options: argparse.Namespace) -> Iterator[str
         yield f"traffic of {split.model}: {weights}"
 
 
-def _reload(stub: AdminServiceStub, options: argparse.Namespace) -> Iterator[str]:
+def _reload(server: Server, options: argparse.Namespace) -> Iterator[str]:
     del options
-    yield from map(_line, stub.ReloadModels(pb.ReloadModelsRequest()).models)
+    yield from map(_line, server.do(pb.ReloadModelsRequest()).models)
 
 
-def _load(stub: AdminServiceStub, options: argparse.Namespace) -> Iterator[str]:
+def _load(server: Server, options: argparse.Namespace) -> Iterator[str]:
     name, _, version = options.version.partition("/")
-    stub.LoadModel(pb.LoadModelRequest(model=name, version=version))
+    server.do(pb.LoadModelRequest(model=name, version=version))
     yield f"{options.version} serves"
 
 
-def _unload(stub: AdminServiceStub, options: argparse.Namespace) -> Iterator[str]:
+def _unload(server: Server, options: argparse.Namespace) -> Iterator[str]:
     name, _, version = options.version.partition("/")
-    stub.UnloadModel(pb.UnloadModelRequest(model=name, version=version))
+    server.do(pb.UnloadModelRequest(model=name, version=version))
     yield f"{options.version} is unloaded"
 
 
-def _traffic(stub: AdminServiceStub, options: argparse.Namespace) -> Iterator[str]:
+def _traffic(server: Server, options: argparse.Namespace) -> Iterator[str]:
     weights = dict(map(_weight, options.weights))
-    stub.SetTraffic(pb.SetTrafficRequest(model=options.model, weights=weights))
+    server.do(pb.SetTrafficRequest(model=options.model, weights=weights))
     yield f"requests for {options.model} go to " + (
         ", ".join(f"{version}: {weight}" for version, weight in weights.items()) or "the newest"
     )
