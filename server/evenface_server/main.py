@@ -35,8 +35,8 @@ def _serve(arguments: Sequence[str]) -> int:
     settings = load_settings(arguments, os.environ)
     log = configure_logging(settings.log_level)
     _allow_many_files()
-    with TemporaryDirectory(prefix="evenface-") as copies:
-        return asyncio.run(_run(settings, Path(copies), log))
+    with TemporaryDirectory(prefix="evenface-") as folder:
+        return asyncio.run(_run(settings, Path(folder), log))
 
 
 def _allow_many_files() -> None:
@@ -47,7 +47,7 @@ def _allow_many_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
-async def _run(settings: Settings, copies: Path, log: CallLog) -> int:
+async def _run(settings: Settings, folder: Path, log: CallLog) -> int:
     """Serve, drain on the first signal, stop at once on the second; the exit code."""
     signals: asyncio.Queue[int] = asyncio.Queue()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -55,7 +55,7 @@ async def _run(settings: Settings, copies: Path, log: CallLog) -> int:
     make_admin = (
         partial(AdminServer, settings, log=log) if settings.admin_port is not None else None
     )
-    supervisor = Supervisor(settings, copies, make_admin=make_admin)
+    supervisor = Supervisor(settings, folder, make_admin=make_admin)
     told = asyncio.create_task(signals.get())
     serving = asyncio.create_task(_serve_on(supervisor, settings))
     await asyncio.wait((told, serving), return_when=asyncio.FIRST_COMPLETED)

@@ -68,7 +68,7 @@ class Worker:
         self._metrics = Metrics()
         self._app: App | None = None
         self._grace = 0.0
-        self._copies = ""
+        self._folder = ""
         self._adopted = self._arriving = 0
         self._reported = 0, 0
         self._reported_at = 0.0
@@ -94,8 +94,8 @@ class Worker:
 
     def _hear(self, message: Message, attached: socket.socket | None) -> None:
         match message:
-            case Start(settings, place, copies):
-                self._copies = copies
+            case Start(settings, place, folder):
+                self._folder = folder
                 self._start(settings, place)
             case Connection():
                 self._adopt(attached)
@@ -113,7 +113,7 @@ class Worker:
             # Loads what takes long: by now this process knows what to do about signals.
             from evenface_server.app import open_app  # noqa: PLC0415
 
-            app = open_app(settings, self._metrics, log, Path(self._copies))
+            app = open_app(settings, self._metrics, log, Path(self._folder))
         except (EvenfaceError, OSError) as error:
             self._channel.send(Failed(one_line(error)))
             self._finish(EXIT_CONFIG)
@@ -171,7 +171,7 @@ class Worker:
             self._finish(EXIT_UNFINISHED)
         elif self._ending is None:
             _LOG.error("the supervisor is gone")
-            shutil.rmtree(self._copies, ignore_errors=True)
+            shutil.rmtree(self._folder, ignore_errors=True)
             self._end(self._drain(0.0, self._grace))
 
     def _end(self, work: Coroutine[None, None, None]) -> None:

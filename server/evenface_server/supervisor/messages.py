@@ -15,12 +15,12 @@ class Start:
     Attributes:
         settings: All of them, as JSON.
         place: Its place among the workers.
-        copies: Folder of the supervisor, to be removed where that no longer can.
+        folder: What processes share, to be removed where the supervisor no longer can.
     """
 
     settings: Mapping[str, Any]
     place: int
-    copies: str
+    folder: str
 
 
 @dataclass(frozen=True)

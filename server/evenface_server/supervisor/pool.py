@@ -29,7 +29,7 @@ class Pool:
 
     Args:
         settings: All of them, with the number of workers.
-        copies: Folder for workers to remove where this process no longer can.
+        folder: What processes share; workers remove it where this process no longer can.
         totals: Gets what workers count.
         join: Lets a new worker serve what all serve.
         leave: Told of each worker that is gone.
@@ -41,7 +41,7 @@ class Pool:
     def __init__(
         self,
         settings: Settings,
-        copies: Path,
+        folder: Path,
         totals: Totals,
         *,
         join: Callable[[WorkerProcess], Awaitable[None]],
@@ -51,7 +51,7 @@ class Pool:
         patience: Patience | None = None,
     ) -> None:
         self._settings = settings
-        self._copies = copies
+        self._folder = folder
         self._totals = totals
         self._join = join
         self._leave = leave
@@ -159,7 +159,7 @@ class Pool:
     def _hire(self, place: int) -> WorkerProcess:
         worker = WorkerProcess(place, self._hear, self._module)
         self._workers[place] = worker
-        worker.send(Start(self._settings.model_dump(mode="json"), place, str(self._copies)))
+        worker.send(Start(self._settings.model_dump(mode="json"), place, str(self._folder)))
         return worker
 
     def _dismiss(self, worker: WorkerProcess) -> None:

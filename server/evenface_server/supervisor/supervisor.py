@@ -69,7 +69,7 @@ class Supervisor:
 
     Args:
         settings: All of them.
-        copies: An empty folder for copies of bundles.
+        folder: An empty one, for what processes share.
         make_admin: Makes the admin service of what decides on the models; None for none.
         module: What workers run.
         patience: What is put up with from them.
@@ -84,7 +84,7 @@ class Supervisor:
     def __init__(
         self,
         settings: Settings,
-        copies: Path,
+        folder: Path,
         *,
         make_admin: Callable[[Curator, Metrics], SideServer] | None = None,
         module: str = WORKER_MODULE,
@@ -93,13 +93,15 @@ class Supervisor:
         self._settings = settle(settings)
         self._metrics = Metrics()
         self._totals = Totals(self._metrics.instruments)
+        copies = folder / "bundles"
+        copies.mkdir()
         self._curator = Curator(
             settings.models, settings.default_model, copies, Rollout(), self._metrics.refused
         )
         self._loaders: dict[WorkerProcess, RemoteLoader] = {}
         self.pool = Pool(
             self._settings,
-            copies,
+            folder,
             self._totals,
             join=self._join,
             leave=self._leave,

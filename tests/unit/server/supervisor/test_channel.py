@@ -59,7 +59,7 @@ async def sides() -> AsyncIterator[tuple[Side, Side]]:
 @pytest.mark.parametrize(
     "message",
     [
-        Start({"port": 0}, 3, "/copies"),
+        Start({"port": 0}, 3, "/shared"),
         Connection(),
         Ask(1, "serve", {"name": "faces"}),
         Drain(1.5, 30.0),
