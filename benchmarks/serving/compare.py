@@ -83,8 +83,10 @@ def heading(plan: Plan, own: Sequence[str]) -> str:
     """What the figures were made with, in a paragraph."""
     facts = machine.describe(())
     options = f" (options: `{shlex.join(own)}`)" if own else ""
+    changed = " with changes" if facts["changed_since"] else ""
     return (
-        f"{facts['cpu']}, {facts['cores']} cores; evenface at {facts['revision']}{options}; "
+        f"{facts['cpu']}, {facts['cores']} cores; "
+        f"evenface at {facts['revision']}{changed}{options}; "
         f"{plan.rounds} interleaved rounds of {plan.seconds:g} s, medians; "
         f"client: {facts['client']} on the same cores; {facts['date']}."
     )

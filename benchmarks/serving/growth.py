@@ -14,7 +14,7 @@ from benchmarks.serving.h2load import Load, percentile, run_load
 from benchmarks.serving.measure import Figures, Running, check_lengths, running
 from benchmarks.serving.openloop import Outcome, run_offer, write_body
 from benchmarks.serving.places import CACHE, ROOT
-from benchmarks.serving.processes import cores
+from benchmarks.serving.processes import busy_seconds, cores
 from benchmarks.serving.rounds import Plan
 from benchmarks.serving.subjects import evenface
 from benchmarks.serving.wires import EvenfaceWire
@@ -36,11 +36,13 @@ class LoadPoint:
         share: Of the capacity.
         outcome: Of the calls.
         server_cores: CPU seconds per second of the server.
+        other_cores: Likewise of everything but server and client; noise.
     """
 
     share: float
     outcome: Outcome
     server_cores: float
+    other_cores: float
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class ModelsPoint:
         p50: Milliseconds.
         p99: Likewise.
         server_cores: CPU seconds per second of the server.
+        other_cores: Likewise of everything but server and clients; noise.
         memory_mib: Memory of the server after the load.
         start_seconds: From the start to the first right answer.
     """
@@ -77,6 +80,7 @@ class ModelsPoint:
     p50: float
     p99: float
     server_cores: float
+    other_cores: float
     memory_mib: float
     start_seconds: float
 
@@ -134,11 +138,12 @@ def _offer(
         deadline=deadline,
         connections=_SINGLE.connections,
     )
-    before = server.server.cpu_seconds()
+    busy, before = busy_seconds(), server.server.cpu_seconds()
     outcome = run_offer(offer)
     cpu = server.server.cpu_seconds() - before
+    others = (busy_seconds() - busy - cpu) / plan.seconds - outcome.client_cores
     say(f"load {share:.0%}: {outcome.good:,.0f} of {outcome.offered:,.0f} calls/s in time")
-    return LoadPoint(share, outcome, cpu / plan.seconds)
+    return LoadPoint(share, outcome, cpu / plan.seconds, max(0.0, others))
 
 
 def measure_rows(
@@ -189,9 +194,10 @@ def measure_models(
 
 def _models_point(server: Running, names: Sequence[str], plan: Plan, started: float) -> ModelsPoint:
     _load_models(server, names, plan.warm_up)
-    before = server.server.cpu_seconds()
+    busy, before = busy_seconds(), server.server.cpu_seconds()
     loads = _load_models(server, names, plan.seconds)
     cpu = server.server.cpu_seconds() - before
+    others = busy_seconds() - busy - cpu - sum(load.client_cpu for load in loads)
     times = np.concatenate([load.milliseconds for load in loads])
     return ModelsPoint(
         models=len(names),
@@ -199,6 +205,7 @@ def _models_point(server: Running, names: Sequence[str], plan: Plan, started: fl
         p50=percentile(times, 50),
         p99=percentile(times, 99),
         server_cores=cpu / loads[0].summary.seconds,
+        other_cores=max(0.0, others / loads[0].summary.seconds),
         memory_mib=server.server.memory_mib(),
         start_seconds=started,
     )

@@ -25,6 +25,7 @@ _LOAD_HEAD = (
     "p50 ms until refused",
     "server cores",
     "client cores",
+    "others' cores",
     "client late ms (p99)",
 )
 
@@ -105,13 +106,14 @@ def _load_row(point: LoadPoint) -> list[str]:
         *(_time(value) for value in (each.p50, each.p99, each.refused_p50)),
         f"{point.server_cores:.2f}",
         f"{each.client_cores:.2f}",
+        f"{point.other_cores:.2f}",
         _time(each.client_lag),
     ]
 
 
 def _rows_table(growth: Growth) -> str:
     head = ("images", "images/s", "session alone", "ratio", "p50 ms", "p99 ms", "server cores",
-            "server CPU µs/image")  # fmt: skip
+            "others' cores", "server CPU µs/image")  # fmt: skip
     rows = [
         [
             str(point.rows),
@@ -121,6 +123,7 @@ def _rows_table(growth: Growth) -> str:
             _time(point.figures.p50),
             _time(point.figures.p99),
             f"{point.figures.server_cores:.2f}",
+            f"{point.figures.other_cores:.2f}",
             f"{1e6 * point.figures.server_cpu / point.rows:,.0f}",
         ]
         for point in growth.rows
@@ -129,7 +132,8 @@ def _rows_table(growth: Growth) -> str:
 
 
 def _models_table(growth: Growth) -> str:
-    head = ("models", "requests/s", "p50 ms", "p99 ms", "server cores", "memory MiB", "start s")
+    head = ("models", "requests/s", "p50 ms", "p99 ms", "server cores", "others' cores",
+            "memory MiB", "start s")  # fmt: skip
     rows = [
         [
             str(point.models),
@@ -137,6 +141,7 @@ def _models_table(growth: Growth) -> str:
             _time(point.p50),
             _time(point.p99),
             f"{point.server_cores:.2f}",
+            f"{point.other_cores:.2f}",
             f"{point.memory_mib:,.0f}",
             f"{point.start_seconds:.1f}",
         ]

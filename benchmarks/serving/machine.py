@@ -25,7 +25,9 @@ def describe(subjects: Iterable[Subject]) -> dict[str, object]:
         "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
         "client": _output("h2load", "--version"),
         "revision": _output("git", "rev-parse", "--short", "HEAD"),
-        "changed_since": bool(_output("git", "status", "--porcelain", "--", "server", "core")),
+        "changed_since": bool(
+            _output("git", "status", "--porcelain", "--", "server", "core", "protos")
+        ),
         "peers": {each.name: requirements_of(each) for each in subjects if each.requirements},
     }
 

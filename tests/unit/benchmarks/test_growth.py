@@ -18,7 +18,7 @@ from benchmarks.serving.results import write_json
 def load(share: float, good: float, refused_p50: float = math.nan) -> LoadPoint:
     offered = 1000 * share
     outcome = Outcome(offered, good, offered - good, 0, 0, 10.0, 20.0, refused_p50, 1.0, 0.1)
-    return LoadPoint(share, outcome, 1.5)
+    return LoadPoint(share, outcome, 1.5, 0.2)
 
 
 def test_figures_within_figures_have_medians_too() -> None:
@@ -42,10 +42,10 @@ def test_goodput_past_the_capacity_is_told_as_a_share_of_its_peak() -> None:
 def test_each_part_has_its_table() -> None:
     figures = Figures(10, 320, 1.0, 2.0, 1.5, 0.1, 0.0, 4e-3, 1e-5, "h2load")
     floor = Floor("python", 400, 1.0, 2.0, 1e-3, 2.0, 0.0)
-    models = ModelsPoint(4, 900, 30.0, 60.0, 1.5, 127.4, 0.9)
+    models = ModelsPoint(4, 900, 30.0, 60.0, 1.5, 0.2, 127.4, 0.9)
     text = write_growth(Growth(0, 0.25, (), (RowsPoint(32, figures, floor),), (models,)))
-    assert "| 32 | 320 | 400 | 0.80 | 1.0 | 2.0 | 1.50 | 125 |" in text
-    assert "| 4 | 900 | 30.0 | 60.0 | 1.50 | 127 | 0.9 |" in text
+    assert "| 32 | 320 | 400 | 0.80 | 1.0 | 2.0 | 1.50 | 0.00 | 125 |" in text
+    assert "| 4 | 900 | 30.0 | 60.0 | 1.50 | 0.20 | 127 | 0.9 |" in text
 
 
 def test_results_are_valid_json_without_needless_digits(tmp_path: Path) -> None:
