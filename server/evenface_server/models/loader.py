@@ -11,6 +11,7 @@ from pathlib import Path
 from evenface_core.errors import BundleError
 from evenface_runtime import Model
 
+from evenface_server.models.memory import give_back
 from evenface_server.models.plan import BundleRef, Plan
 from evenface_server.models.registry import Registry, ServedModel
 
@@ -81,10 +82,18 @@ class Loader:
         return before[ref.load] if ref.load in before else self._serve(*self._opened[ref.load])
 
     async def _let_go(self, load: int, served: ServedModel) -> None:
+        manifest, last = served.manifest, [served]
         try:
             await served.idle()
         finally:
             served.stop()
+            del served
+            await asyncio.to_thread(_close, last)
             del self._leaving[load]
-        manifest = served.manifest
         _LOG.info("model released", extra={"model": f"{manifest.name}/{manifest.version}"})
+
+
+def _close(last: list[ServedModel]) -> None:
+    """Let go of the last reference to a model, which closes its sessions, and of its memory."""
+    last.clear()
+    give_back()
