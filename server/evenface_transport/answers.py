@@ -36,12 +36,11 @@ class Answers:
         self._loop = asyncio.get_running_loop()
         self.at_work = 0
 
-    def begin(self, stream: Stream) -> None:
+    def begin(self, stream: Stream, message: bytes = b"") -> None:
         """Let the handler of a stream begin, with the message of a unary call."""
         if stream.requests is not None:
             work = self._answer_stream(stream, stream.requests)
         else:
-            message, stream.message = stream.message or b"", None
             work = self._answer(stream, message)
         self._start(stream, work)
 

@@ -117,7 +117,8 @@ class Calls:
         elif stream.message is None:
             self._answers.fail(stream, StatusError(Code.INTERNAL, "there is no request"))
         else:
-            self._answers.begin(stream)
+            message, stream.message = stream.message, None
+            self._answers.begin(stream, message)
 
     def drop(self, stream: Stream, code: Code = Code.CANCELLED) -> None:
         """Forget a stream whose peer wants no answer any more."""

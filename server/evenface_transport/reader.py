@@ -104,8 +104,8 @@ class Reader:
             if kind == frames.DATA:
                 if length > DATA_FRAME_BYTES:
                     raise _too_large(length)
-                if flags & frames.PADDED and start == size:
-                    break
+                if flags & frames.PADDED and start == size and length:
+                    break  # until it is known how much is padding
                 at = self._begin(number, flags, length, start, size)
                 continue
             if length > MAX_FRAME_BYTES:
@@ -121,7 +121,7 @@ class Reader:
         """Take what there is of a frame of data; return where that ends."""
         missing, padding = length, 0
         if flags & frames.PADDED:
-            padding = payloads.padding(length, self._buffer[at])
+            padding = payloads.padding(length, self._buffer[at] if length else 0)
             missing -= 1 + padding
             at += 1
         self._stream = self._sink.on_data(number, flags, length)
