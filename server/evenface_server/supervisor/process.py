@@ -141,8 +141,8 @@ class WorkerProcess:
         """Ask it to do something; return what it answers.
 
         Raises:
-            WorkerGone: It ended before.
-            RuntimeError: Something went wrong there that nobody foresaw.
+            WorkerGone: It ended before, or could not do it for a reason that nobody foresaw, which
+                its log has; then it is ended, as nobody knows in what state it is.
         """
         if self._gone.is_set():
             raise WorkerGone
@@ -189,7 +189,8 @@ class WorkerProcess:
         if answer.error is None:
             asked.set_result(answer.result)
         else:
-            asked.set_exception(RuntimeError(answer.error))
+            asked.set_exception(WorkerGone(answer.error))
+            self.kill()
 
     def _hang_up(self) -> None:
         self._gone.set()
