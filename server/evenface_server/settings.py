@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn, Self
 
 from evenface_core.errors import ConfigError
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from evenface_server.models.traffic import parse_weights
 
 PREFIX = "EVENFACE_"
 
@@ -35,6 +37,12 @@ class Settings(BaseSettings):
         None,
         description="Model for requests that name none. When not set: the only model, "
         "or the one called 'faces'; else such requests are refused.",
+    )
+    traffic: str | None = Field(
+        None,
+        description="Shares of the requests that name a model but no version, such as "
+        "faces/1=90,faces/2=10. Versions that are not listed get none of them, those to come "
+        "included; all go to the newest when not set.",
     )
     watch_interval: float = Field(
         5.0,
@@ -185,6 +193,18 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity that is logged; info logs one line per call."
     )
+
+    @property
+    def traffic_weights(self) -> Mapping[str, Mapping[str, int]]:
+        """What `traffic` says, by model and version."""
+        return {} if self.traffic is None else parse_weights(self.traffic)
+
+    @field_validator("traffic")
+    @classmethod
+    def _well_formed(cls, traffic: str | None) -> str | None:
+        if traffic is not None:
+            parse_weights(traffic)
+        return traffic
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -13,7 +13,7 @@ from evenface_core.errors import BundleError, ConfigError, ModelNotFound, Servic
 
 from evenface_server.models.aside import aside
 from evenface_server.models.names import listing
-from evenface_server.models.plan import BundleRef, ModelKey, Plan
+from evenface_server.models.plan import BundleRef, ModelKey, Plan, Traffic
 from evenface_server.models.planner import Planner
 from evenface_server.models.rollout import Rollout, Worker
 from evenface_server.models.status import ModelStatus, State, Status
@@ -34,6 +34,7 @@ class Curator:
         copies: An empty folder for copies of bundles.
         rollout: The workers.
         on_refused: Told of each bundle that cannot be served.
+        traffic: Weights to begin with.
     """
 
     def __init__(
@@ -43,9 +44,10 @@ class Curator:
         copies: Path,
         rollout: Rollout,
         on_refused: Callable[[ModelKey], None],
+        traffic: Traffic | None = None,
     ) -> None:
         self._watcher = Watcher(folder)
-        self._planner = Planner(default)
+        self._planner = Planner(default, traffic)
         self._store = Store(copies)
         self._rollout = rollout
         self._on_refused = on_refused

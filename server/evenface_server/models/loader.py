@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from evenface_core.errors import BundleError
+from evenface_core.errors import BundleError, ConfigError
 from evenface_runtime import Model
 
 from evenface_server.models.memory import give_back
@@ -52,7 +52,7 @@ class Loader:
         """
         try:
             self._opened[ref.load] = await asyncio.to_thread(self._open_model, Path(ref.path))
-        except BundleError as error:
+        except (BundleError, ConfigError) as error:
             return str(error).replace(ref.path, ref.source)
         except Exception as error:  # noqa: BLE001 - whatever a bundle makes go wrong, what serves goes on
             _LOG.exception("a bundle cannot be opened", extra={"bundle": ref.source})

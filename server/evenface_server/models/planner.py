@@ -10,11 +10,11 @@ from collections.abc import Collection, Iterator, Mapping
 from evenface_core.errors import InvalidInput, ModelNotFound, OrderRefused
 
 from evenface_server.models.names import choose_default, listing, version_key
-from evenface_server.models.plan import BundleRef, ModelKey, Plan
+from evenface_server.models.plan import BundleRef, ModelKey, Plan, Traffic
+from evenface_server.models.traffic import MAX_WEIGHT
 from evenface_server.models.watch import Found, Identity, View
 
 _LOG = logging.getLogger(__name__)
-_MAX_WEIGHT = 1_000_000
 
 Bundles = Mapping[ModelKey, BundleRef]
 
@@ -24,6 +24,7 @@ class Planner:
 
     Args:
         default: The setting `default_model`.
+        traffic: Weights to begin with, also for versions that are yet to come.
 
     Attributes:
         plan: What is served.
@@ -31,7 +32,7 @@ class Planner:
         unloaded: Versions that operators have taken out.
     """
 
-    def __init__(self, default: str | None) -> None:
+    def __init__(self, default: str | None, traffic: Traffic | None = None) -> None:
         self.plan = Plan(0, (), None, {})
         self.refusals: dict[ModelKey, str] = {}
         self.unloaded: set[ModelKey] = set()
@@ -39,7 +40,7 @@ class Planner:
         self._tried: dict[ModelKey, Identity] = {}
         self._gone: set[ModelKey] = set()
         self._bare = False
-        self._traffic: dict[str, dict[str, int]] = {}
+        self._traffic = {name: dict(weights) for name, weights in (traffic or {}).items()}
 
     @property
     def served(self) -> Bundles:
@@ -141,10 +142,10 @@ class Planner:
         self._require_name(name)
         for version, weight in weights.items():
             self.require(ModelKey(name, version))
-            if weight > _MAX_WEIGHT:
+            if weight > MAX_WEIGHT:
                 raise InvalidInput(
-                    f"weights.{version}", f"{weight}; limit {_MAX_WEIGHT}", value=weight,
-                    limit=_MAX_WEIGHT,
+                    f"weights.{version}", f"{weight}; limit {MAX_WEIGHT}", value=weight,
+                    limit=MAX_WEIGHT,
                 )  # fmt: skip
         if weights and not any(weights.values()):
             raise InvalidInput("weights", "all are 0; one at least must be above", limit=1)

@@ -1,6 +1,32 @@
 """Shares of the requests that name no version. Transport-free."""
 
+import re
 from collections.abc import Mapping
+from typing import Final
+
+MAX_WEIGHT: Final = 1_000_000
+
+_WEIGHT: Final = re.compile(r"\s*([^\s/=,]+)/([^\s/=,]+)=(\d{1,7})\s*")
+
+
+def parse_weights(text: str) -> dict[str, dict[str, int]]:
+    """Return the weights by model and version that a text such as "faces/1=90,faces/2=10" means.
+
+    Raises:
+        ValueError: It means none; the message says where.
+    """
+    weights: dict[str, dict[str, int]] = {}
+    for part in text.split(","):
+        found = _WEIGHT.fullmatch(part)
+        if found is None or int(found[3]) > MAX_WEIGHT:
+            raise ValueError(
+                f"'{part.strip()}' is not NAME/VERSION=WEIGHT with a weight of 0 to {MAX_WEIGHT}"
+            )
+        weights.setdefault(found[1], {})[found[2]] = int(found[3])
+    for name, versions in weights.items():
+        if not any(versions.values()):
+            raise ValueError(f"all weights of '{name}' are 0; one must be above")
+    return weights
 
 
 class Split:

@@ -96,7 +96,12 @@ class Supervisor:
         copies = folder / "bundles"
         copies.mkdir()
         self._curator = Curator(
-            settings.models, settings.default_model, copies, Rollout(), self._metrics.refused
+            settings.models,
+            settings.default_model,
+            copies,
+            Rollout(),
+            self._metrics.refused,
+            settings.traffic_weights,
         )
         self._loaders: dict[WorkerProcess, RemoteLoader] = {}
         self.pool = Pool(

@@ -150,6 +150,19 @@ async def test_traffic_is_split_by_weight_among_requests_that_name_no_version(
         assert await answered(client) == "3"
 
 
+async def test_a_new_version_gets_no_traffic_beyond_its_weight(tmp_path: Path) -> None:
+    write(tmp_path / "spare", "1", "2")
+    shutil.copytree(tmp_path / "spare" / "faces" / "1", tmp_path / "models" / "faces" / "1")
+    async with (
+        operated(tmp_path / "models", "--traffic", "faces/1=3,faces/2=1") as operator,
+        lone_client(operator.server.address) as client,
+    ):
+        assert {await answered(client) for _ in range(4)} == {"1"}
+        shutil.copytree(tmp_path / "spare" / "faces" / "2", tmp_path / "models" / "faces" / "2")
+        await operator.wait_for(v1="SERVING", v2="SERVING")
+        assert Counter([await answered(client) for _ in range(8)]) == {"1": 6, "2": 2}
+
+
 async def test_a_worker_that_takes_anothers_place_serves_the_same(tmp_path: Path) -> None:
     write(tmp_path, "1", "2", "3")
     async with operated(tmp_path) as operator:

@@ -51,6 +51,7 @@ def test_switches_can_be_turned_on_and_off(monkeypatch: pytest.MonkeyPatch) -> N
         (["--tensorrt-cache", "x"], "tensorrt_cache needs device tensorrt, not auto"),
         (["--gpu-memory-limit", "0"], "--gpu-memory-limit is '0': Input should be greater"),
         (["--port"], "expected one argument"),
+        (["--traffic", "faces=1"], "--traffic is 'faces=1': Value error, 'faces=1' is not NAME/"),
     ],
 )
 def test_a_wrong_option_is_named_with_value_and_limit(arguments: list[str], message: str) -> None:

@@ -226,6 +226,14 @@ def test_weights_that_cannot_be_are_refused_and_change_nothing(
     assert planner.draft({}).traffic == {"faces": {"1": 1}}
 
 
+def test_weights_to_begin_with_keep_a_new_version_from_taking_all_traffic() -> None:
+    planner = Planner(None, {"faces": {"1": 90, "2": 10}})
+    serve(planner, found(ONE))
+    assert planner.plan.traffic == {"faces": {"1": 90, "2": 10}}
+    planner.set_traffic("faces", {})
+    assert planner.draft({}).traffic == {}
+
+
 def test_a_plan_survives_its_way_through_json() -> None:
     planner = planner_with(ONE, TWO)
     planner.set_traffic("faces", {"1": 1, "2": 3})
