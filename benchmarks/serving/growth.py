@@ -138,12 +138,12 @@ def _offer(
         deadline=deadline,
         connections=_SINGLE.connections,
     )
-    busy, before = busy_seconds(), server.server.cpu_seconds()
+    before = server.server.cpu_seconds()
     outcome = run_offer(offer)
-    cpu = server.server.cpu_seconds() - before
-    others = (busy_seconds() - busy - cpu) / plan.seconds - outcome.client_cores
+    cores_used = (server.server.cpu_seconds() - before) / plan.seconds
+    others = max(0.0, outcome.busy_cores - outcome.client_cores - cores_used)
     say(f"load {share:.0%}: {outcome.good:,.0f} of {outcome.offered:,.0f} calls/s in time")
-    return LoadPoint(share, outcome, cpu / plan.seconds, max(0.0, others))
+    return LoadPoint(share, outcome, cores_used, others)
 
 
 def measure_rows(

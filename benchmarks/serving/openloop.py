@@ -23,6 +23,7 @@ import uvloop
 from benchmarks.serving.connection import Connection, Offer, Tally
 from benchmarks.serving.h2load import percentile
 from benchmarks.serving.places import PAYLOADS, ROOT, program
+from benchmarks.serving.processes import busy_seconds
 from benchmarks.serving.wires import HOST, Request
 
 _MODULE = "benchmarks.serving.openloop"
@@ -46,6 +47,7 @@ class Outcome:
         refused_p50: Milliseconds until a refusal; NaN where there is none.
         client_lag: Milliseconds that the client was late itself, the 99th percentile.
         client_cores: CPU seconds per second of the client.
+        busy_cores: Likewise of the whole machine.
     """
 
     offered: float
@@ -58,6 +60,7 @@ class Outcome:
     refused_p50: float
     client_lag: float
     client_cores: float
+    busy_cores: float
 
 
 def run_offer(offer: Offer) -> Outcome:
@@ -95,7 +98,7 @@ async def offer_calls(offer: Offer) -> Outcome:
     gaps = rng.exponential(1 / offer.rate, int(offer.rate * offer.seconds * 1.5) + 100)
     times = np.cumsum(gaps)
     due: Sequence[float] = times[times < offer.seconds].tolist()
-    start, cpu = time.perf_counter(), time.process_time()
+    start, cpu, busy = time.perf_counter(), time.process_time(), busy_seconds()
     sent = 0
     while sent < len(due) or not all(each.idle for each in connections):
         now = time.perf_counter()
@@ -108,7 +111,9 @@ async def offer_calls(offer: Offer) -> Outcome:
         await asyncio.sleep(_TICK_SECONDS)
     for each in connections:
         each.close()
-    return summarise(offer, tally, time.process_time() - cpu)
+    elapsed = time.perf_counter() - start
+    shares = (time.process_time() - cpu) / elapsed, (busy_seconds() - busy) / elapsed
+    return summarise(offer, tally, *shares)
 
 
 async def _connect(offer: Offer, tally: Tally) -> Connection:
@@ -121,7 +126,7 @@ async def _connect(offer: Offer, tally: Tally) -> Connection:
     return connection
 
 
-def summarise(offer: Offer, tally: Tally, cpu_seconds: float) -> Outcome:
+def summarise(offer: Offer, tally: Tally, client_cores: float, busy_cores: float) -> Outcome:
     """Counts as rates."""
     good, refused = np.array(tally.good), np.array(tally.refused)
     return Outcome(
@@ -134,7 +139,8 @@ def summarise(offer: Offer, tally: Tally, cpu_seconds: float) -> Outcome:
         p99=percentile(good, 99),
         refused_p50=percentile(refused, 50),
         client_lag=percentile(np.array(tally.lags), 99),
-        client_cores=cpu_seconds / offer.seconds,
+        client_cores=client_cores,
+        busy_cores=busy_cores,
     )
 
 

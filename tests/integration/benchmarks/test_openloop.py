@@ -83,6 +83,7 @@ async def test_calls_come_at_the_rate_that_was_asked_for_and_are_all_answered(
     assert found.offered == pytest.approx(400, rel=0.3)
     assert (found.good, found.refused, found.expired, found.lost) == (found.offered, 0, 0, 0)
     assert 0 < found.p50 <= found.p99
+    assert found.client_cores > 0
 
 
 @pytest.mark.parametrize("method", ["Refuse", "Short"])

@@ -17,7 +17,7 @@ from benchmarks.serving.results import write_json
 
 def load(share: float, good: float, refused_p50: float = math.nan) -> LoadPoint:
     offered = 1000 * share
-    outcome = Outcome(offered, good, offered - good, 0, 0, 10.0, 20.0, refused_p50, 1.0, 0.1)
+    outcome = Outcome(offered, good, offered - good, 0, 0, 10.0, 20.0, refused_p50, 1.0, 0.1, 2.0)
     return LoadPoint(share, outcome, 1.5, 0.2)
 
 
