@@ -8,7 +8,6 @@ for are what is looked for.
 import argparse
 import asyncio
 import json
-import subprocess
 import time
 import urllib.request
 from collections import Counter
@@ -19,9 +18,10 @@ import matplotlib as mpl
 import numpy as np
 from evenface_core.cli import guarded
 
+from benchmarks.robustness.server import memory, serving, tree
 from benchmarks.robustness.traffic import Traffic
 from benchmarks.serving.machine import describe
-from benchmarks.serving.places import ROOT, program
+from benchmarks.serving.places import ROOT
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -63,34 +63,14 @@ def main() -> int:
 
 
 async def _soak(options: argparse.Namespace) -> None:
-    server = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs yet
-        [program("evenface-server"), "--models", str(options.models), "--port", "0",
-         "--metrics-port", "0"],
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        serving = await asyncio.to_thread(_wait_until_serving, server)
-        traffic = Traffic(str(serving["address"]), _CONNECTIONS, options.seed)
+    with serving("--models", str(options.models)) as (server, facts):
+        traffic = Traffic(str(facts["address"]), _CONNECTIONS, options.seed)
         rate = options.load * await _capacity(traffic)
         print(f"{rate:.0f} calls/s are {options.load:.0%} of capacity", flush=True)
         samples = await _load(traffic, rate, 60 * options.minutes, server.pid)
         await traffic.close()
-        left = _scrape(str(serving["metrics_address"]))
-    finally:
-        server.terminate()
-        code = await asyncio.to_thread(server.wait, 60)
-    _write(options, rate, traffic, samples, left, code)
-
-
-def _wait_until_serving(server: "subprocess.Popen[str]") -> dict[str, object]:
-    assert server.stdout is not None  # noqa: S101 - it was asked for
-    for line in server.stdout:
-        facts: dict[str, object] = json.loads(line)
-        if facts["event"] == "serving":
-            # The log of calls must go on being read; none of it is of interest here.
-            subprocess.Popen(["cat"], stdin=server.stdout, stdout=subprocess.DEVNULL)
-            return facts
-    raise RuntimeError("the server did not start")
+        left = _scrape(str(facts["metrics_address"]))
+    _write(options, rate, traffic, samples, left, server.returncode)
 
 
 async def _capacity(traffic: Traffic) -> float:
@@ -126,22 +106,15 @@ async def _load(traffic: Traffic, rate: float, seconds: float, pid: int) -> list
 
 
 def _sample(pid: int, now: float, calls: int) -> Sample:
-    memory = threads = files = 0
-    for process in _tree(pid):
+    threads = files = 0
+    for process in tree(pid):
         folder = Path("/proc", str(process))
         try:
-            lines = (folder / "smaps_rollup").read_text().splitlines()
-            memory += next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) * 1024
             threads += len(list((folder / "task").iterdir()))
             files += len(list((folder / "fd").iterdir()))
         except (FileNotFoundError, ProcessLookupError):
             continue
-    return Sample(round(now, 1), memory, threads, files, calls)
-
-
-def _tree(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(found for child in children for found in _tree(int(child)))]
+    return Sample(round(now, 1), memory(pid), threads, files, calls)
 
 
 def _scrape(address: str) -> dict[str, float]:
