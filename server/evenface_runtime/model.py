@@ -114,7 +114,7 @@ def open_model(
 
     Raises:
         BundleError: A graph is damaged, is refused, does not fit the manifest or does not run.
-        ConfigError: The device cannot be used.
+        ConfigError: A library that the device needs cannot be loaded.
     """
     gpu = gpu or GpuOptions()
     runners = {

@@ -1,9 +1,9 @@
 """Latent drift: how far what is served has moved from what a model was trained on. Transport-free.
 
 Each worker counts served latents in the bins of its bundle's training histogram, and hands on what
-it has counted every second (`Served`). One place adds up what all workers have counted and shows
-the population stability index of the sums (`Drift`): an index of one worker's latents says little
-of all, and a mean of such indices is not that of the whole.
+it has counted every second (`ServedLatents`). One place adds up what all workers have counted and
+shows the population stability index of the sums (`Drift`): an index of one worker's latents says
+little of all, and a mean of such indices is not that of the whole.
 """
 
 import threading
@@ -56,7 +56,7 @@ class Counts(NamedTuple):
     served: Sequence[Sequence[int]]
 
 
-class Served:
+class ServedLatents:
     """The latents that one process serves."""
 
     def __init__(self) -> None:

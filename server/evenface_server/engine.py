@@ -34,6 +34,7 @@ from evenface_server.calls import (
     Weighting,
     WeightsCall,
 )
+from evenface_server.drift import ServedLatents
 from evenface_server.intake import Limits
 from evenface_server.logs import note_rows
 from evenface_server.models.registry import Registry, ServedModel
@@ -80,6 +81,7 @@ class Engine:
     ) -> None:
         self.registry = registry
         self.limits = limits
+        self.latents = ServedLatents()
         self._workshop = workshop
         self.door = Door()
         self._weighing = Gate(
@@ -99,6 +101,7 @@ class Engine:
         maths.check_items(call.first_item, 0 if call.sample_seed is None else batch.count)
         with self._admit(served, "encode", batch.count):
             mean, log_variance = await self._run(served, "encode", batch, call.target)
+            self.latents.note(served.manifest, mean)
             sample = None
             if call.sample_seed is not None:
                 items = range(call.first_item, call.first_item + batch.count)

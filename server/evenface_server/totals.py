@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, Final
 
 from prometheus_client import Metric
 from prometheus_client.core import (
@@ -13,6 +13,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from evenface_server.drift import Drift
 from evenface_server.instruments import Changes, Family, Instruments, Labels
 
 _Values = dict[Labels, Sequence[float]]
@@ -23,9 +24,13 @@ class Totals(Collector):
 
     Args:
         instruments: Define the metrics; their own values do not matter.
+
+    Attributes:
+        drift: Of the latents that all of them have served.
     """
 
     def __init__(self, instruments: Instruments) -> None:
+        self.drift: Final = Drift()
         self._families = instruments.families
         self._gauges = {f.name for f in self._families if f.kind == "gauge"}
         self._counted: dict[str, _Values] = {f.name: {} for f in self._families}
@@ -57,6 +62,7 @@ class Totals(Collector):
         with self._lock:
             found = [self._metric(family) for family in self._families]
         yield from found
+        yield from self.drift.collect()
 
     def _metric(self, family: Family[Any]) -> Metric:
         counted = self._counted[family.name]

@@ -21,6 +21,7 @@ import uvloop
 from evenface_core.cli import one_line
 from evenface_core.errors import EvenfaceError
 
+from evenface_server.drift import Counts
 from evenface_server.instruments import Changes
 from evenface_server.logs import configure_logging
 from evenface_server.metrics import Metrics
@@ -158,13 +159,15 @@ class Worker:
 
     def _report(self) -> Report:
         changes: Changes = {}
+        latents: list[Counts] = []
         now = time.monotonic()
         if now - self._reported_at >= _REPORT_SECONDS or self._ended.done():
             if self._app is not None:
                 self._metrics.held(self._app.held_bytes)
             changes, self._reported_at = self._metrics.instruments.take(), now
+            latents = [] if self._app is None else self._app.engine.latents.take()
         self._reported = self._adopted, self._connections
-        return Report(*self._reported, changes)
+        return Report(*self._reported, changes, latents)
 
     def _on_supervisor_gone(self) -> None:
         if self._app is None:

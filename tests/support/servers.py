@@ -68,6 +68,7 @@ class Running:
     def samples(self) -> dict[str, float]:
         """All samples that it would show, as `scrape` has them."""
         self.totals.add("own", self.metrics.instruments.take())
+        self.totals.drift.add(self.app.engine.latents.take())
         registry = CollectorRegistry()
         registry.register(self.totals)
         return _samples(generate_latest(registry).decode())

@@ -1,7 +1,7 @@
 """What a supervisor and its workers say to each other: one small class each, JSON on the wire."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -91,11 +91,13 @@ class Report:
         adopted: Connections that it has been given so far.
         connections: Of these, those still open.
         changes: Of its metrics since the last report.
+        latents: That it has served since then, `evenface_server.drift.Counts` each.
     """
 
     adopted: int
     connections: int
     changes: Changes
+    latents: Sequence[Sequence[Any]]
 
 
 @dataclass(frozen=True)

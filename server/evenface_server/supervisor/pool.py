@@ -177,6 +177,7 @@ class Pool:
     def _hear(self, worker: WorkerProcess, message: Message) -> None:
         if isinstance(message, Report):
             self._totals.add(worker, message.changes)
+            self._totals.drift.add(message.latents)
         elif isinstance(message, Ready):
             task = asyncio.create_task(self._welcome(worker))
             self._joining.add(task)

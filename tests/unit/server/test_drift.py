@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from evenface_core.manifest import Manifest
 from evenface_core.resampling import LatentHistogram
-from evenface_server.drift import Drift, Served, stability
+from evenface_server.drift import Drift, ServedLatents, stability
 from numpy.typing import NDArray
 from support.bundles import LATENT, Tiny, expected_mean, images, tiny_manifest
 
@@ -37,7 +37,7 @@ def manifest(version: str = "1", training: Float32 = TRAINING) -> Manifest:
 
 def serve(drift: Drift, means: Float32, about: Manifest, workers: int = 1) -> None:
     """Serve latents, in turns by several workers, which report after every 200."""
-    staff = [Served() for _ in range(workers)]
+    staff = [ServedLatents() for _ in range(workers)]
     for number, start in enumerate(range(0, len(means), 200)):
         worker = staff[number % workers]
         worker.note(about, means[start : start + 200])
@@ -194,7 +194,7 @@ def test_another_bundle_of_the_same_version_begins_anew() -> None:
 
 
 def test_a_worker_counts_so_many_of_each_second_and_no_more() -> None:
-    served = Served()
+    served = ServedLatents()
     about = manifest()
     for _ in range(10):
         served.note(about, TRAINING[:100])
@@ -210,7 +210,7 @@ def test_a_worker_counts_so_many_of_each_second_and_no_more() -> None:
 
 def test_what_is_counted_later_is_what_was_served_then() -> None:
     # A session may use its output's memory again.
-    served, means = Served(), TRAINING[:50].copy()
+    served, means = ServedLatents(), TRAINING[:50].copy()
     served.note(manifest(), means)
     means[:] = 1000
     (counts,) = served.take()
@@ -218,7 +218,7 @@ def test_what_is_counted_later_is_what_was_served_then() -> None:
 
 
 def test_latents_that_are_no_numbers_are_left_out() -> None:
-    served, means = Served(), TRAINING[:10].copy()
+    served, means = ServedLatents(), TRAINING[:10].copy()
     means[3, 1] = np.nan
     means[5, 0] = np.inf
     served.note(manifest(), means)
@@ -228,7 +228,7 @@ def test_latents_that_are_no_numbers_are_left_out() -> None:
 
 @pytest.mark.parametrize("empty", [False, True])
 def test_a_model_without_a_training_histogram_is_let_be(*, empty: bool) -> None:
-    served, about = Served(), manifest()
+    served, about = ServedLatents(), manifest()
     histogram = about.training_histogram
     assert histogram is not None
     none = [[0] * len(row) for row in histogram.counts]
@@ -238,7 +238,7 @@ def test_a_model_without_a_training_histogram_is_let_be(*, empty: bool) -> None:
 
 
 def test_a_model_that_is_no_longer_served_is_let_go_of() -> None:
-    served = Served()
+    served = ServedLatents()
     served.note(manifest(), TRAINING[:10])
     for _ in range(100):
         served.take()

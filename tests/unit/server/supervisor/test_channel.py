@@ -66,7 +66,7 @@ async def sides() -> AsyncIterator[tuple[Side, Side]]:
         Stop(),
         Ready("cpu"),
         Failed("models: no such folder"),
-        Report(2, 1, {"calls": []}),
+        Report(2, 1, {"calls": []}, [["faces", "1", 7, [[3, 4]], [[1, 0]]]]),
         Answer(1, ["a"], None),
     ],
 )

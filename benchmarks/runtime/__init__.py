@@ -1,1 +1,0 @@
-"""How fast graphs run by themselves: no server, no network."""
