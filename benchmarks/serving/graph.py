@@ -7,7 +7,7 @@ project's own export.
 import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import onnxruntime as ort
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from evenface_export.graphs import Graph
 
 Float32 = NDArray[np.float32]
+
+Precision = Literal["fp32", "fp16"]
 
 NAME, VERSION = "faces", "1"
 LATENT = 100
@@ -58,27 +60,29 @@ def open_reference() -> Reference:
     return Reference(graph, ort.InferenceSession(graph, providers=["CPUExecutionProvider"]))
 
 
-def ensure_bundle(root: Path, name: str = NAME) -> Path:
+def ensure_bundle(root: Path, name: str = NAME, precision: Precision = "fp32") -> Path:
     """Return the folder of a bundle with the benchmark's graphs; make it first if need be.
 
     Args:
         root: The model directory.
         name: The model's name.
+        precision: Of the graphs; a version of its own.
     """
-    folder = root / name / VERSION
+    version = VERSION if precision == "fp32" else f"{VERSION}-{precision}"
+    folder = root / name / version
     try:
         open_bundle(folder)
     except BundleError:
-        return _write(root, name)
+        return _write(root, name, version, precision)
     return folder
 
 
-def _write(root: Path, name: str) -> Path:
-    graphs = _graphs()
+def _write(root: Path, name: str, version: str, precision: Precision) -> Path:
+    graphs = _graphs(precision)
     files = {graph.function.graph: graph.data for graph in graphs.values()}
     manifest = Manifest(
         name=name,
-        version=VERSION,
+        version=version,
         kind="dbvae",
         preprocessing=PREPROCESSING,
         latent_size=LATENT,
@@ -89,11 +93,11 @@ def _write(root: Path, name: str) -> Path:
 
 
 @functools.cache
-def _graphs() -> "dict[FunctionName, Graph]":
+def _graphs(precision: Precision) -> "dict[FunctionName, Graph]":
     # Imported here: a benchmark whose bundle is there needs no torch.
     from evenface_export.graphs import export_graphs  # noqa: PLC0415
     from evenface_training.config import ModelConfig  # noqa: PLC0415
     from evenface_training.models import build_model  # noqa: PLC0415
 
     config = ModelConfig(kind="dbvae", image_size=SIDE, latent_size=LATENT, n_filters=12)
-    return export_graphs(build_model(config, seed=0).eval())
+    return export_graphs(build_model(config, seed=0).eval(), precision)

@@ -162,8 +162,10 @@ def check_lengths(summary: Summary, body_bytes: int, in_flight: int) -> None:
     Raises:
         WrongAnswer: Requests failed, or answers were shorter or longer than right ones.
     """
-    if not summary.succeeded or summary.failed:
+    if summary.failed:
         raise WrongAnswer(f"{summary.failed} requests failed, {summary.succeeded} succeeded")
+    if not summary.succeeded:
+        raise WrongAnswer(f"no request was answered in {summary.seconds:g} s")
     least = summary.succeeded * body_bytes * (1 - _LENGTH_TOLERANCE)
     most = (summary.succeeded + in_flight) * body_bytes * (1 + _LENGTH_TOLERANCE)
     if not least <= summary.body_bytes <= most:

@@ -39,7 +39,7 @@ def cuda_memory() -> Memory:
     """Page-locked memory beside a GPU.
 
     Raises:
-        ConfigError: CUDA's runtime library cannot be loaded.
+        ConfigError: No GPU can be used.
     """
     runtime = load_cuda_runtime()
     return Memory(runtime.page_locked, runtime.copy, "cuda")

@@ -1,11 +1,13 @@
 """The few calls of CUDA's runtime library that ONNX Runtime's Python API lacks.
 
-ONNX Runtime copies from page-locked memory twice as fast and without a stop in between, but offers
-no way to allocate it.
+CUDA copies page-locked memory as it is, and other memory by way of a buffer of its own; ONNX
+Runtime can use it, but offers no way to allocate it.
 """
 
+import contextlib
 import ctypes
 import functools
+import io
 import weakref
 
 import numpy as np
@@ -37,8 +39,18 @@ class CudaRuntime:
             ctypes.c_size_t,
             ctypes.c_int,
         )
+        library.cudaGetDeviceCount.argtypes = (ctypes.POINTER(ctypes.c_int),)
         library.cudaGetErrorString.restype = ctypes.c_char_p
         self._library = library
+
+    def check_device(self) -> None:
+        """Look for a GPU, without using it.
+
+        Raises:
+            RuntimeError: There is none that answers.
+        """
+        count = ctypes.c_int()
+        self._check(self._library.cudaGetDeviceCount(ctypes.byref(count)))
 
     def page_locked(self, size: int) -> NDArray[np.uint8]:
         """Allocate page-locked memory, all zero; it is freed with the last array on it.
@@ -76,10 +88,22 @@ def load_cuda_runtime() -> CudaRuntime:
     """Load the library of the CUDA version that ONNX Runtime was built with.
 
     Raises:
-        ConfigError: It cannot be loaded.
+        ConfigError: It cannot be loaded, or no GPU answers.
     """
+    load_libraries()
     name = f"libcudart.so.{ort.cuda_version.partition('.')[0]}"
     try:
-        return CudaRuntime(ctypes.CDLL(name))
-    except OSError as error:
-        raise ConfigError(f"device: 'cuda' needs {name}: {error}") from error
+        runtime = CudaRuntime(ctypes.CDLL(name))
+        runtime.check_device()
+    except (OSError, RuntimeError) as error:
+        raise ConfigError(f"device: no GPU can be used: {error}") from error
+    return runtime
+
+
+@functools.cache
+def load_libraries() -> str:
+    """Load CUDA and cuDNN from where pip puts them; return what ONNX Runtime says of it."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):  # stdout is for logs
+        ort.preload_dlls()
+    return " ".join(said.getvalue().split())

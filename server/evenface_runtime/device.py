@@ -7,6 +7,8 @@ from typing import Literal
 import onnxruntime as ort
 from evenface_core.errors import ConfigError
 
+from evenface_runtime.cuda import load_cuda_runtime
+
 Device = Literal["cpu", "cuda", "tensorrt"]
 DeviceChoice = Literal["auto", "cpu", "cuda", "tensorrt"]
 
@@ -43,20 +45,27 @@ def choose_device(choice: DeviceChoice) -> Device:
     """Settle on a device.
 
     Args:
-        choice: "auto" takes CUDA where ONNX Runtime offers it, else the CPU.
-
-    Returns:
-        The device. That it is offered does not prove that a GPU answers: opening a session does.
+        choice: "auto" takes CUDA where ONNX Runtime offers it and a GPU answers, else the CPU.
 
     Raises:
-        ConfigError: This ONNX Runtime does not offer the device.
+        ConfigError: This ONNX Runtime does not offer the device, or no GPU answers.
     """
     offered = ort.get_available_providers()
     if choice == "auto":
-        return "cuda" if PROVIDERS["cuda"] in offered else "cpu"
+        return "cuda" if PROVIDERS["cuda"] in offered and _gpu_answers() else "cpu"
     if PROVIDERS[choice] not in offered:
         raise ConfigError(
             f"device: '{choice}' is not available: this ONNX Runtime offers "
             f"{', '.join(offered)} (install the gpu extra on a CUDA machine)"
         )
+    if choice != "cpu":
+        load_cuda_runtime()
     return choice
+
+
+def _gpu_answers() -> bool:
+    try:
+        load_cuda_runtime()
+    except ConfigError:
+        return False
+    return True

@@ -114,7 +114,7 @@ def open_model(
 
     Raises:
         BundleError: A graph is damaged, is refused, does not fit the manifest or does not run.
-        ConfigError: A library that the device needs cannot be loaded.
+        ConfigError: The device cannot be used.
     """
     gpu = gpu or GpuOptions()
     runners = {

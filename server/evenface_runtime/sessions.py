@@ -1,12 +1,9 @@
 """Opens ONNX Runtime sessions with the options that each device wants."""
 
-import contextlib
-import functools
-import io
-
 import onnxruntime as ort
 from evenface_core.errors import BundleError, ConfigError
 
+from evenface_runtime.cuda import load_libraries
 from evenface_runtime.device import PROVIDERS, Device, GpuOptions
 from evenface_runtime.onnx_file import holds_float16
 
@@ -30,7 +27,7 @@ def open_session(
         BundleError: ONNX Runtime refuses the graph, or the device does not answer.
         ConfigError: The folder for engines cannot be made.
     """
-    said = "" if device == "cpu" else _load_libraries()
+    said = "" if device == "cpu" else load_libraries()
     providers = providers_of(device, gpu, digest, halves=holds_float16(data))
     # On a GPU hardly anything is left to the CPU.
     options = _options(threads if device == "cpu" else 1)
@@ -117,12 +114,3 @@ def _tensorrt_options(gpu: GpuOptions, digest: str, *, halves: bool) -> dict[str
 
 def _flag(value: bool) -> str:
     return "1" if value else "0"
-
-
-@functools.cache
-def _load_libraries() -> str:
-    """Load CUDA and cuDNN from where pip puts them; return what ONNX Runtime says of it."""
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):  # stdout is for logs
-        ort.preload_dlls()
-    return " ".join(said.getvalue().split())

@@ -74,7 +74,7 @@ class Settings(BaseSettings):
     )
     device: Literal["auto", "cpu", "cuda", "tensorrt"] = Field(
         "auto",
-        description="Where models run; auto takes CUDA where ONNX Runtime offers it, else the CPU.",
+        description="Where models run; auto takes CUDA where there is a GPU, else the CPU.",
     )
     gpu_memory_limit: int | None = Field(
         None,
@@ -90,7 +90,7 @@ class Settings(BaseSettings):
     tensorrt_cache: Path | None = Field(
         None,
         description="Folder, writable by the server alone, for the engines that TensorRT builds, "
-        "which takes it minutes. They are built at each start when not set.",
+        "which takes it a while. They are built at each start when not set.",
     )
     workers: int = Field(
         0,

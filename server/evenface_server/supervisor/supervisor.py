@@ -132,7 +132,7 @@ class Supervisor:
             CrashLoop: Workers die.
         """
         device = await self.pool.start()
-        await self._curator.open()
+        await self._open_models()
         self._listener.open()
         if self._admin is not None:
             self._admin.open()
@@ -149,6 +149,17 @@ class Supervisor:
             plan.default,
             self._settings.workers,
         )
+
+    async def _open_models(self) -> None:
+        """Wait until models serve, for as long as there are workers to open them."""
+        opening = asyncio.create_task(self._curator.open())
+        giving_up = asyncio.create_task(self.pool.given_up())
+        try:
+            await asyncio.wait((opening, giving_up), return_when=asyncio.FIRST_COMPLETED)
+            (opening if opening.done() else giving_up).result()
+        finally:
+            opening.cancel()
+            giving_up.cancel()
 
     async def given_up(self) -> None:
         """Wait until workers that die are not replaced any more.

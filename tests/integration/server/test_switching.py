@@ -5,6 +5,7 @@ import gc
 import os
 import shutil
 import signal
+import sys
 import threading
 import weakref
 from collections import Counter
@@ -14,7 +15,11 @@ import grpc
 import numpy as np
 import pytest
 from evenface_client import AsyncClient, NotFound
+from evenface_core.errors import ConfigError
 from evenface_server.models.plan import ModelKey
+from evenface_server.settings import Settings
+from evenface_server.supervisor.keeper import CrashLoop, Patience
+from evenface_server.supervisor.supervisor import Supervisor
 from support.bundles import Tiny, expected_mean, images, variants, write_tiny_bundle
 from support.messages import encode
 from support.operators import operated
@@ -201,3 +206,23 @@ async def test_what_is_unloaded_leaves_neither_sessions_nor_threads(tmp_path: Pa
         gc.collect()
         assert model() is None
         await until(lambda: not threads())
+
+
+@pytest.mark.parametrize(
+    ("deaths", "error", "said"),
+    [(1, CrashLoop, "worker 0 died 1 times"), (5, ConfigError, "no usable bundle")],
+)
+async def test_a_bundle_that_ends_workers_is_refused_unless_too_many_ended_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deaths: int, error: type[Exception], said: str
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    write(tmp_path / "models", "1")
+    settings = Settings.model_validate(
+        {"models": tmp_path / "models", "port": 0, "metrics": False, "workers": 1, "device": "cpu"}
+    )
+    supervisor = Supervisor(
+        settings, tmp_path, module="support.fatal_worker", patience=Patience(deaths=deaths)
+    )
+    with pytest.raises(error, match=said):
+        await supervisor.listen()
+    await supervisor.stop()

@@ -9,21 +9,28 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 from evenface_core.bundle import open_bundle
-from evenface_core.errors import BundleError
+from evenface_core.errors import BundleError, ConfigError
 from evenface_runtime import Device, GpuOptions, choose_device, open_model
 from evenface_runtime.buffers import cuda_memory
 from support.bundles import Tiny, expected_mean, images, write_tiny_bundle
 
-OFFERED = ort.get_available_providers()
 
-cuda = pytest.mark.skipif(
-    "CUDAExecutionProvider" not in OFFERED, reason="this ONNX Runtime offers no CUDA provider"
-)
+def _missing() -> str:
+    try:
+        choose_device("cuda")
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+MISSING = _missing()
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
+
 tensorrt = pytest.mark.skipif(
-    "TensorrtExecutionProvider" not in OFFERED or find_library("nvinfer") is None,
+    "TensorrtExecutionProvider" not in ort.get_available_providers()
+    or find_library("nvinfer") is None,
     reason="this ONNX Runtime offers no TensorRT provider, or TensorRT is not installed",
 )
-pytestmark = pytest.mark.gpu
 
 VARIANTS = {
     "as it comes": (GpuOptions(), 1e-4),
@@ -49,7 +56,6 @@ def _same_as_on_the_cpu(folder: Path, device: Device, gpu: GpuOptions, tolerance
         assert abs(difference).max() <= 1
 
 
-@cuda
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_cuda_gives_what_the_cpu_gives(tmp_path: Path, variant: str) -> None:
     _same_as_on_the_cpu(tmp_path, choose_device("cuda"), *VARIANTS[variant])
@@ -62,7 +68,6 @@ def test_tensorrt_gives_what_the_cpu_gives_and_keeps_its_engines(tmp_path: Path)
     assert list((tmp_path / "engines").glob("*/*"))
 
 
-@cuda
 def test_graphs_are_captured_for_every_thread_and_function_while_others_run(tmp_path: Path) -> None:
     bundle = open_bundle(write_tiny_bundle(tmp_path))
     model = open_model(bundle, "cuda", gpu=GpuOptions(cuda_graphs=True, max_rows=16))
@@ -88,21 +93,18 @@ def test_graphs_are_captured_for_every_thread_and_function_while_others_run(tmp_
     assert failures == []
 
 
-@cuda
 def test_a_graph_that_cannot_be_captured_is_refused_with_the_reason(tmp_path: Path) -> None:
     bundle = open_bundle(write_tiny_bundle(tmp_path, Tiny(encode_loops=1)))
     with pytest.raises(BundleError, match="graph capture"):
         open_model(bundle, "cuda", gpu=GpuOptions(cuda_graphs=True))
 
 
-@cuda
 def test_a_memory_limit_below_what_the_weights_need_is_refused(tmp_path: Path) -> None:
     bundle = open_bundle(write_tiny_bundle(tmp_path))
     with pytest.raises(BundleError, match=r"onnx"):
         open_model(bundle, "cuda", gpu=GpuOptions(memory_limit=1))
 
 
-@cuda
 def test_page_locked_memory_is_zero_and_copies_to_the_gpu_and_back() -> None:
     memory = cuda_memory()
     host, back = memory.allocate(10_000), memory.allocate(10_000)

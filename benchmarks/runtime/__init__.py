@@ -1,0 +1,1 @@
+"""How fast graphs run by themselves: no server, no network."""
