@@ -1,6 +1,7 @@
 """Plans to workers: opened in all of them beside what serves, then swapped. Transport-free.
 
-The first worker opens a bundle alone: one that takes the process down with it takes one.
+One worker opens a bundle before the others: if it takes the process down with it, the others go on,
+and it is tried once more when another process has taken the place.
 """
 
 import asyncio
@@ -80,11 +81,14 @@ class Rollout:
             Why one cannot, or None.
 
         Raises:
-            ServiceUnavailable: There is no worker, or none is left.
+            ServiceUnavailable: There is no worker, or the first to open it ended; try again.
         """
-        reason = await self._try_first(ref)
+        if not self.workers:
+            raise ServiceUnavailable("no worker process is there yet", retry_after=_RETRY_AFTER)
+        *others, youngest = self.workers  # which has the fewest callers to lose
+        reason = await self._try(youngest, ref)
         if reason is None:
-            rest = await self._everywhere(lambda worker: self._open(worker, ref), self.workers[1:])
+            rest = await self._everywhere(lambda worker: self._open(worker, ref), others)
             reason = next((reason for reason in rest if reason is not None), None)
         return reason
 
@@ -96,24 +100,20 @@ class Rollout:
         """Wait until bundles that serve no more are closed in all workers."""
         await self._everywhere(lambda worker: worker.released(loads), self.workers)
 
-    async def _try_first(self, ref: BundleRef) -> str | None:
-        while self.workers:
-            worker = self.workers[0]
-            try:
-                reason = await self._open(worker, ref)
-            except WorkerGone:
-                self.leave(worker)
-                self._deaths[ref.digest] += 1
-                _LOG.warning(
-                    "a worker ended while it opened a bundle", extra={"bundle": ref.source}
-                )
-                if self._deaths[ref.digest] == _MAX_DEATHS:
-                    del self._deaths[ref.digest]
-                    return f"{ref.source}: worker processes end while they open it"
-            else:
-                del self._deaths[ref.digest]
-                return reason
-        raise ServiceUnavailable("no worker process is there yet", retry_after=_RETRY_AFTER)
+    async def _try(self, worker: Worker, ref: BundleRef) -> str | None:
+        try:
+            reason = await self._open(worker, ref)
+        except WorkerGone as error:
+            self.leave(worker)
+            self._deaths[ref.digest] += 1
+            if self._deaths[ref.digest] < _MAX_DEATHS:
+                raise ServiceUnavailable(
+                    f"{ref.source}: a worker process ended while it opened this; it is tried again",
+                    retry_after=_RETRY_AFTER,
+                ) from error
+            reason = f"{ref.source}: worker processes end while they open it"
+        del self._deaths[ref.digest]
+        return reason
 
     async def _open(self, worker: Worker, ref: BundleRef) -> str | None:
         try:
