@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import re
 import shutil
 import signal
 import sys
@@ -27,6 +28,9 @@ from support.servers import ServerProcess, running, scrape, until
 
 PICTURES = images(2)
 METRICS = ("--metrics", "--metrics-port", "0")
+INFO = re.compile(
+    r'evenface_model_info\{.*is_default="(?P<default>\w+)".*version="(?P<version>\w+)"'
+)
 REFUSED = 'evenface_bundles_refused_total{model="faces",version="1"}'
 
 
@@ -48,6 +52,12 @@ async def answered(client: AsyncClient, version: str = "") -> str:
     served = reply.model.version
     np.testing.assert_allclose(reply.mean, expected_mean(PICTURES, int(served) - 1), atol=1e-5)
     return served
+
+
+def defaults(metrics_address: str) -> dict[str, str]:
+    """Which versions the metrics show, and whether each is the default."""
+    found = (INFO.search(name) for name in scrape(metrics_address))
+    return {match["version"]: match["default"] for match in found if match}
 
 
 def refusals(server: ServerProcess) -> dict[str, str]:
@@ -108,16 +118,18 @@ async def test_a_version_comes_changes_and_goes_with_its_folder(tmp_path: Path) 
             shutil.copy(file, two)
         await operator.wait_for(v1="SERVING", v2="SERVING")
         assert await answered(client) == "2"
+        address = str(operator.server.wait_for("serving")["metrics_address"])
+        await until(lambda: defaults(address) == {"1": "false", "2": "true"})
         shutil.rmtree(two)
         await operator.wait_for(v1="SERVING")
         assert await answered(client) == "1"
+        await until(lambda: defaults(address) == {"1": "true"})
 
         graph = tmp_path / "models" / "faces" / "1" / "encode.onnx"
         graph.write_bytes(graph.read_bytes()[:-1])
         await until(lambda: "faces/1" in refusals(operator.server))
         assert "bytes, but manifest.json says" in refusals(operator.server)["faces/1"]
         assert await answered(client) == "1"
-        address = str(operator.server.wait_for("serving")["metrics_address"])
         await until(lambda: scrape(address).get(REFUSED) == 1)
 
 
