@@ -239,6 +239,8 @@ class Curator:
         dropped = {ref.load: ref for _, ref in kept}
         try:
             for found, ref in kept:
+                if not anew and ref.key in self._planner.unloaded:
+                    continue  # since its folder was read
                 if not anew and self._is_served(ref):
                     self._planner.note(found, None)
                 elif (reason := await self._rollout.prepare(ref)) is not None:

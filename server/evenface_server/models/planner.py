@@ -58,15 +58,8 @@ class Planner:
         Returns:
             What is to be loaded: new or changed, and not taken out by an operator.
         """
-        if self._is_bare(view):
-            return []
-        known = {*self.served, *self._tried, *self.unloaded}
-        absent = {key for key in known - set(view.found) if view.is_settled(key)}
-        self._gone |= absent
-        for key in absent:
-            self._tried.pop(key, None)
-            self.refusals.pop(key, None)
-            self.unloaded.discard(key)
+        if not self._is_bare(view):
+            self._see_gone(view)
         return [
             found
             for key, found in view.found.items()
@@ -174,11 +167,20 @@ class Planner:
             raise ModelNotFound(f"no model '{name[:100]}' is served; {listing(names)}")
 
     def _is_bare(self, view: View) -> bool:
-        """Whether there is nothing at all: rather a volume that is not there than a wish."""
+        """Whether there is nothing, or was: rather a volume that is not there than a wish."""
         was_bare, self._bare = self._bare, not view.found and bool(self.plan.bundles)
         if self._bare and not was_bare:
             _LOG.warning("the model directory is empty; what is served stays")
-        return self._bare
+        return self._bare or was_bare
+
+    def _see_gone(self, view: View) -> None:
+        known = {*self.served, *self._tried, *self.unloaded}
+        absent = {key for key in known - set(view.found) if view.is_settled(key)}
+        self._gone |= absent
+        for key in absent:
+            self._tried.pop(key, None)
+            self.refusals.pop(key, None)
+            self.unloaded.discard(key)
 
     def _kept(self, wanted: Collection[ModelKey]) -> Iterator[ModelKey]:
         """Versions that are served and stay, because nothing takes their place."""

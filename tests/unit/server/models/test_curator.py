@@ -4,10 +4,12 @@ import asyncio
 import gc
 import logging
 import shutil
+import threading
 import weakref
 from pathlib import Path
 
 import pytest
+from evenface_core.bundle import Bundle, open_bundle
 from evenface_core.errors import (
     BundleError,
     ConfigError,
@@ -16,7 +18,7 @@ from evenface_core.errors import (
     ServiceUnavailable,
 )
 from evenface_runtime import Model
-from evenface_server.models import watch
+from evenface_server.models import store, watch
 from evenface_server.models.plan import ModelKey
 from evenface_server.models.status import State
 from evenface_server.models.watch import Sight, scan
@@ -339,6 +341,30 @@ async def test_a_bundle_that_one_worker_refuses_is_closed_by_those_that_opened_i
         gc.collect()
         versions = [o.manifest.version for o in gc.get_objects() if type(o) is Model]
         assert "2" not in versions
+
+
+async def test_a_version_that_is_unloaded_while_its_folder_is_read_stays_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with curated(tmp_path, workers=1) as bench:
+        write(bench, "1", "2")
+        await bench.curator.open()
+        reading, read = threading.Event(), threading.Event()
+
+        def verify(folder: Path) -> Bundle:
+            reading.set()
+            read.wait()
+            return open_bundle(folder)
+
+        monkeypatch.setattr(store, "open_bundle", verify)
+        write_tiny_bundle(bench.models, Tiny(version="2", shift=3))
+        order = asyncio.create_task(bench.curator.reload())
+        await until(reading.is_set)
+        await bench.curator.unload(TWO)
+        read.set()
+        await order
+        assert bench.served() == ["faces/1"]
+        assert len(list(bench.copies.iterdir())) == 1
 
 
 async def test_a_folder_that_is_back_is_not_called_gone_any_more(tmp_path: Path) -> None:

@@ -136,6 +136,15 @@ def test_an_empty_model_directory_unloads_nothing_and_is_said_once(
     ]
 
 
+def test_a_directory_that_fills_again_unloads_nothing_at_the_first_look() -> None:
+    planner = planner_with(ONE, TWO, OTHER)
+    planner.see(view())
+    planner.see(View({ONE: found(ONE)}, {}))
+    assert keys(planner.draft({})) == [ONE, TWO, OTHER]
+    planner.see(view(found(ONE)))
+    assert keys(planner.draft({})) == [ONE]
+
+
 def test_the_default_stays_what_it_was_though_another_choice_would_be_made_now() -> None:
     cats, dogs = ModelKey("cats", "1"), ModelKey("dogs", "1")
     planner = planner_with(cats)
