@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
         "--precision",
         choices=get_args(Precision),
         default="fp32",
-        help="of the graphs; fp16 is for GPUs, on a CPU it is slower (default: fp32)",
+        help="of the graphs; fp16 is for GPUs, a CPU gains nothing by it (default: fp32)",
     )
     parser.add_argument("--replace", action="store_true", help="replace an existing version")
     parser.add_argument("--data-note", default="", help="for the card: what the images are")
