@@ -30,7 +30,7 @@ class GpuOptions:
         memory_limit: Bytes that the sessions may take for weights and intermediate values, each
             of them; None for what there is. CUDA's own context comes on top.
         tf32: Let float32 products round their factors to 10 bits of mantissa, on tensor cores.
-        engine_cache: Folder for the engines that TensorRT builds; None to build them whenever a
+        tensorrt_cache: Folder for the engines that TensorRT builds; None to build them whenever a
             bundle is opened. Nobody else may be able to write there: engines are programs.
     """
 
@@ -38,7 +38,7 @@ class GpuOptions:
     cuda_graphs: bool = False
     memory_limit: int | None = None
     tf32: bool = False
-    engine_cache: Path | None = None
+    tensorrt_cache: Path | None = None
 
 
 def choose_device(choice: DeviceChoice) -> Device:

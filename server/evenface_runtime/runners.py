@@ -1,8 +1,8 @@
 """Ways to run a session: as it comes, or in buckets through buffers that stay in their place.
 
 On a CPU a plain run is as fast as one with bound buffers, and needs no padding. On a GPU each new
-shape costs memory and a search for algorithms, pageable memory is copied twice, and the launch of a
-dozen small kernels takes longer than what they do: hence buckets, page-locked buffers and graphs.
+shape costs memory and a search for algorithms, pageable memory is copied twice, and to launch a
+dozen small kernels may take longer than to run them: hence buckets, page-locked buffers and graphs.
 """
 
 import threading

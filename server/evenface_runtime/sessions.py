@@ -96,13 +96,13 @@ def _tensorrt_options(gpu: GpuOptions, digest: str, *, halves: bool) -> dict[str
     options = {"trt_fp16_enable": _flag(halves)}
     if gpu.memory_limit is not None:
         options["trt_max_workspace_size"] = str(gpu.memory_limit)
-    if gpu.engine_cache is not None:
+    if gpu.tensorrt_cache is not None:
         # By digest, so that no engine outlives its graph under the same name.
-        folder = gpu.engine_cache / digest
+        folder = gpu.tensorrt_cache / digest
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
-            raise ConfigError(f"engine_cache: {folder}: {error.strerror}") from error
+            raise ConfigError(f"tensorrt_cache: {folder}: {error.strerror}") from error
         options |= {
             "trt_engine_cache_enable": "1",
             "trt_engine_cache_path": str(folder),

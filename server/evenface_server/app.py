@@ -201,7 +201,7 @@ def _gpu_options(settings: Settings) -> GpuOptions:
         max_rows=settings.max_batch_rows,
         cuda_graphs=settings.cuda_graphs,
         memory_limit=None if limit is None else limit // max(1, settings.workers),
-        engine_cache=settings.tensorrt_cache,
+        tensorrt_cache=settings.tensorrt_cache,
     )
 
 

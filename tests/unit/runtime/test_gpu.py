@@ -63,7 +63,7 @@ def test_cuda_gives_what_the_cpu_gives(tmp_path: Path, variant: str) -> None:
 
 @tensorrt
 def test_tensorrt_gives_what_the_cpu_gives_and_keeps_its_engines(tmp_path: Path) -> None:
-    gpu = GpuOptions(engine_cache=tmp_path / "engines")
+    gpu = GpuOptions(tensorrt_cache=tmp_path / "engines")
     _same_as_on_the_cpu(tmp_path / "models", choose_device("tensorrt"), gpu, 1e-4)
     assert list((tmp_path / "engines").glob("*/*"))
 

@@ -47,7 +47,7 @@ def test_tensorrt_computes_in_float16_where_the_graph_does() -> None:
 def test_engines_are_kept_by_the_digest_of_their_graph_where_nobody_else_writes(
     tmp_path: Path,
 ) -> None:
-    gpu = GpuOptions(engine_cache=tmp_path / "engines")
+    gpu = GpuOptions(tensorrt_cache=tmp_path / "engines")
     (_, options), _ = providers_of("tensorrt", gpu, DIGEST, halves=False)
     folder = tmp_path / "engines" / DIGEST
     assert options["trt_engine_cache_enable"] == "1"
@@ -62,6 +62,6 @@ def test_without_a_folder_for_engines_none_are_kept() -> None:
 
 def test_a_folder_for_engines_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "engines").write_text("a file")
-    gpu = GpuOptions(engine_cache=tmp_path / "engines")
-    with pytest.raises(ConfigError, match=r"engine_cache: .*/engines/abab.*: Not a directory"):
+    gpu = GpuOptions(tensorrt_cache=tmp_path / "engines")
+    with pytest.raises(ConfigError, match=r"tensorrt_cache: .*/engines/abab.*: Not a directory"):
         providers_of("tensorrt", gpu, DIGEST, halves=False)
