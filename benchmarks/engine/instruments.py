@@ -45,7 +45,7 @@ def prometheus() -> tuple[list[Any], list[Any], list[Any]]:
         Histogram,
     )
 
-    at = {"registry": CollectorRegistry()}
+    at: dict[str, Any] = {"registry": CollectorRegistry()}
     return (
         [Counter(f"c{n}", "c", LABELS, **at).labels(*LABELS) for n in range(COUNTERS)],
         [Gauge(f"g{n}", "g", LABELS, **at).labels(*LABELS) for n in range(GAUGES)],

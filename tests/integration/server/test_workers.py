@@ -4,6 +4,9 @@ import asyncio
 import os
 import re
 import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -15,6 +18,7 @@ from evenface.v1.face_service_pb2_grpc import FaceServiceStub
 from evenface_client import Client
 from evenface_server.settings import Settings
 from evenface_server.supervisor.keeper import CrashLoop, Patience
+from evenface_server.supervisor.process import WORKER_MODULE, start_process
 from evenface_server.supervisor.supervisor import Supervisor
 from support.bundles import Tiny, images, write_tiny_bundle
 from support.messages import encode
@@ -192,12 +196,51 @@ def test_workers_that_start_end_with_a_killed_supervisor(tiny_models: Path) -> N
         assert server.count("serving") == 0
 
 
-def test_a_server_told_to_end_before_it_serves_ends_well(tiny_models: Path) -> None:
-    with server_process(tiny_models, "--workers", "2") as server:
+def test_a_group_told_to_end_before_it_serves_ends_well(
+    tiny_models: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with server_process(tiny_models, "--workers", "2", own_group=True) as server:
         server.wait_until(lambda: len(server.workers) == 2)
-        assert server.stop() == 0
+        os.killpg(server.process.pid, signal.SIGINT)
+        assert server.process.wait(30) == 0
         server.wait_for("stopped")
         assert server.count("serving") == 0
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_is_deaf_to_signals_from_its_first_moment(number: signal.Signals) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        worker = start_process(WORKER_MODULE, theirs)
+        worker.send_signal(number)
+    assert worker.wait(30) == 1  # as its supervisor is gone, not -number
+
+
+HANGING = """
+import socket, sys, threading, time
+from evenface_server.worker import _end_with_supervisor
+
+arguments = int(sys.argv[1]), lambda: 0.0
+threading.Thread(target=_end_with_supervisor, args=arguments, daemon=True).start()
+print("hangs", flush=True)
+while True:
+    pass
+"""
+
+
+def test_a_worker_whose_event_loop_hangs_ends_with_its_supervisor() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        worker = subprocess.Popen(
+            [sys.executable, "-c", HANGING, str(theirs.fileno())],
+            stdout=subprocess.PIPE,
+            pass_fds=(theirs.fileno(),),
+        )
+    with worker:
+        assert worker.stdout is not None
+        assert worker.wait(30) == 1
+        assert worker.stdout.read() == b"hangs\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -1,0 +1,89 @@
+"""Lines of the log that several processes write to one pipe."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from evenface_server.logs import CallLog, CallRecord, JsonFormatter, Lines
+
+PIPE_BYTES = 4096
+
+
+def _formatted(message: str, extra: Mapping[str, object], worker: int | None = None) -> str:
+    record = logging.makeLogRecord({"msg": message, "levelname": "INFO", "created": 0.0, **extra})
+    return JsonFormatter(worker).format(record)
+
+
+@pytest.mark.parametrize("letter", ["a", '"', "ü", "😀", "\n"])
+def test_a_line_that_is_too_long_loses_the_middle_of_its_longest_text(letter: str) -> None:
+    text = "begin" + letter * 20_000 + "end"
+    line = _formatted("failed", {"traceback": text, "bundle": "x" * 500})
+    assert PIPE_BYTES // 2 < len(line.encode()) < PIPE_BYTES
+    found: dict[str, Any] = json.loads(line)
+    assert found["traceback"].startswith("begin")
+    assert found["traceback"].endswith("end")
+    assert found["bundle"] == "x" * 500
+
+
+def test_a_line_of_many_long_texts_is_cut_too() -> None:
+    line = _formatted("x" * 9000, {f"key{n}": [n] * 3000 for n in range(5)})
+    assert len(line.encode()) < PIPE_BYTES
+    assert json.loads(line)["level"] == "info"
+
+
+def test_short_lines_stay_as_they_are() -> None:
+    assert json.loads(_formatted("x" * 3000, {}))["event"] == "x" * 3000
+
+
+async def test_the_lines_of_a_worker_say_which_it_is() -> None:
+    assert json.loads(_formatted("draining", {}, worker=3))["worker"] == 3
+    assert "worker" not in json.loads(_formatted("draining", {}))
+    reader, writer = os.pipe()
+    lines = Lines(writer)
+    CallLog(lines, worker=3).write(CallRecord("id"), "s", "m", "OK", 0.1)
+    lines.flush()
+    assert json.loads(os.read(reader, PIPE_BYTES))["worker"] == 3
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_reader_that_is_gone_is_no_error() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    lines = Lines(writer)
+    lines.add("x\n")
+    lines.flush()
+    lines.add("y\n")
+    lines.flush()
+    os.close(writer)
+
+
+WRITER = """
+import logging, sys
+from evenface_server.logs import configure_logging
+configure_logging("info", worker=int(sys.argv[1]))
+for number in range(500):
+    logging.info("x" * (number * 97 % 9000))
+"""
+
+
+def test_lines_of_several_processes_never_run_into_each_other() -> None:
+    with subprocess.Popen(
+        [
+            "/bin/sh",
+            "-c",
+            'for n in 1 2 3 4; do "$0" -c "$1" $n & done; wait',
+            sys.executable,
+            WRITER,
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as writers:
+        assert writers.stdout is not None
+        lines = [json.loads(line) for line in writers.stdout]
+    assert sorted(line["worker"] for line in lines) == sorted([1, 2, 3, 4] * 500)
