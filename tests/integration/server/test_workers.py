@@ -237,10 +237,11 @@ def test_a_worker_whose_event_loop_hangs_ends_with_its_supervisor() -> None:
             stdout=subprocess.PIPE,
             pass_fds=(theirs.fileno(),),
         )
-    with worker:
         assert worker.stdout is not None
+        assert worker.stdout.readline() == b"hangs\n"
+        assert worker.poll() is None
+    with worker:
         assert worker.wait(30) == 1
-        assert worker.stdout.read() == b"hangs\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
