@@ -28,6 +28,9 @@ from support.messages import status_details
             "SERVICE_UNAVAILABLE",
         ),
         (errors.DeadlineExpired("x"), code_pb2.DEADLINE_EXCEEDED, "DEADLINE_EXPIRED"),
+        (errors.Unauthenticated("x"), code_pb2.UNAUTHENTICATED, "UNAUTHENTICATED"),
+        (errors.PermissionDenied("x"), code_pb2.PERMISSION_DENIED, "PERMISSION_DENIED"),
+        (errors.RateLimited("x", retry_after=0.5), code_pb2.RESOURCE_EXHAUSTED, "RATE_LIMITED"),
         (errors.OrderRefused("x"), code_pb2.FAILED_PRECONDITION, "ORDER_REFUSED"),
         (errors.BundleError("/a/secret/path"), code_pb2.INTERNAL, "INTERNAL"),
         (RuntimeError("a secret"), code_pb2.INTERNAL, "INTERNAL"),
@@ -39,15 +42,19 @@ def test_every_error_has_its_row_in_the_table(error: Exception, code: int, reaso
     found = status_details(fault.status)
     assert (found.code, found.info.reason, found.info.domain) == (code, reason, "evenface")
     assert "secret" not in str(fault.status)
-    retries = isinstance(error, errors.QueueFull | errors.ServiceUnavailable)
+    later = errors.QueueFull | errors.RateLimited | errors.ServiceUnavailable
+    retries = isinstance(error, later)
     assert [retry.retry_delay.ToMilliseconds() for retry in found.retries] == [500] * retries
     assert len(found.bad_requests) == isinstance(error, InvalidInput)
 
 
-def test_only_a_full_queue_pushes_back() -> None:
-    assert pushback_of(errors.QueueFull("x", retry_after=0.25)) == (
-        ("grpc-retry-pushback-ms", "250"),
-    )
+@pytest.mark.parametrize("kind", [errors.QueueFull, errors.RateLimited])
+def test_only_what_is_full_or_too_much_pushes_back(
+    kind: type[errors.QueueFull] | type[errors.RateLimited],
+) -> None:
+    for seconds, milliseconds in ((0.25, "250"), (0.0001, "1")):  # never too early
+        expected = (("grpc-retry-pushback-ms", milliseconds),)
+        assert pushback_of(kind("x", retry_after=seconds)) == expected
     assert pushback_of(errors.ServiceUnavailable("x", retry_after=1)) == ()
 
 

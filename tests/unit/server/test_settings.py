@@ -46,6 +46,8 @@ def test_switches_can_be_turned_on_and_off(monkeypatch: pytest.MonkeyPatch) -> N
         (["--max-items-per-request", "9999"], "9999 is above max_queue_rows 4096"),
         (["--tls-cert", "x"], "tls_cert and tls_key belong together"),
         (["--tls-client-ca", "x"], "tls_client_ca needs tls_cert"),
+        (["--tls-allowed-subjects", "x"], "tls_allowed_subjects needs tls_client_ca"),
+        (["--tokens", "x"], "did you mean '--tokens-file'?"),
         (["--cuda-graphs", "--device", "cpu"], "cuda_graphs needs device cuda, not cpu"),
         (["--cuda-graphs", "--device=tensorrt"], "cuda_graphs needs device cuda, not tensorrt"),
         (["--tensorrt-cache", "x"], "tensorrt_cache needs device tensorrt, not auto"),
@@ -70,6 +72,13 @@ def test_a_wrong_variable_is_named_as_such(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_misspelt_variable_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(ConfigError, match="EVENFACE_MAX_BATCH_ROWS"):
         load_settings([], {"EVENFACE_MAX_BATCHROWS": "3"})
+
+
+def test_the_client_s_token_is_not_taken_for_the_server_s_file() -> None:
+    load_settings([], {"EVENFACE_TOKEN": "x"})
+    for name in ("EVENFACE_TOKENS", "EVENFACE_TOKEN_FILE"):
+        with pytest.raises(ConfigError, match="EVENFACE_TOKENS_FILE"):
+            load_settings([], {name: "x"})
 
 
 def test_variables_that_kubernetes_sets_for_a_service_are_let_be() -> None:
