@@ -1,13 +1,25 @@
-"""Who gets in: a door that closes for draining, and limits on rows. Transport-free."""
+"""Who gets in: a door that closes for draining, and limits on rows and time. Transport-free."""
 
 import asyncio
+import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
 
-from evenface_core.errors import QueueFull, ServiceUnavailable
+from evenface_core.errors import DeadlineExpired, InvalidInput, QueueFull, ServiceUnavailable
+
+from evenface_server.pace import Clock, Pace
 
 _MIN_RETRY_AFTER = 0.01
 _DRAINING_RETRY_AFTER = 1.0
+# Calls of more than a turn leave one row in so many to the others.
+_SMALL_SHARE = 4
+# What a predicted answer must come ahead of its deadline: the reply has to travel, too, and of
+# calls predicted to come just in time half would come too late.
+_SPARE_SECONDS = 0.002
+_SPARE_SHARE = 0.1
 
 
 class Door:
@@ -19,23 +31,29 @@ class Door:
         self._empty = asyncio.Event()
         self._empty.set()
 
-    @contextmanager
-    def enter(self) -> Iterator[None]:
-        """Be inside until the block ends.
+    def enter(self) -> Self:
+        """Go in, to leave at the end of the `with` block that this is the context of.
 
         Raises:
             ServiceUnavailable: The door is closed.
         """
         if self._closed:
             raise ServiceUnavailable("the server is draining", retry_after=_DRAINING_RETRY_AFTER)
+        return self
+
+    def __enter__(self) -> None:
         self._inside += 1
         self._empty.clear()
-        try:
-            yield
-        finally:
-            self._inside -= 1
-            if not self._inside:
-                self._empty.set()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._inside -= 1
+        if not self._inside:
+            self._empty.set()
 
     def close(self) -> None:
         """Let no one in any more."""
@@ -46,14 +64,57 @@ class Door:
         await self._empty.wait()
 
 
+class Place:
+    """Room that one call holds behind a gate, given back at the end of a `with` block.
+
+    Attributes:
+        rows: Of the call.
+        waiting: Of these, how many no run has taken yet.
+        deadline: When the call's answer is of no use any more; None for never.
+    """
+
+    __slots__ = ("_gate", "deadline", "rows", "waiting")
+
+    def __init__(self, gate: "Gate", rows: int, deadline: float | None) -> None:
+        self._gate = gate
+        self.rows = self.waiting = rows
+        self.deadline = deadline
+
+    def take(self, rows: int) -> None:
+        """Note that a run takes so many of the rows."""
+        self._gate.turn(self, self.waiting - rows)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._gate.leave(self)
+
+
 class Gate:
-    """Admits rows up to a limit.
+    """Admits calls while there is room for their rows, and time before their deadlines.
+
+    Calls run first come, first served, up to `turn_rows` of each; the rest of a larger call queues
+    up anew. So a call waits for a turn of each of those before it, and a small one never for all
+    the rows of a large one; what it waits is predicted from that.
 
     Args:
         label: What is behind it, for messages.
         max_rows: Rows admitted and not yet answered at most.
-        seconds_for: Estimates how long a number of rows takes.
+        turn_rows: Rows that run together at most.
+        pace: How long turns take where others follow.
+        own_pace: How long a call takes that is alone.
         on_change: Told the number of rows inside whenever it changes.
+        clock: Seconds that only ever grow.
+
+    Attributes:
+        rows: Admitted and not yet answered.
+        busy_until: When the run at hand should end.
     """
 
     def __init__(
@@ -61,37 +122,155 @@ class Gate:
         label: str,
         max_rows: int,
         *,
-        seconds_for: Callable[[int], float],
-        on_change: Callable[[int], None],
+        turn_rows: int,
+        pace: Pace,
+        own_pace: Pace,
+        on_change: Callable[[int], None] = lambda _: None,
+        clock: Clock = time.monotonic,
     ) -> None:
         self._label = label
         self._max_rows = max_rows
-        self._seconds_for = seconds_for
+        self._max_large_rows = max_rows - max_rows // _SMALL_SHARE
+        self._turn_rows = turn_rows
+        self._pace = pace
+        self._own_pace = own_pace
         self._on_change = on_change
+        self._clock = clock
+        self._places: set[Place] = set()
+        self._large_rows = 0
+        self._next_turns = 0  # rows that run before those of a call that comes now
         self.rows = 0
+        self.busy_until = -math.inf
 
-    @contextmanager
-    def admit(self, rows: int) -> Iterator[None]:
-        """Hold `rows` until the block ends, however it ends.
+    def admit(self, rows: int, deadline: float | None = None, *, ready_in: float = 0.0) -> Place:
+        """Hold room for a call.
+
+        Args:
+            rows: Of the call, ≥ 1.
+            deadline: When its answer is of no use any more; None for never.
+            ready_in: Seconds until it will be ready to run.
 
         Raises:
-            QueueFull: There is no room now.
+            QueueFull: There is no room, or too little time.
+            DeadlineExpired: There is no time at all.
         """
-        self._check(rows)
+        self._check_room(rows)
+        if deadline is not None:
+            self._check_time(rows, deadline, ready_in)
+        place = Place(self, rows, deadline)
+        self._places.add(place)
+        self._next_turns += min(rows, self._turn_rows)
         self._change(rows)
-        try:
-            yield
-        finally:
-            self._change(-rows)
+        return place
 
-    def _check(self, rows: int) -> None:
-        excess = self.rows + rows - self._max_rows
-        if excess > 0:
-            raise QueueFull(
-                f"{self._label}: {self.rows} rows are queued; limit {self._max_rows}",
-                retry_after=max(_MIN_RETRY_AFTER, self._seconds_for(excess)),
-            )
+    def turn(self, place: Place, waiting: int) -> None:
+        """Note how many rows of a call still wait."""
+        most = self._turn_rows
+        self._next_turns += min(waiting, most) - min(place.waiting, most)
+        place.waiting = waiting
+
+    def leave(self, place: Place) -> None:
+        """Take a call's room back."""
+        self.turn(place, 0)
+        self._places.discard(place)
+        self._change(-place.rows)
 
     def _change(self, rows: int) -> None:
         self.rows += rows
+        if abs(rows) > self._turn_rows:
+            self._large_rows += rows
         self._on_change(self.rows)
+
+    def _check_room(self, rows: int) -> None:
+        excess = self.rows + rows - self._max_rows
+        if excess > 0:
+            problem = f"{self.rows} rows are queued; limit {self._max_rows}"
+        elif rows <= self._turn_rows or not self._large_rows:
+            return
+        else:
+            excess = self._large_rows + rows - self._max_large_rows
+            problem = (
+                f"{self._large_rows} rows of calls of more than {self._turn_rows} are queued; "
+                f"limit {self._max_large_rows}"
+            )
+        if excess > 0:
+            raise QueueFull(
+                f"{self._label}: {problem}",
+                retry_after=max(_MIN_RETRY_AFTER, self._seconds(excess)),
+            )
+
+    def _check_time(self, rows: int, deadline: float, ready_in: float) -> None:
+        now = self._clock()
+        left = deadline - now
+        if left <= 0:
+            raise DeadlineExpired("the deadline passed before the request was admitted")
+        if self._places:
+            wait = max(self.busy_until - now, 0.0) + self._seconds(self._rows_before(rows))
+            needed = max(wait, ready_in) + self._seconds(rows)
+        else:
+            needed = ready_in + self._own_pace.seconds(rows, self._runs(rows))
+        excess = needed * (1 + _SPARE_SHARE) + _SPARE_SECONDS - left
+        if excess <= 0 or not needed:
+            return
+        if not self._places:
+            self._own_pace.doubt()
+        raise QueueFull(
+            f"{self._label}: the answer would take about {1000 * needed:.0f} ms, and the deadline "
+            f"is in {1000 * left:.0f} ms",
+            retry_after=max(_MIN_RETRY_AFTER, excess),
+        )
+
+    def _rows_before(self, rows: int) -> int:
+        """Rows of other calls that will run before the last row of a new call does."""
+        if rows <= self._turn_rows:
+            return self._next_turns
+        most = self._turn_rows * self._runs(rows)
+        return sum(min(place.waiting, most) for place in self._places)
+
+    def _seconds(self, rows: int) -> float:
+        return self._pace.seconds(rows, self._runs(rows))
+
+    def _runs(self, rows: int) -> int:
+        return -(-rows // self._turn_rows)
+
+
+class Room:
+    """Bytes that requests grow to beyond what was sent, against a limit.
+
+    Args:
+        limit: Bytes of all requests together.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.held = 0
+
+    @contextmanager
+    def hold(self, field: str, size: int) -> Iterator[None]:
+        """Hold bytes until the block ends.
+
+        Args:
+            field: What asks for them, for errors.
+            size: Number of bytes.
+
+        Raises:
+            InvalidInput: They would not even fit alone.
+            QueueFull: They do not fit now.
+        """
+        if size > self._limit:
+            raise InvalidInput(
+                field,
+                f"{size} bytes at the model's size; limit {self._limit}",
+                value=size,
+                limit=self._limit,
+            )
+        if self.held + size > self._limit:
+            raise QueueFull(
+                f"{self.held} bytes of images are held; limit {self._limit}",
+                retry_after=_MIN_RETRY_AFTER,
+            )
+        self.held += size
+        try:
+            yield
+        finally:
+            self.held -= size

@@ -5,6 +5,10 @@ next batch, so that batches grow with the load and nothing ever waits for a time
 first served, but for calls larger than a batch: their further rows queue up anew, so that small
 calls wait for a batch of theirs, not for all. A lane serves one function of one model, so that only
 arrays of one shape meet.
+
+A short batch runs on the event loop itself: handing it to a thread and back would cost as much as
+running an image. A longer one runs in the lane's thread, so that the loop stays responsive, as does
+any with image files in it, of which none knows how long they take to decode.
 """
 
 import asyncio
@@ -12,66 +16,106 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from evenface_core.errors import DeadlineExpired
 from numpy.typing import NDArray
 
-from evenface_server.admission import Gate
+from evenface_server.admission import Gate, Place
 from evenface_server.metrics import LaneMetrics
+from evenface_server.pace import Clock, Pace
 
 Arrays = tuple[NDArray[Any], ...]
-Clock = Callable[[], float]
+# Makes a call's arrays in the lane's thread when its batch runs: for what takes little, and saves
+# a way to another thread and back for each call.
+Prepare = Callable[[], Arrays]
 
-_FORGETTING = 0.8  # weight of the past in the running estimate of seconds a row
+# Going to a thread and back costs 0.03 to 0.15 ms, a few percent of such a run; and what the loop
+# holds up meanwhile, refusals and pings, may wait far longer.
+INLINE_SECONDS = 0.003
+# Turns of the loop between two batches on it: in the first the last batch's calls are answered, at
+# its end their replies go out and new requests come in, which the second hands to the lane.
+_GATHERING_TURNS = 2
 
 
-@dataclass
+@dataclass(slots=True, eq=False)
 class _Entry:
-    """One call's rows: those not yet taken into a batch, and the results of those that were."""
+    """One call's rows, and the results of those that ran."""
 
-    inputs: Arrays
-    rows: int
-    deadline: float | None
+    inputs: Arrays | Prepare
+    place: Place
     done: asyncio.Future[Arrays]
     queued_at: float
     taken: int = 0
-    results: list[Arrays] = field(default_factory=list)
-
-    def take(self, rows: int) -> Arrays:
-        start, self.taken = self.taken, self.taken + rows
-        return tuple(array[start : self.taken] for array in self.inputs)
+    answered: int = 0
+    results: Arrays = ()
 
     def add(self, outputs: Arrays) -> None:
-        """Keep a part of the result; hand over the whole once it is complete."""
-        self.results.append(outputs)
-        if self.taken == self.rows and not self.done.done():
-            self.done.set_result(_join(self.results))
+        """Take a part of the result; hand over the whole once it is complete."""
+        rows, start = self.place.rows, self.answered
+        self.answered += len(outputs[0])
+        if self.done.done():
+            return
+        if self.answered - start == rows:
+            self.done.set_result(outputs)
+            return
+        if not start:
+            self.results = tuple(np.empty((rows, *a.shape[1:]), a.dtype) for a in outputs)
+        for whole, part in zip(self.results, outputs, strict=True):
+            whole[start : self.answered] = part
+        if self.answered == rows:
+            self.done.set_result(self.results)
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         if not self.done.done():
             self.done.set_exception(error)
 
 
-@dataclass(frozen=True)
-class _Batch:
-    entries: tuple[_Entry, ...]
-    inputs: tuple[Arrays, ...]  # of each entry
-    rows: int
+class _Part(NamedTuple):
+    """Rows of an entry that run in one batch."""
+
+    entry: _Entry
+    inputs: Arrays | Prepare
+    start: int
+    stop: int
+
+    def arrays(self) -> Arrays:
+        inputs = self.inputs
+        if callable(inputs):
+            inputs = self.entry.inputs = inputs()
+        if self.stop - self.start == len(inputs[0]):
+            return inputs
+        return tuple(array[self.start : self.stop] for array in inputs)
+
+
+class _Outcome(NamedTuple):
+    """What became of a batch.
+
+    Attributes:
+        parts: Those that ran.
+        outputs: Of their rows, in order.
+        failures: The others.
+        seconds: That the session took.
+    """
+
+    parts: Sequence[_Part]
+    outputs: Arrays
+    failures: Sequence[tuple[_Part, Exception]]
+    seconds: float
 
 
 class Lane:
     """The queue and the thread of one session.
 
     Args:
-        run: Runs the session; called in the lane's own thread, one batch at a time.
+        run: Runs the session, one batch at a time; called on the loop or in the lane's thread.
         max_batch_rows: Rows that run together at most; longer calls are split.
         max_queue_rows: Rows admitted and not answered at most.
         label: Name for messages and for the thread.
         metrics: Where to count.
+        inline_seconds: Predicted time of a batch up to which it runs on the loop.
         clock: Seconds that only ever grow.
     """
 
@@ -83,21 +127,28 @@ class Lane:
         max_queue_rows: int,
         label: str,
         metrics: LaneMetrics,
+        inline_seconds: float = INLINE_SECONDS,
         clock: Clock = time.monotonic,
     ) -> None:
         self._run = run
         self._max_batch_rows = max_batch_rows
         self._metrics = metrics
+        self._inline_seconds = inline_seconds
         self._clock = clock
         self._waiting: deque[_Entry] = deque()
-        self._pump: asyncio.Task[None] | None = None
+        self._is_pumping = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=label)
-        self._seconds_per_row = 0.0
+        self._running = Pace()  # of the session alone
+        self._turning = Pace()  # from batch to batch: with all that the loop does in between
+        self._last: tuple[float, int] | None = None  # when the last batch was formed, and its rows
         self._gate = Gate(
             label,
             max_queue_rows,
-            seconds_for=lambda rows: rows * self._seconds_per_row,
+            turn_rows=max_batch_rows,
+            pace=self._turning,
+            own_pace=self._running,
             on_change=metrics.queue_rows.set,
+            clock=clock,
         )
 
     @property
@@ -105,40 +156,44 @@ class Lane:
         """Rows admitted and not yet answered."""
         return self._gate.rows
 
-    def admit(self, rows: int) -> AbstractContextManager[None]:
+    def admit(self, rows: int, deadline: float | None = None, *, ready_in: float = 0.0) -> Place:
         """Hold room for `rows` while a call is prepared, runs and is answered.
 
-        Raises:
-            QueueFull: There is no room.
-        """
-        return self._gate.admit(rows)
+        Args:
+            rows: Of the call, ≥ 1.
+            deadline: Time of `clock` after which nobody waits; None for never.
+            ready_in: Seconds that preparing the call should take.
 
-    async def run(self, inputs: Arrays, deadline: float | None) -> Arrays:
-        """Run rows of an admitted call, batched with others'.
+        Raises:
+            QueueFull: There is no room, or the call would not be answered before its deadline.
+            DeadlineExpired: The deadline has passed.
+        """
+        return self._gate.admit(rows, deadline, ready_in=ready_in)
+
+    async def run(self, inputs: Arrays | Prepare, place: Place) -> Arrays:
+        """Run the rows of an admitted call, batched with others'.
 
         Cancelling the call drops the rows that no batch has taken yet.
 
         Args:
-            inputs: Arrays with the same first dimension, ≥ 1.
-            deadline: Time of `clock` after which the rows are dropped; None for never.
+            inputs: Arrays with the place's number of rows; or what makes them, called at most once,
+                by any thread.
+            place: The call's.
 
         Returns:
             The outputs for these rows.
 
         Raises:
             DeadlineExpired: The deadline passed before all rows were taken.
-            Exception: What the session raised, for every call in that batch.
+            Exception: What the session raised, for every call in that batch; or what making the
+                inputs raised.
         """
-        entry = _Entry(
-            inputs,
-            len(inputs[0]),
-            deadline,
-            asyncio.get_running_loop().create_future(),
-            self._clock(),
-        )
+        loop = asyncio.get_running_loop()
+        entry = _Entry(inputs, place, loop.create_future(), self._clock())
         self._waiting.append(entry)
-        if self._pump is None:
-            self._pump = asyncio.create_task(self._run_all())
+        if not self._is_pumping:
+            self._is_pumping = True
+            loop.call_soon(self._gather, _GATHERING_TURNS)
         try:
             return await entry.done
         finally:
@@ -148,63 +203,119 @@ class Lane:
         """Let go of the thread, without waiting for a run in progress."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def _run_all(self) -> None:
-        """Run batches until nothing waits."""
-        try:
-            while (batch := self._form_batch()).rows:
-                await self._run_batch(batch)
-        finally:
-            self._pump = None
+    def _gather(self, turns: int) -> None:
+        """Pump after some turns of the loop."""
+        if turns:
+            asyncio.get_running_loop().call_soon(self._gather, turns - 1)
+        else:
+            self._pump(self._run_here)
 
-    def _form_batch(self) -> _Batch:
-        entries: list[_Entry] = []
-        inputs: list[Arrays] = []
-        room = self._max_batch_rows
+    def _pump(self, run_here: Callable[[Sequence[_Part]], object]) -> None:
+        """Run a batch of what waits, if anything does."""
+        self._is_pumping = False
         now = self._clock()
+        parts, rows = self._form_batch(now)
+        self._note_turn(now, rows)
+        if not parts:
+            return
+        self._is_pumping = True
+        self._gate.busy_until = now + self._turning.seconds(rows)
+        if self._is_short(parts, rows):
+            run_here(parts)
+        else:
+            self._run_in_thread(parts)
+
+    def _form_batch(self, now: float) -> tuple[Sequence[_Part], int]:
+        parts: list[_Part] = []
+        room = self._max_batch_rows
         while room and self._waiting:
             entry = self._waiting.popleft()
-            if self._is_dropped(entry, now):
+            if _is_dropped(entry, now):
                 continue
-            rows = min(room, entry.rows - entry.taken)
-            if entry.taken == 0:
+            if not entry.taken:
                 self._metrics.queue_wait.observe(now - entry.queued_at)
-            entries.append(entry)
-            inputs.append(entry.take(rows))
-            room -= rows
-            if entry.taken < entry.rows:
+            start, stop = entry.taken, min(entry.place.rows, entry.taken + room)
+            parts.append(_Part(entry, entry.inputs, start, stop))
+            entry.taken = stop
+            entry.place.take(stop - start)
+            room -= stop - start
+            if stop < entry.place.rows:
                 self._waiting.append(entry)
-        return _Batch(tuple(entries), tuple(inputs), self._max_batch_rows - room)
+        return parts, self._max_batch_rows - room
 
-    def _is_dropped(self, entry: _Entry, now: float) -> bool:
-        if entry.deadline is not None and now >= entry.deadline:
-            entry.fail(DeadlineExpired("the deadline passed while the request was queued"))
-        return entry.done.done()
+    def _is_short(self, parts: Sequence[_Part], rows: int) -> bool:
+        seconds = self._running.seconds(rows)
+        return 0 < seconds <= self._inline_seconds and not any(callable(p.inputs) for p in parts)
 
-    async def _run_batch(self, batch: _Batch) -> None:
-        started = self._clock()
+    def _run_here(self, parts: Sequence[_Part]) -> None:
+        self._settle(self._execute(parts))
+        asyncio.get_running_loop().call_soon(self._gather, _GATHERING_TURNS)
+
+    def _run_in_thread(self, parts: Sequence[_Part]) -> None:
         loop = asyncio.get_running_loop()
+        running = loop.run_in_executor(self._thread, self._execute, parts)
+        running.add_done_callback(self._on_run)
+
+    def _on_run(self, running: asyncio.Future[_Outcome]) -> None:
+        """Keep the session busy; a short batch lets the replies to this one go first."""
+        self._settle(running.result())
+        self._pump(lambda parts: asyncio.get_running_loop().call_soon(self._run_here, parts))
+
+    def _execute(self, parts: Sequence[_Part]) -> _Outcome:
+        ready, inputs, failures = _make_ready(parts)
+        started = self._clock()
         try:
-            outputs = await loop.run_in_executor(self._thread, self._run_joined, batch.inputs)
+            outputs = self._run(_join(inputs)) if ready else ()
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to these callers
-            for entry in batch.entries:
-                entry.fail(error)
-            return
-        self._measure(batch.rows, self._clock() - started)
+            return _Outcome((), (), [(part, error) for part in ready] + failures, 0.0)
+        return _Outcome(ready, outputs, failures, self._clock() - started)
+
+    def _settle(self, outcome: _Outcome) -> None:
+        for part, error in outcome.failures:
+            part.entry.fail(error)
         start = 0
-        for entry, inputs in zip(batch.entries, batch.inputs, strict=True):
-            rows = len(inputs[0])
-            entry.add(tuple(array[start : start + rows] for array in outputs))
-            start += rows
+        for entry, _, first, last in outcome.parts:
+            stop = start + last - first
+            entry.add(tuple([array[start:stop] for array in outcome.outputs]))
+            start = stop
+        if start:
+            self._running.note(start, outcome.seconds)
+            self._metrics.batch_rows.observe(start)
+            self._metrics.inference.observe(outcome.seconds)
+            self._metrics.images.inc(start)
+        if not self._waiting:
+            self._note_turn(self._clock(), 0)
 
-    def _run_joined(self, inputs: tuple[Arrays, ...]) -> Arrays:
-        return self._run(_join(inputs))
+    def _note_turn(self, now: float, rows: int) -> None:
+        """Note that a batch is formed, or, with 0 rows, that none is for now."""
+        if self._last is not None:
+            formed_at, last_rows = self._last
+            self._turning.note(last_rows, now - formed_at)
+        self._last = (now, rows) if rows else None
 
-    def _measure(self, rows: int, seconds: float) -> None:
-        self._metrics.batch_rows.observe(rows)
-        self._metrics.inference.observe(seconds)
-        self._metrics.images.inc(rows)
-        past = self._seconds_per_row or seconds / rows
-        self._seconds_per_row = _FORGETTING * past + (1 - _FORGETTING) * seconds / rows
+
+def _is_dropped(entry: _Entry, now: float) -> bool:
+    deadline = entry.place.deadline
+    if deadline is not None and now >= deadline:
+        entry.fail(DeadlineExpired("the deadline passed while the request was queued"))
+    return entry.done.done()
+
+
+def _make_ready(
+    parts: Sequence[_Part],
+) -> tuple[list[_Part], list[Arrays], list[tuple[_Part, Exception]]]:
+    """Make the arrays of all parts; those whose arrays cannot be made fail alone."""
+    ready: list[_Part] = []
+    inputs: list[Arrays] = []
+    failures: list[tuple[_Part, Exception]] = []
+    for part in parts:
+        try:
+            inputs.append(part.arrays())
+        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to this caller
+            failures.append((part, error))
+        else:
+            ready.append(part)
+    return ready, inputs, failures
 
 
 def _join(parts: Sequence[Arrays]) -> Arrays:

@@ -1,12 +1,13 @@
 """What the engine is asked and what it answers: values between codec and engine.
 
-Transport-free. Requests are as the caller sent them; the engine checks them.
+Transport-free. Requests are as the caller sent them; the engine checks them. Those of the most
+frequent calls are named tuples, which are made in half the time of a frozen dataclass.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from evenface_core.images import EncodedFormat
@@ -17,8 +18,7 @@ Float32 = NDArray[np.float32]
 UInt8 = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """Which model a call means, and until when its answer is of use.
 
     Attributes:
@@ -32,8 +32,7 @@ class Target:
     deadline: float | None
 
 
-@dataclass(frozen=True)
-class RawPixels:
+class RawPixels(NamedTuple):
     """N images of one size as bytes, uint8 NHWC."""
 
     data: bytes
@@ -61,8 +60,7 @@ class Prior(Enum):
     AGGREGATE_POSTERIOR = "aggregate_posterior"
 
 
-@dataclass(frozen=True)
-class EncodeCall:
+class EncodeCall(NamedTuple):
     """Images to latents; with a seed, a posterior sample too."""
 
     target: Target
@@ -95,13 +93,19 @@ class SampleCall:
     file_format: EncodedFormat | None
 
 
-@dataclass(frozen=True)
-class ClassifyCall:
+class ClassifyCall(NamedTuple):
     """Face or not; `threshold` None means the model's own."""
 
     target: Target
     images: ImageSource
     threshold: float | None
+
+
+class HistogramParts(NamedTuple):
+    """A histogram as it was sent: edges float64 [D, B + 1] and counts int64 [D, B]."""
+
+    edges: NDArray[np.float64]
+    counts: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -115,23 +119,21 @@ class WeightsCall:
 
     target: Target
     source: ImageSource | NDArray[Any]
-    reference: LatentHistogram | NDArray[np.float64] | None
+    reference: HistogramParts | NDArray[np.float64] | None
     rule: str
     bins: int
     smoothing: float
     min_effective_sample_size: float
 
 
-@dataclass(frozen=True)
-class Served:
+class Served(NamedTuple):
     """Which model answered."""
 
     model: str
     version: str
 
 
-@dataclass(frozen=True)
-class Latents:
+class Latents(NamedTuple):
     """Answer to `EncodeCall`: float32 [N, D] each."""
 
     served: Served
@@ -154,8 +156,7 @@ class Pictures:
     latents: Float32
 
 
-@dataclass(frozen=True)
-class Decisions:
+class Decisions(NamedTuple):
     """Answer to `ClassifyCall`: float32 [N], float32 [N], bool [N]."""
 
     served: Served

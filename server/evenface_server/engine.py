@@ -5,19 +5,18 @@ Every method raises `evenface_core.errors.EvenfaceError` for what the caller can
 """
 
 import functools
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, TypeVar
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from evenface_core.images import encode_image
 from evenface_core.latents import posterior_sample, standard_normal
 from evenface_core.manifest import FunctionName
-from evenface_core.resampling import weigh
 from numpy.typing import NDArray
 
 from evenface_server import intake, maths
-from evenface_server.admission import Door, Gate
+from evenface_server.admission import Door, Gate, Place, Room
 from evenface_server.attributes import apply_attributes
 from evenface_server.calls import (
     ClassifyCall,
@@ -38,12 +37,20 @@ from evenface_server.drift import ServedLatents
 from evenface_server.intake import Limits
 from evenface_server.logs import note_rows
 from evenface_server.models.registry import Registry, ServedModel
+from evenface_server.pace import Pace
 from evenface_server.workshop import Workshop
 
 Float32 = NDArray[np.float32]
 
 _FLOAT32_BYTES = 4
-_WEIGHING_SECONDS_PER_ROW = 1e-5
+# Arithmetic on so few latents takes less than 0.3 ms, about as long as waiting for a thread.
+_FEW = 16
+# Images at the models' size that requests hold beyond what was sent: a small file becomes a large
+# image, and a latent too.
+_ROOM_BYTES = 512 * 2**20
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 CallT = TypeVar("CallT", bound=EncodeCall | ClassifyCall | DecodeCall | SampleCall | WeightsCall)
 AnswerT = TypeVar("AnswerT")
@@ -84,28 +91,33 @@ class Engine:
         self.latents = ServedLatents()
         self._workshop = workshop
         self.door = Door()
+        self._room = Room(_ROOM_BYTES)
+        self._weighing_pace = Pace()
         self._weighing = Gate(
             "weights",
             max_queue_rows,
-            seconds_for=lambda rows: rows * _WEIGHING_SECONDS_PER_ROW,
-            on_change=lambda _: None,
+            turn_rows=max_queue_rows,
+            pace=self._weighing_pace,
+            own_pace=self._weighing_pace,
         )
 
     @_through_door
     async def encode(self, call: EncodeCall, served: ServedModel) -> Latents:
         """Encode images; with a seed, sample their posteriors too."""
         served.model.require("encode")
-        batch = intake.receive(call.images, self.limits)
+        batch = intake.receive(call.images, served.manifest.preprocessing, self.limits)
         size = served.manifest.latent_size
         self.limits.check_reply("images", batch.count, 3 * size * _FLOAT32_BYTES)
         maths.check_items(call.first_item, 0 if call.sample_seed is None else batch.count)
-        with self._admit(served, "encode", batch.count):
-            mean, log_variance = await self._run(served, "encode", batch, call.target)
+        with self._admit_images(served, "encode", batch, call.target) as place:
+            mean, log_variance = await self._run(served, "encode", batch, place)
             self.latents.note(served.manifest, mean)
             sample = None
             if call.sample_seed is not None:
                 items = range(call.first_item, call.first_item + batch.count)
-                noise = await self._workshop.run(standard_normal, call.sample_seed, items, size)
+                noise = await self._compute(
+                    batch.count, standard_normal, call.sample_seed, items, size
+                )
                 sample = posterior_sample(mean, log_variance, noise)
         return Latents(_name(served), mean, log_variance, sample)
 
@@ -113,10 +125,10 @@ class Engine:
     async def classify(self, call: ClassifyCall, served: ServedModel) -> Decisions:
         """Tell faces from other images."""
         served.model.require("classify")
-        batch = intake.receive(call.images, self.limits)
+        batch = intake.receive(call.images, served.manifest.preprocessing, self.limits)
         threshold = maths.pick_threshold(call.threshold, served.manifest)
-        with self._admit(served, "classify", batch.count):
-            (logits,) = await self._run(served, "classify", batch, call.target)
+        with self._admit_images(served, "classify", batch, call.target) as place:
+            (logits,) = await self._run(served, "classify", batch, place)
         probabilities = maths.logistic(logits)
         is_face = probabilities >= threshold
         return Decisions(_name(served), logits, probabilities, is_face, float(threshold))
@@ -127,9 +139,12 @@ class Engine:
         served.model.require("decode")
         self.limits.check_count("latents", len(call.latents))
         latents = maths.check_latents(call.latents, served.manifest)
-        self._check_pictures(served, call, "latents", len(latents))
-        with self._admit(served, "decode", len(latents)):
-            return await self._draw(served, latents.astype(np.float32, copy=False), call)
+        size = self._check_pictures(served, call, "latents", len(latents))
+        with (
+            self._admit(served, "decode", len(latents), call.target) as place,
+            self._room.hold("latents", size),
+        ):
+            return await self._draw(served, latents.astype(np.float32, copy=False), call, place)
 
     @_through_door
     async def sample(self, call: SampleCall, served: ServedModel) -> Pictures:
@@ -137,10 +152,13 @@ class Engine:
         served.model.require("decode")
         self.limits.check_count("count", call.count)
         maths.check_items(call.first_item, call.count)
-        self._check_pictures(served, call, "count", call.count)
-        with self._admit(served, "decode", call.count):
-            latents = await self._workshop.run(maths.draw_latents, call, served.manifest)
-            return await self._draw(served, latents, call)
+        size = self._check_pictures(served, call, "count", call.count)
+        with (
+            self._admit(served, "decode", call.count, call.target) as place,
+            self._room.hold("count", size),
+        ):
+            latents = await self._compute(call.count, maths.draw_latents, call, served.manifest)
+            return await self._draw(served, latents, call, place)
 
     @_through_door
     async def weigh(self, call: WeightsCall, served: ServedModel) -> Weighting:
@@ -150,7 +168,11 @@ class Engine:
         field, bins = maths.bins_of(call)
         self.limits.check_weighting(field, len(latents), latents.shape[1], bins)
         with self._weighing.admit(len(latents)):
-            histogram, weights = await self._workshop.run(weigh, latents, call.reference, **options)
+            started = time.monotonic()
+            histogram, weights = await self._workshop.run(
+                maths.weigh_latents, latents, call, options
+            )
+            self._weighing_pace.note(len(latents), time.monotonic() - started)
         return Weighting(_name(served), weights, histogram)
 
     async def drain(self) -> None:
@@ -164,55 +186,87 @@ class Engine:
         for served in self.registry:
             served.stop()
 
-    @contextmanager
-    def _admit(self, served: ServedModel, function: FunctionName, rows: int) -> Iterator[None]:
+    def _admit(
+        self,
+        served: ServedModel,
+        function: FunctionName,
+        rows: int,
+        target: Target,
+        ready_in: float = 0.0,
+    ) -> Place:
         """Hold room for a call's rows until it is answered; all work on it is done inside."""
-        with served.lanes[function].admit(rows):
-            note_rows(served.manifest.name, served.manifest.version, rows)
-            yield
+        place = served.lanes[function].admit(rows, target.deadline, ready_in=ready_in)
+        note_rows(served.manifest.name, served.manifest.version, rows)
+        return place
+
+    def _admit_images(
+        self, served: ServedModel, function: FunctionName, batch: intake.Batch, target: Target
+    ) -> Place:
+        ready_in = 0.0 if batch.is_small else self._workshop.seconds_for(batch.work)
+        return self._admit(served, function, batch.count, target, ready_in)
 
     async def _run(
-        self, served: ServedModel, function: FunctionName, batch: intake.Batch, target: Target
+        self, served: ServedModel, function: FunctionName, batch: intake.Batch, place: Place
     ) -> tuple[NDArray[Any], ...]:
-        spec = served.manifest.preprocessing
-        pixels = await intake.load(batch, spec, self.limits, self._workshop)
-        return await served.lanes[function].run((pixels,), target.deadline)
+        lane = served.lanes[function]
+        if not batch.work:
+            return await lane.run((batch.as_they_are(),), place)
+        with self._room.hold("images", batch.bytes_when_loaded):
+            if batch.is_small:
+                return await lane.run(batch.load_small, place)
+            pixels = await batch.load(self._workshop, place.deadline)
+            return await lane.run((pixels,), place)
+
+    async def _compute(
+        self, items: int, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Call a function that takes some microseconds an item, in a thread if it takes long."""
+        if items <= _FEW:
+            return function(*args, **kwargs)
+        return await self._workshop.run(function, *args, **kwargs)
 
     async def _latents(self, served: ServedModel, call: WeightsCall) -> NDArray[Any]:
         """The latents to weight: those given, or the means of the images given."""
         if isinstance(call.source, RawPixels | ImageFiles):
             served.model.require("encode")
-            batch = intake.receive(call.source, self.limits)
-            with self._admit(served, "encode", batch.count):
-                mean, _ = await self._run(served, "encode", batch, call.target)
+            batch = intake.receive(call.source, served.manifest.preprocessing, self.limits)
+            with self._admit_images(served, "encode", batch, call.target) as place:
+                mean, _ = await self._run(served, "encode", batch, place)
             return mean
         self.limits.check_count("latents", len(call.source))
         note_rows(served.manifest.name, served.manifest.version, len(call.source))
         return maths.check_latents(call.source, served.manifest)
 
     async def _draw(
-        self, served: ServedModel, latents: Float32, call: DecodeCall | SampleCall
+        self, served: ServedModel, latents: Float32, call: DecodeCall | SampleCall, place: Place
     ) -> Pictures:
-        inputs = await self._workshop.run(
-            apply_attributes, served.manifest, latents, call.attributes
+        inputs = await self._compute(
+            len(latents), apply_attributes, served.manifest, latents, call.attributes
         )
-        (images,) = await served.lanes["decode"].run(inputs, call.target.deadline)
+        (images,) = await served.lanes["decode"].run(inputs, place)
         kind = call.file_format
         if kind is None:
             return Pictures(_name(served), images, latents)
-        files = await self._workshop.each(lambda _, image: encode_image(image, kind), images)
+        files = await self._workshop.each(
+            lambda _, image: encode_image(image, kind), images, work=images.size
+        )
         mean_bytes = sum(map(len, files)) // len(files) + latents.shape[1] * _FLOAT32_BYTES
         self.limits.check_reply("format", len(files), mean_bytes)
         return Pictures(_name(served), files, latents)
 
     def _check_pictures(
         self, served: ServedModel, call: DecodeCall | SampleCall, field: str, count: int
-    ) -> None:
-        """Check the size of a raw reply; that of files is known only once they are made."""
+    ) -> int:
+        """Check the size of a raw reply; that of files is known only once they are made.
+
+        Returns:
+            Bytes of the raw pictures.
+        """
         spec = served.manifest.preprocessing
-        pixels = spec.size**2 * spec.channels if call.file_format is None else 0
+        pixels = spec.size**2 * spec.channels
         latents = served.manifest.latent_size * _FLOAT32_BYTES
-        self.limits.check_reply(field, count, pixels + latents)
+        self.limits.check_reply(field, count, latents + (0 if call.file_format else pixels))
+        return count * pixels
 
 
 def _name(served: ServedModel) -> Served:

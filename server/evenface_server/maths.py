@@ -6,10 +6,10 @@ import numpy as np
 from evenface_core.errors import FunctionUnsupported, InvalidInput
 from evenface_core.latents import require_finite, standard_normal
 from evenface_core.manifest import AggregatePosterior, Manifest
-from evenface_core.resampling import LatentHistogram, check_options
+from evenface_core.resampling import LatentHistogram, Weights, check_options, weigh
 from numpy.typing import NDArray
 
-from evenface_server.calls import Prior, SampleCall, WeightsCall
+from evenface_server.calls import HistogramParts, Prior, SampleCall, WeightsCall
 
 Float32 = NDArray[np.float32]
 
@@ -119,8 +119,21 @@ def weighing_options(call: WeightsCall) -> dict[str, Any]:
 
 def bins_of(call: WeightsCall) -> tuple[str, int]:
     """Return the number of bins that a call asks for, and the field that says so."""
-    if isinstance(call.reference, LatentHistogram):
+    if isinstance(call.reference, HistogramParts):
         return "histogram", call.reference.counts.shape[1]
     if call.reference is not None:
         return "edges", call.reference.shape[1] - 1
     return "bins", call.bins
+
+
+def weigh_latents(
+    latents: NDArray[Any], call: WeightsCall, options: dict[str, Any]
+) -> tuple[LatentHistogram, Weights]:
+    """Weight latents as a call asks for; its histogram is checked only here, as it may be large.
+
+    Raises:
+        InvalidInput: The histogram or edges cannot be used.
+    """
+    given = call.reference
+    reference = LatentHistogram(*given) if isinstance(given, HistogramParts) else given
+    return weigh(latents, reference, **options)

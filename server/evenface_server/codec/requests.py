@@ -6,13 +6,14 @@ from typing import Any, Protocol, overload
 import numpy as np
 from evenface.v1 import common_pb2, face_service_pb2
 from evenface_core.errors import InvalidInput
-from evenface_core.resampling import DEFAULT_BINS, DEFAULT_SMOOTHING, LatentHistogram
+from evenface_core.resampling import DEFAULT_BINS, DEFAULT_SMOOTHING
 from numpy.typing import NDArray
 
 from evenface_server.calls import (
     ClassifyCall,
     DecodeCall,
     EncodeCall,
+    HistogramParts,
     ImageSource,
     Prior,
     SampleCall,
@@ -136,7 +137,7 @@ def _weights_source(
 
 def _weights_reference(
     request: face_service_pb2.ResampleWeightsRequest,
-) -> LatentHistogram | NDArray[np.float64] | None:
+) -> HistogramParts | NDArray[np.float64] | None:
     kind = request.WhichOneof("reference")
     if kind == "histogram":
         return tensors.histogram(request.histogram)

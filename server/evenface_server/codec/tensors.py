@@ -11,7 +11,7 @@ from evenface_core.resampling import LatentHistogram
 from evenface_core.tensors import from_bytes, to_bytes
 from numpy.typing import NDArray
 
-from evenface_server.calls import ImageFiles, ImageSource, RawPixels
+from evenface_server.calls import HistogramParts, ImageFiles, ImageSource, RawPixels
 
 UInt8 = NDArray[np.uint8]
 
@@ -120,14 +120,14 @@ def file_format(value: int) -> EncodedFormat | None:
     return _FORMATS[value]
 
 
-def histogram(message: common_pb2.LatentHistogram) -> LatentHistogram:
-    """Unpack a histogram.
+def histogram(message: common_pb2.LatentHistogram) -> HistogramParts:
+    """Unpack a histogram, whose numbers are not looked at yet.
 
     Raises:
-        InvalidInput: Its numbers make none.
+        InvalidInput: Its tensors are no matrices.
     """
     edges = matrix(message.edges, "histogram.edges", np.float64)
-    return LatentHistogram(edges, matrix(message.counts, "histogram.counts", np.int64))
+    return HistogramParts(edges, matrix(message.counts, "histogram.counts", np.int64))
 
 
 def histogram_message(value: LatentHistogram) -> common_pb2.LatentHistogram:

@@ -1,93 +1,33 @@
-"""Lanes with sessions that can be held, made to fail and looked into."""
+"""Which rows run, in which order, and what becomes of their calls."""
 
 import asyncio
 import threading
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from evenface_core.errors import DeadlineExpired, QueueFull
-from evenface_server.batching import Arrays, Lane
-from evenface_server.metrics import Metrics
+from evenface_core.errors import DeadlineExpired, InvalidInput, QueueFull
+from evenface_server.batching import Arrays, Lane, Prepare
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
-
-
-class Session:
-    """Doubles its input; can be held, and fails on values below zero."""
-
-    def __init__(self) -> None:
-        self.batches: list[list[float]] = []
-        self.free = threading.Event()
-        self.free.set()
-        self.entered = threading.Semaphore(0)
-
-    def run(self, inputs: Arrays) -> Arrays:
-        (values,) = inputs
-        self.batches.append(values[:, 0].tolist())
-        self.entered.release()
-        assert self.free.wait(10)
-        if (values < 0).any():
-            raise RuntimeError("the session failed")
-        return (values * 2, values + 1)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from support.lanes import Clock, Session, hold, make_lane, rows, start
 
 
 @pytest.fixture
 def session() -> Iterator[Session]:
-    found = Session()
+    found = Session(Clock())
     yield found
     found.free.set()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def lane(session: Session, clock: Clock) -> AsyncIterator[Lane]:
-    found = make_lane(session, clock)
+async def lane(session: Session) -> AsyncIterator[Lane]:
+    found = make_lane(session)
     yield found
     found.stop()
-
-
-def make_lane(session: Session, clock: Clock, *, max_batch_rows: int = 4) -> Lane:
-    return Lane(
-        session.run,
-        max_batch_rows=max_batch_rows,
-        max_queue_rows=12,
-        label="test",
-        metrics=Metrics().lane("m", "1", "encode"),
-        clock=clock,
-    )
-
-
-def rows(*values: float) -> Arrays:
-    return (np.array(values, np.float32)[:, None],)
-
-
-def start(lane: Lane, *values: float, deadline: float | None = None) -> asyncio.Task[Arrays]:
-    async def call() -> Arrays:
-        with lane.admit(len(values)):
-            return await lane.run(rows(*values), deadline)
-
-    return asyncio.create_task(call())
-
-
-async def hold(lane: Lane, session: Session) -> asyncio.Task[Arrays]:
-    """Start a call and hold its run, so that what follows has to wait."""
-    session.free.clear()
-    blocker = start(lane, 1000)
-    await asyncio.to_thread(session.entered.acquire, timeout=10)
-    return blocker
 
 
 async def test_a_free_session_runs_a_call_at_once(lane: Lane, session: Session) -> None:
@@ -135,13 +75,11 @@ async def test_a_cancelled_request_never_reaches_the_session(lane: Lane, session
     assert session.batches == [[1000], [4]]
 
 
-async def test_an_expired_request_never_reaches_the_session(
-    lane: Lane, session: Session, clock: Clock
-) -> None:
+async def test_an_expired_request_never_reaches_the_session(lane: Lane, session: Session) -> None:
     blocker = await hold(lane, session)
     late, in_time = start(lane, 1, deadline=101.0), start(lane, 2, deadline=102.5)
     await asyncio.sleep(0)
-    clock.now = 102.0
+    session.clock.now = 102.0
     session.free.set()
     with pytest.raises(DeadlineExpired):
         await late
@@ -150,12 +88,12 @@ async def test_an_expired_request_never_reaches_the_session(
 
 
 async def test_a_long_call_that_expires_between_its_batches_stops_there(
-    lane: Lane, session: Session, clock: Clock
+    lane: Lane, session: Session
 ) -> None:
-    session.free.clear()
+    session.hold()
     call = start(lane, 1, 2, 3, 4, 5, 6, deadline=101.0)
-    await asyncio.to_thread(session.entered.acquire, timeout=10)
-    clock.now = 101.0
+    await session.next_run()
+    session.clock.now = 101.0
     session.free.set()
     with pytest.raises(DeadlineExpired):
         await call
@@ -173,10 +111,10 @@ async def test_a_failing_session_fails_its_batch_alone(lane: Lane, session: Sess
 
 
 async def test_a_full_queue_refuses_and_says_when_to_come_back(
-    lane: Lane, session: Session, clock: Clock
+    lane: Lane, session: Session
 ) -> None:
     def slow_run(inputs: Arrays) -> Arrays:
-        clock.now += 2.0 * len(inputs[0])
+        session.clock.now += 2.0 * len(inputs[0])
         return session.run(inputs)
 
     lane._run = slow_run  # noqa: SLF001 - a session of known speed
@@ -185,7 +123,7 @@ async def test_a_full_queue_refuses_and_says_when_to_come_back(
     waiting = start(lane, *range(11))
     await asyncio.sleep(0)
     with pytest.raises(QueueFull, match="12 rows are queued; limit 12") as caught:
-        lane.admit(3).__enter__()
+        lane.admit(3)
     assert caught.value.retry_after == pytest.approx(6.0)
     assert lane.rows == 12
     session.free.set()
@@ -207,15 +145,181 @@ async def test_a_cancelled_request_gives_its_room_back_at_once(
     await blocker
 
 
-async def test_batched_results_equal_single_ones(session: Session, clock: Clock) -> None:
-    lane = make_lane(session, clock, max_batch_rows=64)
+async def test_batched_results_equal_single_ones(session: Session) -> None:
+    lane = make_lane(session, max_batch_rows=64, max_queue_rows=64)
     rng = np.random.default_rng(0)
     inputs: list[NDArray[Any]] = [
         rng.random((int(count), 3), np.float32) for count in rng.integers(1, 4, 6)
     ]
-    found = await asyncio.gather(*(lane.run((values,), None) for values in inputs))
+    found = await asyncio.gather(
+        *(lane.run((values,), lane.admit(len(values))) for values in inputs)
+    )
     lane.stop()
     assert len(session.batches) == 1
     for values, (doubled, more) in zip(inputs, found, strict=True):
         np.testing.assert_array_equal(doubled, values * 2)
         np.testing.assert_array_equal(more, values + 1)
+
+
+async def test_a_call_that_was_cancelled_while_it_waits_lets_go_of_its_images(
+    lane: Lane, session: Session
+) -> None:
+    blocker = await hold(lane, session)
+    inputs = rows(1)
+    images = weakref.ref(inputs[0])
+    victim = asyncio.create_task(lane.run(inputs, lane.admit(1)))
+    del inputs
+    await asyncio.sleep(0)
+    assert images() is not None
+    victim.cancel()
+    await asyncio.wait([victim])
+    del victim
+    assert images() is None
+    session.free.set()
+    await blocker
+
+
+async def test_inputs_are_made_in_the_thread_when_their_batch_runs() -> None:
+    made: list[int] = []
+
+    def make() -> Arrays:
+        made.append(threading.get_ident())
+        return rows(5, 6)
+
+    session = Session(Clock(), 1e-6)
+    lane = make_lane(session)
+    await start(lane, 1)
+    await start(lane, 2)
+    call = asyncio.create_task(lane.run(make, lane.admit(2)))
+    await asyncio.sleep(0)
+    assert not made
+    doubled, _ = await call
+    lane.stop()
+    assert doubled[:, 0].tolist() == [10, 12]
+    here = threading.get_ident()
+    assert session.threads[1] == here
+    assert made == [session.threads[2]] != [here]
+
+
+async def test_inputs_of_a_call_that_is_split_are_made_once(lane: Lane, session: Session) -> None:
+    made: list[int] = []
+
+    def make() -> Arrays:
+        made.append(1)
+        return rows(*range(10))
+
+    doubled, _ = await lane.run(make, lane.admit(10))
+    assert doubled[:, 0].tolist() == list(range(0, 20, 2))
+    assert session.batches == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert made == [1]
+
+
+async def test_inputs_that_cannot_be_made_fail_their_call_alone(
+    lane: Lane, session: Session
+) -> None:
+    def fail() -> Arrays:
+        raise InvalidInput("images", "damaged")
+
+    blocker = await hold(lane, session)
+    calls: list[Prepare | Arrays] = [rows(1), fail, lambda: rows(2)]
+    running = [asyncio.create_task(lane.run(inputs, lane.admit(1))) for inputs in calls]
+    await asyncio.sleep(0)
+    session.free.set()
+    first, bad, last = await asyncio.gather(*running, return_exceptions=True)
+    await blocker
+    assert isinstance(bad, InvalidInput)
+    assert isinstance(first, tuple)
+    assert isinstance(last, tuple)
+    assert session.batches[-1] == [1, 2]
+    assert (await start(lane, 3))[0].tolist() == [[6]]
+
+
+async def test_inputs_of_a_cancelled_call_are_never_made(lane: Lane, session: Session) -> None:
+    made: list[int] = []
+    blocker = await hold(lane, session)
+
+    def make() -> Arrays:
+        made.append(1)
+        return rows(1)
+
+    victim = asyncio.create_task(lane.run(make, lane.admit(1)))
+    await asyncio.sleep(0)
+    victim.cancel()
+    session.free.set()
+    await blocker
+    assert not made
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 9), st.sampled_from(["ready", "made", "bad", "cancelled"])),
+        min_size=1,
+        max_size=12,
+    ),
+    st.integers(1, 5),
+    st.sampled_from([0.0, 1e-4]),
+)
+@settings(max_examples=60, deadline=None)
+def test_every_row_runs_once_in_order_unless_its_call_is_dropped(
+    calls: list[tuple[int, str]], max_batch_rows: int, seconds: float
+) -> None:
+    asyncio.run(check_calls(calls, max_batch_rows, seconds))
+
+
+async def check_calls(calls: list[tuple[int, str]], max_batch_rows: int, seconds: float) -> None:
+    session = Session(Clock(), seconds)
+    lane = make_lane(session, max_batch_rows=max_batch_rows, max_queue_rows=1000)
+    await start(lane, 1)  # so that short batches run on the loop
+    expected: list[list[float]] = []
+    tasks: list[asyncio.Task[Arrays]] = []
+    for number, (count, kind) in enumerate(calls):
+        values = [float(100 * (number + 1) + row) for row in range(count)]
+        expected.append(values)
+        tasks.append(asyncio.create_task(one_call(lane, values, kind)))
+    await asyncio.sleep(0)
+    for task, (_, kind) in zip(tasks, calls, strict=True):
+        if kind == "cancelled":
+            task.cancel()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    lane.stop()
+    assert lane.rows == 0
+    ran = [value for batch in session.batches[1:] for value in batch]
+    assert all(len(batch) <= max_batch_rows for batch in session.batches)
+    wanted = []
+    for values, (_, kind), outcome in zip(expected, calls, outcomes, strict=True):
+        if kind == "bad":
+            assert isinstance(outcome, InvalidInput)
+        elif kind == "cancelled":
+            assert isinstance(outcome, asyncio.CancelledError)
+        else:
+            assert isinstance(outcome, tuple)
+            assert outcome[0][:, 0].tolist() == [2 * value for value in values]
+            wanted += values
+    assert sorted(ran) == sorted(wanted)
+    assert ran == in_turns([v for v in expected if v[0] in wanted], session)
+
+
+async def one_call(lane: Lane, values: list[float], kind: str) -> Arrays:
+    def make() -> Arrays:
+        if kind == "bad":
+            raise InvalidInput("images", "damaged")
+        return rows(*values)
+
+    with lane.admit(len(values)) as place:
+        inputs = make if kind in ("made", "bad") else rows(*values)
+        return await lane.run(inputs, place)
+
+
+def in_turns(waiting: list[list[float]], session: Session) -> list[float]:
+    """The order in which rows run: up to a batch of each call, the rest at the queue's end."""
+    queue, order = list(waiting), []
+    for batch in session.batches[1:]:
+        room = len(batch)
+        while room:
+            first = queue.pop(0)
+            order += first[:room]
+            if first[room:]:
+                queue.append(first[room:])
+            room -= min(room, len(first))
+    assert not queue
+    return order

@@ -6,6 +6,7 @@ import logging
 import numpy as np
 import pytest
 from evenface_core.errors import FunctionUnsupported, InvalidInput
+from evenface_core.images import Preprocessing
 from evenface_server import maths
 from evenface_server.attributes import apply_attributes
 from evenface_server.calls import RawPixels
@@ -67,14 +68,13 @@ def test_the_largest_reply_that_fits_is_found(item: int, fits: int) -> None:
 def test_raw_pixels_are_not_copied() -> None:
     pictures = images(3)
     data = pictures.tobytes()
-    batch = receive(RawPixels(data, 16, 16, 3), LIMITS)
-    assert batch.pixels is not None
-    assert np.shares_memory(batch.pixels, np.frombuffer(data, np.uint8))
+    batch = receive(RawPixels(data, 16, 16, 3), Preprocessing(size=16), LIMITS)
+    assert np.shares_memory(batch.as_they_are(), np.frombuffer(data, np.uint8))
 
 
 def test_too_many_pixels_are_refused() -> None:
     with pytest.raises(InvalidInput, match="21×20 = 420 pixels; limit 400"):
-        receive(RawPixels(bytes(20 * 21 * 3), 20, 21, 3), LIMITS)
+        receive(RawPixels(bytes(20 * 21 * 3), 20, 21, 3), Preprocessing(size=16), LIMITS)
 
 
 @given(st.lists(st.floats(-1e4, 1e4, width=32), min_size=1))
