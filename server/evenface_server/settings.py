@@ -105,7 +105,7 @@ class Settings(BaseSettings):
         description="Threads within one run of a graph; 0 shares the CPU cores among the workers.",
     )
     image_threads: int = Field(
-        2, ge=1, le=1024, description="Threads that decode, resize and encode images."
+        2, ge=1, le=1024, description="Threads of a worker that decode, resize and encode images."
     )
     max_batch_rows: int = Field(
         64, ge=1, le=65536, description="Images or latents that run together at most."
@@ -114,8 +114,8 @@ class Settings(BaseSettings):
         4096,
         ge=1,
         le=2**24,
-        description="Images or latents that each function of a model holds admitted and not yet "
-        "answered; requests beyond are refused with RESOURCE_EXHAUSTED.",
+        description="Images or latents that each function of a model holds in a worker, admitted and "
+        "not yet answered; requests beyond are refused with RESOURCE_EXHAUSTED.",
     )
     max_items_per_request: int = Field(
         1024, ge=1, le=2**20, description="Images or latents in one request at most."
@@ -130,11 +130,12 @@ class Settings(BaseSettings):
         512 * _MIB,
         ge=2**20,
         le=2**50,
-        description="Bytes of requests and replies that are held at most, from the first byte of a "
-        "request to the last of its reply; requests beyond are refused with RESOURCE_EXHAUSTED.",
+        description="Bytes of requests and replies that a worker holds at most, from the first byte "
+        "of a request to the last of its reply; requests beyond are refused with "
+        "RESOURCE_EXHAUSTED.",
     )
     max_connections: int = Field(
-        1000, ge=1, le=2**20, description="Connections at a time; more are turned away."
+        1000, ge=1, le=2**20, description="Connections of a worker at a time; more are turned away."
     )
     max_connection_age: float = Field(
         3600.0,

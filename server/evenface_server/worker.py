@@ -50,7 +50,7 @@ EXIT_UNFINISHED: Final = 1
 EXIT_CONFIG: Final = 2
 # Connections come and go unreported for so long at most; numbers that were counted, for so long.
 _LOOK_SECONDS: Final = 0.05
-_REPORT_SECONDS: Final = 1.0
+_REPORT_SECONDS: Final = 0.25
 _UNREPORTED: Final = 8
 _FLUSH_SECONDS: Final = 1.0
 # To end by itself once its supervisor is gone, besides the grace of its requests.

@@ -85,7 +85,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Report:
-    """From a worker, every second and when its connections change: its event loop is alive.
+    """From a worker, some times a second and when its connections change: its event loop is alive.
 
     Attributes:
         adopted: Connections that it has been given so far.
