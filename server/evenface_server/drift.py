@@ -93,6 +93,7 @@ class _Gathered:
         self._training = _training_of(manifest)
         self._bins = 0 if self._training is None else _number_of(self._training)
         rows = 0 if self._training is None else _ROWS_PER_TAKE
+        self._is_whole = manifest.latent_size <= _MAX_DIMENSIONS
         self._rows = np.empty((rows, min(manifest.latent_size, _MAX_DIMENSIONS)), np.float32)
 
     def add(self, means: Float32) -> None:
@@ -100,9 +101,9 @@ class _Gathered:
         start = self._filled
         room = len(self._rows) - start
         if room:
-            rows = means[:room, :_MAX_DIMENSIONS]
+            rows = means if len(means) <= room else means[:room]
             self._filled = start + len(rows)
-            self._rows[start : self._filled] = rows
+            self._rows[start : self._filled] = rows if self._is_whole else rows[:, :_MAX_DIMENSIONS]
 
     def take(self) -> Counts | None:
         rows, self._filled = self._rows[: self._filled], 0

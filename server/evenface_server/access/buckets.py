@@ -15,6 +15,7 @@ import mmap
 import os
 import tempfile
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -51,6 +52,9 @@ class Buckets:
         path: The file, made where there is none; processes that name the same share the buckets.
             None for buckets of one's own.
         clock: Seconds that only ever grow, the same in all processes.
+
+    Attributes:
+        close: Lets go of the file; done in any case once nobody has this object any more.
     """
 
     def __init__(self, path: Path | None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -61,6 +65,7 @@ class Buckets:
         self._keys = memoryview(memory).cast("Q")[::2]
         self._times = memoryview(memory).cast("d")[1::2]
         self._slots: dict[Rate, tuple[int, int]] = {}
+        self.close = weakref.finalize(self, os.close, self._file)
 
     def take(self, rate: Rate, amount: float) -> float:
         """Take from a bucket, if it holds enough.
@@ -84,10 +89,6 @@ class Buckets:
             finally:
                 fcntl.lockf(self._file, fcntl.LOCK_UN, _SLOT_BYTES, at)
             del self._slots[rate]  # another bucket has the slot
-
-    def close(self) -> None:
-        """Let go of the file."""
-        os.close(self._file)
 
     def _draw(self, slot: int, rate: Rate, amount: float) -> float:
         now = self._clock()

@@ -245,3 +245,14 @@ def test_a_model_that_is_no_longer_served_is_let_go_of() -> None:
     assert served._models == {}  # noqa: SLF001 - it would hold on to the model's manifest
     served.note(manifest(), TRAINING[:10])
     assert len(served.take()) == 1
+
+
+def test_of_very_many_dimensions_the_first_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evenface_server.drift._MAX_DIMENSIONS", 3)
+    drift = Drift()
+    serve(drift, TRAINING[:600], manifest())
+    served = ServedLatents()
+    served.note(manifest(), TRAINING[:10])
+    (counts,) = served.take()
+    assert np.shape(counts.served) == np.shape(counts.training) == (3, 10)
+    assert shown(drift)["drift/faces/1/max"] < 0.05
