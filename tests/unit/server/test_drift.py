@@ -193,7 +193,7 @@ def test_another_bundle_of_the_same_version_begins_anew() -> None:
     assert found["drift/faces/1/mean"] < 0.05
 
 
-def test_a_worker_counts_so_many_of_each_second_and_no_more() -> None:
+def test_a_worker_counts_so_many_from_one_report_to_the_next_and_no_more() -> None:
     served = ServedLatents()
     about = manifest()
     for _ in range(10):
@@ -240,7 +240,7 @@ def test_a_model_without_a_training_histogram_is_let_be(*, empty: bool) -> None:
 def test_a_model_that_is_no_longer_served_is_let_go_of() -> None:
     served = ServedLatents()
     served.note(manifest(), TRAINING[:10])
-    for _ in range(100):
+    for _ in range(250):
         served.take()
     assert served._models == {}  # noqa: SLF001 - it would hold on to the model's manifest
     served.note(manifest(), TRAINING[:10])
