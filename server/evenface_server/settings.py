@@ -114,8 +114,8 @@ class Settings(BaseSettings):
         4096,
         ge=1,
         le=2**24,
-        description="Images or latents that each function of a model holds in a worker, admitted and "
-        "not yet answered; requests beyond are refused with RESOURCE_EXHAUSTED.",
+        description="Images or latents that each function of a model holds in a worker, admitted "
+        "and not yet answered; requests beyond are refused with RESOURCE_EXHAUSTED.",
     )
     max_items_per_request: int = Field(
         1024, ge=1, le=2**20, description="Images or latents in one request at most."
@@ -130,8 +130,8 @@ class Settings(BaseSettings):
         512 * _MIB,
         ge=2**20,
         le=2**50,
-        description="Bytes of requests and replies that a worker holds at most, from the first byte "
-        "of a request to the last of its reply; requests beyond are refused with "
+        description="Bytes of requests and replies that a worker holds at most, from the first "
+        "byte of a request to the last of its reply; requests beyond are refused with "
         "RESOURCE_EXHAUSTED.",
     )
     max_connections: int = Field(

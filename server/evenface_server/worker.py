@@ -51,6 +51,7 @@ EXIT_CONFIG: Final = 2
 # Connections come and go unreported for so long at most; numbers that were counted, for so long.
 _LOOK_SECONDS: Final = 0.05
 _REPORT_SECONDS: Final = 0.25
+_LATENTS_SECONDS: Final = 1.0
 _UNREPORTED: Final = 8
 _FLUSH_SECONDS: Final = 1.0
 # To end by itself once its supervisor is gone, besides the grace of its requests.
@@ -72,7 +73,7 @@ class Worker:
         self._folder = ""
         self._adopted = self._arriving = 0
         self._reported = 0, 0
-        self._reported_at = 0.0
+        self._reported_at = self._latents_at = 0.0
         self._ending: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -161,11 +162,13 @@ class Worker:
         changes: Changes = {}
         latents: list[Counts] = []
         now = time.monotonic()
-        if now - self._reported_at >= _REPORT_SECONDS or self._ended.done():
+        is_last = self._ended.done()
+        if now - self._reported_at >= _REPORT_SECONDS or is_last:
             if self._app is not None:
                 self._metrics.held(self._app.held_bytes)
             changes, self._reported_at = self._metrics.instruments.take(), now
-            latents = [] if self._app is None else self._app.engine.latents.take()
+        if self._app is not None and (now - self._latents_at >= _LATENTS_SECONDS or is_last):
+            latents, self._latents_at = self._app.engine.latents.take(), now
         self._reported = self._adopted, self._connections
         return Report(*self._reported, changes, latents)
 
