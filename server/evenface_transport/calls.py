@@ -14,11 +14,10 @@ from evenface_transport.inflate import IDENTITY, encoding_error
 from evenface_transport.messages import Assembler
 from evenface_transport.outbox import Outbox
 from evenface_transport.status import Code, StatusError
-from evenface_transport.stream import RECEIVE_WINDOW, Requests, Stream
+from evenface_transport.stream import MESSAGE_BYTES, RECEIVE_WINDOW, Requests, Stream
 
-# What a call and a message take besides their bytes, roughly.
+# What a call takes besides the bytes of its messages, roughly.
 _CALL_BYTES: Final = 4096
-_MESSAGE_BYTES: Final = 128
 _NO_METHOD: Final = Method()
 _LEAST_GRANT: Final = RECEIVE_WINDOW // 4
 # gRPC's asyncio clients take a refusal that comes before they have sent anything for a fault of
@@ -46,7 +45,7 @@ class Calls:
         self._outbox = outbox
         self._peer = peer
         limits = host.limits
-        least = limits.max_message_bytes + _CALL_BYTES + limits.max_header_bytes + _MESSAGE_BYTES
+        least = limits.max_message_bytes + _CALL_BYTES + limits.max_header_bytes + MESSAGE_BYTES
         self._account = Account(host.budget, max(host.budget.limit // _SHARE, least))
         self._answers = Answers(host, outbox, self._account)
         self.streams: dict[int, Stream] = {}
@@ -88,8 +87,8 @@ class Calls:
                     at = assembler.begin(data, at, end)
                     if assembler.size < 0:
                         break
-                    self._account.reserve(assembler.size + _MESSAGE_BYTES)
-                    stream.held.append(assembler.size + _MESSAGE_BYTES)
+                    self._account.reserve(assembler.size + MESSAGE_BYTES)
+                    stream.held.append(assembler.size + MESSAGE_BYTES)
                 at, message = assembler.add(data, at, end)
                 if message is not None:
                     stream.coming_since = None
@@ -229,12 +228,20 @@ class Calls:
             stream.message = message
 
     def _top_up(self, stream: Stream) -> None:
-        """Let the peer go on with the message at hand, or with the next where those wait not."""
-        unread = stream.requests.unread if stream.requests is not None else 0
-        window = stream.assembler.missing + RECEIVE_WINDOW
-        if unread:
-            window = max(0, RECEIVE_WINDOW - unread)
+        """Let the peer send more: what waits to be read, and what may come, are one window.
+
+        Only a message that the handler waits for comes in whole, however large.
+        """
+        assembler, requests = stream.assembler, stream.requests
+        unread = requests.unread if requests is not None else 0
+        needed = 0 if unread else assembler.missing
+        begun = max(0, assembler.size) - assembler.missing
+        window = max(needed, RECEIVE_WINDOW - unread - begun)
         increment = window - stream.receive_window
-        if increment >= _LEAST_GRANT and not stream.is_ended and not stream.closed:
-            stream.receive_window = window
+        if increment >= _LEAST_GRANT or stream.receive_window < needed:
+            self._grant(stream, increment)
+
+    def _grant(self, stream: Stream, increment: int) -> None:
+        if not stream.is_ended and not stream.closed:
+            stream.receive_window += increment
             self._outbox.write(frames.window_update(stream.number, increment))

@@ -74,8 +74,15 @@ class Incoming:
             self._on_unknown,
         )
 
-    def on_data(self, number: int, flags: int, length: int) -> Stream | None:
-        """Account for a frame of data; return the stream that waits for it, if it still does."""
+    def on_data(self, number: int, flags: int, length: int, missing: int) -> Stream | None:
+        """Account for a frame of data; return the stream that waits for it, if it still does.
+
+        Args:
+            number: Of the stream.
+            flags: Of the frame.
+            length: Of its payload.
+            missing: Bytes of the payload that are data; the others are padding.
+        """
         self._window -= length
         if self._window < 0:
             raise ProtocolError(ErrorCode.FLOW_CONTROL_ERROR, "more data than the window")
@@ -92,15 +99,16 @@ class Incoming:
             return None
         if stream.is_ended:
             raise ProtocolError(ErrorCode.STREAM_CLOSED, f"data after the end of stream {number}")
-        stream.receive_window -= length
-        if stream.receive_window < 0:
+        if length > stream.receive_window:
             raise ProtocolError(ErrorCode.FLOW_CONTROL_ERROR, "more data than the window")
-        if length == 0 and not flags & frames.END_STREAM:
+        stream.receive_window -= length - missing
+        if missing == 0 and not flags & frames.END_STREAM:
             self._patience.spend()
         return stream
 
     def on_piece(self, stream: Stream, data: memoryview, at: int, end: int) -> None:
         """Take data of a request."""
+        stream.receive_window -= end - at
         self._calls.feed(stream, data, at, end, self._life.heard)
 
     def on_last(self, stream: Stream) -> None:

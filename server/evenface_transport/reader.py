@@ -21,8 +21,8 @@ Handler = Callable[[int, int, bytes], None]
 class Sink(Protocol):
     """Who takes frames of data."""
 
-    def on_data(self, number: int, flags: int, length: int) -> Stream | None:
-        """Account for a frame; return who waits for its data, if anyone."""
+    def on_data(self, number: int, flags: int, length: int, missing: int) -> Stream | None:
+        """Account for a frame with `missing` bytes of data; return who waits for it, if anyone."""
 
     def on_piece(self, stream: Stream, data: memoryview, at: int, end: int) -> None:
         """Take data[at:end] of a stream."""
@@ -124,7 +124,7 @@ class Reader:
             padding = payloads.padding(length, self._buffer[at] if length else 0)
             missing -= 1 + padding
             at += 1
-        self._stream = self._sink.on_data(number, flags, length)
+        self._stream = self._sink.on_data(number, flags, length, missing)
         self._missing, self._padding = missing, padding
         self._is_last = bool(flags & frames.END_STREAM)
         return self._go_on(at, size)

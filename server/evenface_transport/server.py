@@ -53,7 +53,7 @@ class Server:
         self.buffer = memoryview(bytearray(BUFFER_BYTES))
         self._tls = tls
         self._connections: set[Guest] = set()
-        self._beginning = 0
+        self._beginning: set[Guest] = set()
         self._is_stopping = False
         self._ticker = asyncio.create_task(self._tick())
         self._empty = asyncio.Event()
@@ -69,13 +69,14 @@ class Server:
 
         Returns once the peer can be spoken with: with TLS, that takes as long as the peer does.
         """
-        if self._is_stopping or self.connections + self._beginning >= self.limits.max_connections:
+        if self._is_stopping or self._count() >= self.limits.max_connections:
             connected.close()
             return
-        self._beginning += 1
+        connection = self._connection()
+        self._beginning.add(connection)
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
-                self._connection,
+                lambda: connection,
                 connected,
                 ssl=self._tls() if self._tls else None,
                 ssl_handshake_timeout=_HANDSHAKE_SECONDS if self._tls else None,
@@ -84,7 +85,10 @@ class Server:
             _LOG.debug("connection failed: %s", error)
             connected.close()
         finally:
-            self._beginning -= 1
+            self._beginning.discard(connection)
+
+    def _count(self) -> int:
+        return len(self._connections) + len(self._beginning)
 
     def _connection(self) -> Connection:
         age = self.limits.max_age_seconds * random.uniform(1 - _AGE_JITTER, 1 + _AGE_JITTER)  # noqa: S311 - spreads load
@@ -92,6 +96,7 @@ class Server:
 
     def joined(self, connection: Guest) -> None:
         """Look after a connection."""
+        self._beginning.discard(connection)
         self._connections.add(connection)
         self._empty.clear()
         if self._is_stopping:
@@ -117,6 +122,7 @@ class Server:
         await self._emptied(_LAST_SECONDS)
         for connection in list(self._connections):
             connection.hang_up()
+        await self._emptied(_LAST_SECONDS)
         if self.tasks:
             await asyncio.wait(self.tasks, timeout=_LAST_SECONDS)
         self._ticker.cancel()

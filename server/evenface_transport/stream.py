@@ -10,6 +10,7 @@ from evenface_transport.messages import Assembler, Compressed
 from evenface_transport.status import StatusError
 
 RECEIVE_WINDOW: Final = 2**20
+MESSAGE_BYTES: Final = 128  # what a message takes besides its bytes, roughly
 
 
 class Requests:
@@ -20,7 +21,7 @@ class Requests:
         inflate: Makes plain ones of those that are compressed.
 
     Attributes:
-        unread: Bytes that wait to be read.
+        unread: Bytes that wait to be read, with what the messages take besides.
     """
 
     __slots__ = ("_inflate", "_is_ended", "_more", "_on_take", "_waiting", "unread")
@@ -38,7 +39,7 @@ class Requests:
     def put(self, message: bytes) -> None:
         """Add one."""
         self._waiting.append(message)
-        self.unread += len(message)
+        self.unread += len(message) + MESSAGE_BYTES
         self._wake()
 
     def end(self) -> None:
@@ -56,7 +57,7 @@ class Requests:
             self._more = asyncio.get_running_loop().create_future()
             await self._more
         message = self._waiting.popleft()
-        self.unread -= len(message)
+        self.unread -= len(message) + MESSAGE_BYTES
         self._on_take()
         return await self._inflate(message) if isinstance(message, Compressed) else message
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -97,12 +98,14 @@ class Peer:
         self._writer = writer
         self._decoder = hpack.Decoder()
         self._read = 0  # frames of `seen` that `until` has looked at
+        self._streams: defaultdict[int, list[Frame]] = defaultdict(list)
         self.encoder = hpack.Encoder()
         self.seen: list[Frame] = []
 
     def send(self, *parts: bytes) -> None:
-        """Send bytes."""
-        self._writer.write(b"".join(parts))
+        """Send bytes, if anyone still takes them."""
+        if not self._writer.is_closing():
+            self._writer.write(b"".join(parts))
 
     async def flush(self) -> None:
         """Wait until what was sent has gone out, as far as the server reads."""
@@ -160,6 +163,7 @@ class Peer:
             fields = {str(name): str(value) for name, value in self._decoder.decode(payload)}
         frame = Frame(kind, flags, stream, payload, fields)
         self.seen.append(frame)
+        self._streams[frame.stream].append(frame)
         return frame
 
     async def until(self, kind: int, stream: int | None = None) -> Frame:
@@ -174,10 +178,8 @@ class Peer:
 
     async def reply(self, stream: int) -> Reply:
         """Return what came on a stream, once it has ended."""
-        while True:
-            found = [frame for frame in self.seen if frame.stream == stream]
-            if any(frame.is_last for frame in found):
-                break
+        found = self._streams[stream]
+        while not any(frame.is_last for frame in found[-2:]):
             assert await self.next() is not None, f"the connection ended; {self.seen[-5:]}"
         fields: dict[str, str] = {}
         for frame in found:
@@ -196,8 +198,8 @@ class Peer:
         """Wait until the server has dealt with all that was sent."""
         mark = (len(self.seen) + 1).to_bytes(8, "big")
         self.send(frames.frame(frames.PING, 0, 0, mark))
-        while not any(f.kind == frames.PING and f.payload == mark for f in self.seen):
-            assert await self.next() is not None, f"the connection ended; {self.seen[-5:]}"
+        while (frame := await self.next()) is None or frame.payload != mark:
+            assert frame is not None, f"the connection ended; {self.seen[-5:]}"
 
     def hang_up(self) -> None:
         """End the connection as if the peer had crashed."""
