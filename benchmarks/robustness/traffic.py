@@ -97,7 +97,9 @@ class Traffic:
 
     async def _decode(self) -> None:
         latents = _tensor(self._latents[:2])
-        request = face_service_pb2.DecodeRequest(latents=latents, format=common_pb2.IMAGE_FORMAT_JPEG)
+        request = face_service_pb2.DecodeRequest(
+            latents=latents, format=common_pb2.IMAGE_FORMAT_JPEG
+        )
         await self._stub().Decode(request, timeout=20)
 
     async def _sample(self) -> None:
