@@ -111,6 +111,18 @@ def test_processes_that_name_the_same_file_draw_on_the_same_bucket(
     two.close()
 
 
+def test_a_slot_that_went_to_another_s_bucket_is_given_up(tmp_path: Path, clock: Clock) -> None:
+    one, two = Buckets(tmp_path / "buckets", clock), Buckets(tmp_path / "buckets", clock)
+    one.take(RATE, 5)
+    clock.now += 60
+    for number in range(SLOTS):
+        two.take(RATE._replace(bucket=str(number)), 5)
+    assert one.take(RATE, 5) == 0
+    assert two.take(RATE, 1) > 0
+    one.close()
+    two.close()
+
+
 _DRAW = """
 import sys
 from pathlib import Path
