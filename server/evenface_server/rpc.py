@@ -121,7 +121,7 @@ class Rpcs:
 
         async def unary(data: bytes, call: Call) -> bytes:
             try:
-                _check(self._access, call)
+                _caller(self._access, call).charge()
                 reply: Message = await handler(_parsed(parse, data), call)
             except EvenfaceError as error:
                 raise self._faults.status_of(error) from error
@@ -130,7 +130,7 @@ class Rpcs:
         async def stream(requests: AsyncIterator[bytes], call: Call) -> AsyncGenerator[bytes, None]:
             parsed = (_parsed(parse, data) async for data in requests)
             try:
-                _check(self._access, call)
+                _caller(self._access, call).charge()
                 async with aclosing(handler(parsed, call)) as replies:
                     async for reply in replies:
                         yield reply.SerializeToString()
@@ -199,7 +199,10 @@ class _Rpc:
             record, started = self._begin(call)
             code = Code.OK
             try:
-                parsed = self._parse_all(requests, self._enter(record, call))
+                caller = self._enter(record, call)
+                if record.charge is not None:
+                    record.charge = caller.owe
+                parsed = self._parse_all(requests, caller)
                 async with aclosing(handler(parsed, call)) as replies:
                     async for reply in replies:
                         yield reply.SerializeToString()
@@ -225,9 +228,13 @@ class _Rpc:
 
     def _enter(self, record: CallRecord, call: Call) -> Caller:
         """Let the caller in, and count what it does against its rates."""
-        caller = _check(self._access, call)
+        caller = _caller(self._access, call)
+        try:
+            caller.charge()
+        finally:
+            record.caller = caller.name
         if caller.name:
-            record.caller, record.charge = caller.name, partial(caller.charge, 0)
+            record.charge = partial(caller.charge, 0)
         return caller
 
     def _finish(self, record: CallRecord, code: Code, started: float) -> None:
@@ -243,7 +250,7 @@ class _Rpc:
         async for data in requests:
             self._metrics.received.inc()
             if not is_first:
-                caller.charge()
+                await caller.turn()
             is_first = False
             yield self._parse(data)
 
@@ -252,8 +259,8 @@ class _Rpc:
         return _parsed(self._from_bytes, data)
 
 
-def _check(access: Access, call: Call) -> Caller:
-    return access.check(call.path, call.metadata, call.peer.certificate)
+def _caller(access: Access, call: Call) -> Caller:
+    return access.caller(call.path, call.metadata, call.peer.certificate)
 
 
 def _parsed(parse: Callable[[bytes], Message], data: bytes) -> Message:

@@ -67,14 +67,15 @@ class Buckets:
         self._slots: dict[Rate, tuple[int, int]] = {}
         self.close = weakref.finalize(self, os.close, self._file)
 
-    def take(self, rate: Rate, amount: float) -> float:
+    def take(self, rate: Rate, amount: float, *, on_credit: bool = False) -> float:
         """Take from a bucket, if it holds enough.
 
         An amount beyond the capacity needs a full bucket, and is worked off before the next.
 
         Args:
             rate: Of the bucket; one with another rate is another bucket.
-            amount: Above 0.
+            amount: 0 asks only whether all that was taken has been worked off.
+            on_credit: Whether to take it even where the bucket holds less.
 
         Returns:
             0 where it was taken; else the seconds after which the bucket will hold enough.
@@ -85,16 +86,16 @@ class Buckets:
             fcntl.lockf(self._file, fcntl.LOCK_EX, _SLOT_BYTES, at)
             try:
                 if self._keys[slot] == key:
-                    return self._draw(slot, rate, amount)
+                    return self._draw(slot, rate, amount, on_credit=on_credit)
             finally:
                 fcntl.lockf(self._file, fcntl.LOCK_UN, _SLOT_BYTES, at)
             del self._slots[rate]  # another bucket has the slot
 
-    def _draw(self, slot: int, rate: Rate, amount: float) -> float:
+    def _draw(self, slot: int, rate: Rate, amount: float, *, on_credit: bool) -> float:
         now = self._clock()
         missing = max(0.0, self._times[slot] - now)  # seconds until it is full
         wait = missing + (min(amount, rate.capacity) - rate.capacity) / rate.per_second
-        if wait > _TOLERANCE_SECONDS:
+        if wait > _TOLERANCE_SECONDS and not on_credit:
             return wait
         self._times[slot] = now + missing + amount / rate.per_second
         return 0.0

@@ -4,9 +4,10 @@ Whatever is asked, the files answer as they stand: a token that is taken away, o
 from the next call on, and from the next message of a stream that is open.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from evenface_core.errors import PermissionDenied, RateLimited, Unauthenticated
 
@@ -24,15 +25,25 @@ Certificate = Mapping[str, Any]
 _OPEN: Final = "/grpc.health.v1.Health/"
 _KEY: Final = "authorization"
 _SCHEME: Final = "bearer"
+# Timers count milliseconds and may end early by one, for a vain try.
+_TICK_SECONDS: Final = 0.001
 _MAX_SHOWN: Final = 200
 _MAX_REMEMBERED: Final = 1024
 
 
+class Judge(Protocol):
+    """Says whether a caller may."""
+
+    def __call__(self, requests: int, rows: int, *, on_credit: bool) -> str:
+        """Count, and return the caller's name, or refuse; on credit, rates refuse nothing."""
+
+
 class Caller:
-    """Who makes a call.
+    """Who makes a call, which may begin once its caller has been charged for it.
 
     Args:
-        judge: Takes requests and rows to count; returns the caller's name, or refuses.
+        name: Where it is known at once.
+        judge: Says whether the caller may.
 
     Attributes:
         name: Of the token, else the line of the allow-list that lets the certificate in; empty
@@ -41,23 +52,45 @@ class Caller:
 
     __slots__ = ("_judge", "name")
 
-    def __init__(self, judge: Callable[[int, int], str]) -> None:
+    def __init__(self, name: str, judge: Judge) -> None:
+        self.name = name
         self._judge = judge
-        self.name = ""
 
     def charge(self, requests: int = 1, rows: int = 0) -> None:
-        """Ask again whether the caller may, and count against its rates.
+        """Ask whether the caller may, and count against its rates.
 
         Args:
             requests: Calls, or messages of a stream.
             rows: Images or latents.
 
         Raises:
-            Unauthenticated: The token is not known, or no more.
+            Unauthenticated: There is no token, or none that is known, or it is so no more.
             PermissionDenied: The RPC is not for this caller, or its certificate is not let in.
             RateLimited: Too much in too short a time.
         """
-        self.name = self._judge(requests, rows)
+        self.name = self._judge(requests, rows, on_credit=False)
+
+    def owe(self, rows: int) -> None:
+        """Count rows that are worked on whatever the rate; what is beyond it is for `turn`."""
+        self._judge(0, rows, on_credit=True)
+
+    async def turn(self) -> None:
+        """Wait until the next message of a stream may be worked on, and count it.
+
+        A stream is slowed down to its caller's rate, where a call is refused: what has been sent
+        is not sent again, and whoever works through millions of images need not know the rate.
+
+        Raises:
+            Unauthenticated: As `charge`.
+            PermissionDenied: As `charge`.
+        """
+        while True:
+            try:
+                self.charge()
+            except RateLimited as error:
+                await asyncio.sleep(error.retry_after + _TICK_SECONDS)
+            else:
+                return
 
 
 class Access:
@@ -83,27 +116,22 @@ class Access:
         self._metrics = metrics
         self._lines: dict[int, tuple[Certificate | None, Globs, str]] = {}
         self._bound: dict[str, CallerMetrics] = {}
-        self._anybody = Caller(lambda *_: "")
+        self._anybody = Caller("", _let_all)
 
-    def check(self, path: str, metadata: Metadata, certificate: Certificate | None) -> Caller:
-        """Let a call begin, and count it as one request of its caller.
+    def caller(self, path: str, metadata: Metadata, certificate: Certificate | None) -> Caller:
+        """Find out who calls; whether it may is for `Caller.charge` to say.
 
         Args:
             path: "/package.Service/Method".
             metadata: What the caller sent.
             certificate: What the client showed, as `ssl.SSLSocket.getpeercert` has it.
-
-        Raises:
-            Unauthenticated: There is no token, or none that is known.
-            PermissionDenied: The RPC is not for this caller, or its certificate is not let in.
-            RateLimited: Too many requests in too short a time.
         """
         if (self._tokens is None and self._subjects is None) or path.startswith(_OPEN):
             return self._anybody
         digest = None if self._tokens is None else _digest(metadata)
-        caller = Caller(partial(self._judge, path, digest, certificate))
-        caller.charge()
-        return caller
+        grant = self._grant(digest)
+        name = "" if grant is None else grant.name
+        return Caller(name, partial(self._judge, path, digest, certificate))
 
     def _judge(
         self,
@@ -112,11 +140,13 @@ class Access:
         certificate: Certificate | None,
         requests: int,
         rows: int,
+        *,
+        on_credit: bool,
     ) -> str:
         line = "" if self._subjects is None else self._let_in(self._subjects.value, certificate)
         if self._tokens is None:
             return line
-        grant = None if digest is None else self._tokens.value.get(digest)
+        grant = self._grant(digest)
         if grant is None:
             raise Unauthenticated(
                 "this call needs a token, in metadata: authorization: Bearer TOKEN"
@@ -127,12 +157,17 @@ class Access:
         if not grant.allows(path):
             counts.denied.inc()
             raise PermissionDenied(f"'{grant.name}' may not call {path[1:_MAX_SHOWN]}")
+        if grant.rows is not None:  # first: a request that is refused for its rows is not counted
+            self._draw(grant, grant.rows, rows, "rows", on_credit=on_credit)
         if grant.requests is not None and requests:
-            self._draw(grant, grant.requests, requests, "requests")
-        if grant.rows is not None and rows:
-            self._draw(grant, grant.rows, rows, "rows")
+            self._draw(grant, grant.requests, requests, "requests", on_credit=on_credit)
         counts.allowed.inc(requests)
         return grant.name
+
+    def _grant(self, digest: bytes | None) -> Grant | None:
+        if self._tokens is None or digest is None:
+            return None
+        return self._tokens.value.get(digest)
 
     def _let_in(self, subjects: Globs, certificate: Certificate | None) -> str:
         """Find the line that lets a certificate in; all calls of a connection show one object."""
@@ -150,8 +185,8 @@ class Access:
         self._lines[id(certificate)] = certificate, subjects, line
         return line
 
-    def _draw(self, grant: Grant, rate: Rate, amount: int, unit: str) -> None:
-        wait = self._buckets.take(rate, amount)
+    def _draw(self, grant: Grant, rate: Rate, amount: int, unit: str, *, on_credit: bool) -> None:
+        wait = self._buckets.take(rate, amount, on_credit=on_credit)
         if wait:
             self._counts(grant.name).limited.inc()
             raise RateLimited(
@@ -165,6 +200,11 @@ class Access:
         if found is None:
             found = self._bound[name] = self._metrics(name)
         return found
+
+
+def _let_all(requests: int, rows: int, *, on_credit: bool) -> str:
+    del requests, rows, on_credit
+    return ""
 
 
 def _digest(metadata: Metadata) -> bytes | None:

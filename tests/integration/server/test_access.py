@@ -131,6 +131,23 @@ async def test_rows_have_a_rate_of_their_own(server: Running) -> None:
     assert "5 rows a second" in error.message
 
 
+@pytest.mark.parametrize(
+    "rates", ["requests_per_second: 50, burst: 4", "rows_per_second: 1000", "rows_per_second: 50"]
+)
+def test_a_bulk_stream_is_slowed_down_to_its_caller_s_rate_and_none_of_it_refused(
+    tiny_models: Path, tokens: Path, rates: str
+) -> None:
+    tokens.write_text("tokens:\n" + entry("bulk", rates))
+    options = ("--tokens-file", str(tokens), "--workers", "1")
+    count = 150
+    with (
+        server_process(tiny_models, *options) as server,
+        Client(server.address, token="bulk-secret", retries=0) as client,  # noqa: S106
+    ):
+        found = list(client.encode_stream(images(count)))
+    assert [outcome.error for outcome in found] == [None] * count
+
+
 def test_the_client_tells_who_may_not_call_from_who_must_wait(
     tiny_models: Path, tokens: Path
 ) -> None:
@@ -225,7 +242,8 @@ async def test_names_of_callers_are_counted_and_logged_and_tokens_are_not(
     assert samples['evenface_caller_requests_total{caller="free",outcome="allowed"}'] == 1
     assert samples['evenface_caller_requests_total{caller="narrow",outcome="denied"}'] == 1
     assert samples['evenface_rejections_total{reason="UNAUTHENTICATED"}'] == 1
-    assert '"caller": "free"' in lines[0]
+    assert ['"caller": "free"' in line for line in lines] == [True, False, False]
+    assert ['"caller": "narrow"' in line for line in lines] == [False, True, False]
     assert "secret" not in "".join(lines)
 
 

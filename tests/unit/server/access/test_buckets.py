@@ -79,6 +79,15 @@ def test_more_than_the_capacity_needs_a_full_bucket_and_is_worked_off(
     assert buckets.take(RATE, 25) == pytest.approx(0.3)
 
 
+def test_on_credit_everything_is_given_and_worked_off_later(buckets: Buckets, clock: Clock) -> None:
+    assert [buckets.take(RATE, 10, on_credit=True) for _ in range(3)] == [0] * 3
+    assert buckets.take(RATE, 0) == pytest.approx(2.5)
+    clock.now += 2.4
+    assert buckets.take(RATE, 0) == pytest.approx(0.1)
+    clock.now += 0.1
+    assert buckets.take(RATE, 0) == 0
+
+
 def test_buckets_of_other_names_and_other_rates_are_full(buckets: Buckets) -> None:
     buckets.take(RATE, 5)
     assert buckets.take(RATE._replace(bucket="somebody else"), 5) == 0
