@@ -223,7 +223,7 @@ def slow_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Takes the better part of a second to encode."""
     root = tmp_path_factory.mktemp("slow")
     write_tiny_bundle(root, Tiny(encode_loops=2000))
-    with server_process(root, "--drain-grace", "0") as server:
+    with server_process(root, "--workers", "1", "--drain-grace", "0") as server:
         yield server.address
 
 
@@ -263,7 +263,7 @@ def stuck_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Takes seconds to encode."""
     root = tmp_path_factory.mktemp("stuck")
     write_tiny_bundle(root, Tiny(encode_loops=20_000))
-    with server_process(root, "--drain-grace", "0") as server:
+    with server_process(root, "--workers", "1", "--drain-grace", "0") as server:
         yield server.address
 
 

@@ -19,6 +19,7 @@ from support.messages import array, details, encode
 from support.servers import admitted, running, scrape, server_process, until
 
 SLOW = Tiny(encode_loops=40)  # some 20 ms a run
+METRICS = ("--metrics", "--metrics-port", "0")
 VERY_SLOW = Tiny(encode_loops=2000)  # some 1 s a run
 
 
@@ -130,7 +131,7 @@ async def test_an_open_health_watch_sees_the_end_and_does_not_hold_it_up(
 
 async def test_a_drain_that_takes_longer_than_its_grace_says_so(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path, VERY_SLOW)
-    options = ("--drain-grace", "0.1", "--max-batch-rows", "1", "--metrics", "--metrics-port", "0")
+    options = ("--workers", "1", "--drain-grace", "0.1", "--max-batch-rows", "1", *METRICS)
     with server_process(tmp_path, *options) as server:
         metrics = server.wait_for("serving")["metrics_address"]
         queued = 'evenface_queue_rows{function="encode",model="faces",version="1"}'
