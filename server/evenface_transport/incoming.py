@@ -202,13 +202,14 @@ class Incoming:
             return
         self.reader.expected = None
         values = payloads.settings(payload)
+        # First of all: what is sent after the answer, and only that, may follow the new values.
+        self._outbox.write(frames.frame(frames.SETTINGS, frames.ACK, 0))
         window = values.get(frames.SETTINGS_INITIAL_WINDOW_SIZE)
         if window is not None:
             self._outbox.change_initial_window(window, list(self._calls.streams.values()))
         frame_bytes = values.get(frames.SETTINGS_MAX_FRAME_SIZE)
         if frame_bytes is not None:
             self._outbox.change_frame_size(frame_bytes)
-        self._outbox.write(frames.frame(frames.SETTINGS, frames.ACK, 0))
 
     def _on_ping(self, flags: int, number: int, payload: bytes) -> None:
         payloads.check_connection(number)

@@ -121,6 +121,8 @@ async def test_settings_open_and_close_the_windows_of_calls_under_way() -> None:
         assert got() == 101
         peer.send(frames.settings({4: 2000}))
         assert (await peer.reply(1)).messages == [b"x" * 1000]
+        kinds = [(f.kind, f.flags) for f in peer.seen if f.kind != frames.PING]
+        assert kinds[-3:-1] == [(frames.SETTINGS, frames.ACK), (frames.DATA, 0)]
 
 
 async def test_the_connection_s_window_holds_all_replies_back() -> None:
