@@ -92,7 +92,8 @@ def _run(options: argparse.Namespace) -> None:
     path.with_suffix(".md").write_text(report, encoding="utf-8")
     values = {"command": command, **as_json(machine, subjects)}
     path.with_suffix(".json").write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    plot(path.with_suffix(".png"), subjects, str(machine["gpu"] or machine["cpu"]))
+    caption = str(machine["gpu"] or machine["cpu"])
+    plot(path.with_suffix(".png"), subjects, caption, by_cpu=device == "cpu")
     tqdm.write(report)
     tqdm.write(f"done: {path}.md, .json, .png")
 
