@@ -13,6 +13,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _SIZES = {_FIXED64: 8, _FIXED32: 4}
 _LEAST_FIELD_BYTES = 2
+# No number is longer; of one that never ends, each byte would cost more than the one before.
+_MAX_SHIFT = 63
 
 
 def check_fields(data: bytes, message: Descriptor, limit: int) -> None:
@@ -24,14 +26,16 @@ def check_fields(data: bytes, message: Descriptor, limit: int) -> None:
         limit: Fields at most; an entry of a map counts as one.
 
     Raises:
-        InvalidInput: It has more, or ends within a field.
+        InvalidInput: It has more, ends within a field, or has a number that is too long.
     """
     if len(data) <= limit * _LEAST_FIELD_BYTES:
         return
     try:
         within_limit = _count(data, message, limit)
     except IndexError as error:
-        raise InvalidInput("request", "ends within a field") from error
+        raise InvalidInput(
+            "request", "ends within a field, or has a number of more than 10 bytes"
+        ) from error
     if not within_limit:
         raise InvalidInput("request", f"more than {limit} fields", limit=limit)
 
@@ -66,6 +70,8 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     while (byte := data[at]) & 0x80:
         value |= (byte & 0x7F) << shift
         shift, at = shift + 7, at + 1
+        if shift > _MAX_SHIFT:
+            raise IndexError
     return value | byte << shift, at + 1
 
 

@@ -44,3 +44,12 @@ def test_a_cut_off_end_hides_no_fields(end: bytes) -> None:
     data = REQUEST.SerializeToString() + end
     with pytest.raises(InvalidInput, match="ends within a field"):
         check_fields(data, REQUEST.DESCRIPTOR, FIELDS + 5)
+
+
+@pytest.mark.parametrize("number", [b"\xff" * 10 + b"\x01", b"\xff" * 300], ids=["11", "endless"])
+def test_numbers_longer_than_any_are_not_added_up(number: bytes) -> None:
+    data = REQUEST.SerializeToString()
+    check_fields(data + b"\x78" + b"\xff" * 9 + b"\x01", REQUEST.DESCRIPTOR, FIELDS + 1)
+    for field in (b"\x78" + number, number + b"\0", b"\x7a" + number):
+        with pytest.raises(InvalidInput, match="a number of more than 10 bytes"):
+            check_fields(data + field + bytes(300), REQUEST.DESCRIPTOR, 200)
