@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -177,20 +177,22 @@ class ServerProcess:
 
 
 @contextmanager
-def server_process(models: Path, *options: str, own_group: bool = False) -> Iterator[ServerProcess]:
-    """Start the command on a free port; it is killed at the end if it still runs.
+def server_process(models: Path, *options: str) -> Iterator[ServerProcess]:
+    """Start the command on a free port, in a process group of its own.
+
+    It is killed at the end if it still runs. Its workers end by themselves then, and remove what
+    they share; those that do not, as a test may have stopped them, are killed too.
 
     Args:
         models: The model directory.
         options: Further ones.
-        own_group: Whether it leads a process group of its own.
     """
     arguments = ["--models", str(models), "--port", "0", "--no-metrics", *options]
     process = subprocess.Popen(
         [sys.executable, "-m", "evenface_server", *arguments],
         stdout=subprocess.PIPE,
         text=True,
-        start_new_session=own_group,
+        start_new_session=True,
     )
     server = ServerProcess(process, [], threading.Condition())
     reader = threading.Thread(target=_read, args=(server,))
@@ -200,6 +202,9 @@ def server_process(models: Path, *options: str, own_group: bool = False) -> Iter
     finally:
         process.kill()
         process.wait()
+        reader.join(_PATIENCE)  # until all who could write are gone
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         reader.join()
 
 

@@ -124,6 +124,7 @@ class Pool:
             connected.close()
         else:
             chosen.give(connected, self._turn)
+            self._on_change()  # it may have been the last that any of them takes for now
 
     def drain(self, delay: float, grace: float) -> None:
         """Let workers finish; those that do not serve yet have nothing to finish."""

@@ -7,9 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import grpc
@@ -20,6 +20,7 @@ from evenface_server.settings import Settings
 from evenface_server.supervisor.keeper import CrashLoop, Patience
 from evenface_server.supervisor.process import WORKER_MODULE, start_process
 from evenface_server.supervisor.supervisor import Supervisor
+from evenface_transport import frames
 from support.bundles import Tiny, images, write_tiny_bundle
 from support.messages import encode
 from support.servers import ServerProcess, scrape, server_process, until
@@ -56,6 +57,16 @@ def _is_running(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return state != "Z"
+
+
+@contextmanager
+def _killed_in_the_end(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Let no process outlive its test, however that ends; one that hangs would do so for good."""
+    with process:
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 async def test_connections_spread_evenly_over_workers(tiny_models: Path) -> None:
@@ -152,6 +163,32 @@ async def test_a_connection_waits_while_the_only_worker_is_replaced(tiny_models:
         assert server.stop() == 0
 
 
+async def test_connections_beyond_what_workers_take_at_once_wait_and_are_not_closed(
+    tiny_models: Path, tmp_path: Path
+) -> None:
+    settings = Settings.model_validate(
+        {"models": tiny_models, "port": 0, "metrics": False, "workers": 1, "device": "cpu"}
+    )
+    supervisor = Supervisor(settings, tmp_path)
+    with ExitStack() as opened:
+        try:
+            serving = await supervisor.listen()
+            host, _, port = serving.address.rpartition(":")
+            # All come before the supervisor's event loop gets to see the first.
+            callers = [
+                opened.enter_context(socket.create_connection((host, int(port)))) for _ in range(50)
+            ]
+            for caller in callers:
+                caller.settimeout(0)
+                caller.sendall(frames.PREFACE + frames.settings({}))
+                first = await asyncio.wait_for(
+                    asyncio.get_running_loop().sock_recv(caller, 1), timeout=30
+                )
+                assert first
+        finally:
+            await supervisor.stop()
+
+
 def test_a_crash_loop_is_reported_and_ends_the_server(tiny_models: Path) -> None:
     with server_process(tiny_models, "--workers", "2") as server:
         server.wait_for("serving")
@@ -199,7 +236,7 @@ def test_workers_that_start_end_with_a_killed_supervisor(tiny_models: Path) -> N
 def test_a_group_told_to_end_before_it_serves_ends_well(
     tiny_models: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with server_process(tiny_models, "--workers", "2", own_group=True) as server:
+    with server_process(tiny_models, "--workers", "2") as server:
         server.wait_until(lambda: len(server.workers) == 2)
         os.killpg(server.process.pid, signal.SIGINT)
         assert server.process.wait(30) == 0
@@ -214,7 +251,8 @@ def test_a_worker_is_deaf_to_signals_from_its_first_moment(number: signal.Signal
     with ours, theirs:
         worker = start_process(WORKER_MODULE, theirs)
         worker.send_signal(number)
-    assert worker.wait(30) == 1  # as its supervisor is gone, not -number
+    with _killed_in_the_end(worker):
+        assert worker.wait(30) == 1  # as its supervisor is gone, not -number
 
 
 HANGING = """
@@ -231,17 +269,19 @@ while True:
 
 def test_a_worker_whose_event_loop_hangs_ends_with_its_supervisor() -> None:
     ours, theirs = socket.socketpair()
-    with ours, theirs:
-        worker = subprocess.Popen(
-            [sys.executable, "-c", HANGING, str(theirs.fileno())],
-            stdout=subprocess.PIPE,
-            pass_fds=(theirs.fileno(),),
-        )
-        assert worker.stdout is not None
-        assert worker.stdout.readline() == b"hangs\n"
-        assert worker.poll() is None
-    with worker:
-        assert worker.wait(30) == 1
+    with ours:
+        with theirs:
+            worker = subprocess.Popen(
+                [sys.executable, "-c", HANGING, str(theirs.fileno())],
+                stdout=subprocess.PIPE,
+                pass_fds=(theirs.fileno(),),
+            )
+        with _killed_in_the_end(worker):
+            assert worker.stdout is not None
+            assert worker.stdout.readline() == b"hangs\n"
+            assert worker.poll() is None
+            ours.close()
+            assert worker.wait(30) == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -250,7 +290,7 @@ async def test_a_signal_to_the_whole_group_drains_all_workers(
 ) -> None:
     write_tiny_bundle(tmp_path, Tiny(encode_loops=2000))  # some 1 s a run
     options = ("--workers", "2", "--max-batch-rows", "1", *METRICS)
-    with server_process(tmp_path, *options, own_group=True) as server:
+    with server_process(tmp_path, *options) as server:
         samples = _metrics_of(server)
         channels = [_lone_channel(server.address) for _ in range(2)]
         calls = [FaceServiceStub(channel).Encode(encode(images(3))) for channel in channels]

@@ -21,10 +21,15 @@ async def test_a_worker_that_cannot_do_what_it_is_asked_is_ended(
 
     worker = WorkerProcess(0, hear)
     settings = Settings.model_validate({"device": "cpu", "session_threads": 1})
-    worker.send(Start(settings.model_dump(mode="json"), 0, str(tmp_path)))
-    await ready.wait()
-    with pytest.raises(WorkerGone):
-        await worker.ask("models.dance", None)
-    await worker.ended()
+    try:
+        worker.send(Start(settings.model_dump(mode="json"), 0, str(tmp_path)))
+        await ready.wait()
+        with pytest.raises(WorkerGone):
+            await worker.ask("models.dance", None)
+    except BaseException:
+        worker.kill()
+        raise
+    finally:
+        await worker.ended()
     assert worker.exit_code == -9
     assert "'models.dance' is nothing that a loader does" in capfd.readouterr().out
