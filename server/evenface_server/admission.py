@@ -108,7 +108,7 @@ class Gate:
         max_rows: Rows admitted and not yet answered at most.
         turn_rows: Rows that run together at most.
         pace: How long turns take where others follow.
-        own_pace: How long a call takes that is alone.
+        own_pace: How long a call takes that is alone; doubted when it keeps all calls out.
         on_change: Told the number of rows inside whenever it changes.
         clock: Seconds that only ever grow.
 
@@ -212,7 +212,8 @@ class Gate:
         excess = needed * (1 + _SPARE_SHARE) + _SPARE_SECONDS - left
         if excess <= 0 or not needed:
             return
-        if not self._places:
+        # Whether the call would be let in if it took no time at all: else trying tells nothing.
+        if not self._places and left > ready_in * (1 + _SPARE_SHARE) + _SPARE_SECONDS:
             self._own_pace.doubt()
         raise QueueFull(
             f"{self._label}: the answer would take about {1000 * needed:.0f} ms, and the deadline "

@@ -139,6 +139,7 @@ class Lane:
         self._is_pumping = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=label)
         self._running = Pace()  # of the session alone
+        self._alone = Pace()  # the same, doubted where it keeps all calls out
         self._turning = Pace()  # from batch to batch: with all that the loop does in between
         self._last: tuple[float, int] | None = None  # when the last batch was formed, and its rows
         self._gate = Gate(
@@ -146,7 +147,7 @@ class Lane:
             max_queue_rows,
             turn_rows=max_batch_rows,
             pace=self._turning,
-            own_pace=self._running,
+            own_pace=self._alone,
             on_change=metrics.queue_rows.set,
             clock=clock,
         )
@@ -280,6 +281,7 @@ class Lane:
             start = stop
         if start:
             self._running.note(start, outcome.seconds)
+            self._alone.note(start, outcome.seconds)
             self._metrics.batch_rows.observe(start)
             self._metrics.inference.observe(outcome.seconds)
             self._metrics.images.inc(start)
@@ -291,7 +293,11 @@ class Lane:
         if self._last is not None:
             formed_at, last_rows = self._last
             self._turning.note(last_rows, now - formed_at)
-        self._last = (now, rows) if rows else None
+        if rows:
+            self._last = now, rows
+        else:
+            self._last = None
+            self._gate.busy_until = now
 
 
 def _is_dropped(entry: _Entry, now: float) -> bool:

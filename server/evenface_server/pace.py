@@ -31,7 +31,7 @@ class Pace:
     def note(self, rows: int, seconds: float) -> None:
         """Learn that a run of so many rows, ≥ 1, took so long."""
         expected = self.seconds(rows)
-        if expected > 0:
+        if expected > _TINY:
             before, self._surprise = self._surprise, seconds / expected
             seconds = expected * min(self._surprise, max(before, _MILD))
         self._weight = _FORGETTING * self._weight + 1

@@ -177,6 +177,16 @@ def test_an_idle_queue_refuses_what_cannot_fit_until_it_has_doubts(
     assert pace.seconds(TURN) < 0.02
 
 
+def test_deadlines_that_no_call_could_meet_raise_no_doubts(
+    gate: Gate, clock: Clock, pace: Pace
+) -> None:
+    expected = pace.seconds(TURN)
+    for left, ready_in in ((0.001, 0.0), (0.023, 0.02)):
+        with pytest.raises(QueueFull):
+            gate.admit(TURN, clock.now + left, ready_in=ready_in)
+    assert pace.seconds(TURN) == expected
+
+
 def test_a_call_that_is_alone_waits_for_nobody(clock: Clock, pace: Pace) -> None:
     own = Pace()
     own.note(1, 0.001)

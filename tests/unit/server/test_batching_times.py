@@ -115,6 +115,33 @@ async def test_a_call_that_cannot_be_answered_in_time_is_refused_at_once() -> No
     lane.stop()
 
 
+async def test_a_run_that_ended_early_keeps_nobody_waiting() -> None:
+    session = Session(Clock(), 1.0)
+    lane = make_lane(session)
+    for _ in range(2):
+        await start(lane, 1)
+    session.seconds = 0.0
+    with lane.admit(1):  # and still being prepared
+        await start(lane, 2)
+        lane.admit(1, session.clock.now + 1.5).__exit__(None, None, None)
+    lane.stop()
+
+
+async def test_doubts_about_a_long_batch_bring_it_nearer_to_its_caller_not_to_the_loop() -> None:
+    session = Session(Clock(), 0.05)
+    lane = make_lane(session)
+    await start(lane, 1)
+    while True:
+        try:
+            await start(lane, 1, deadline=session.clock.now + 0.004)
+        except QueueFull:
+            continue
+        break
+    lane.stop()
+    assert len(session.threads) == 2
+    assert threading.get_ident() not in session.threads
+
+
 async def test_idle_time_is_no_part_of_what_a_batch_takes() -> None:
     session = Session(Clock(), 0.01)
     lane = make_lane(session)

@@ -66,6 +66,15 @@ def test_doubt_lowers_what_is_predicted() -> None:
     assert 0 < pace.seconds(10) < before
 
 
+def test_what_was_doubted_to_nothing_is_learned_anew() -> None:
+    pace = learned(1, 64)
+    for _ in range(10_000):
+        pace.doubt()
+    for _ in range(30):
+        pace.note(8, true(8))
+    assert pace.seconds(8) == pytest.approx(true(8), rel=0.01)
+
+
 @given(st.lists(st.tuples(st.integers(1, 1000), st.floats(0, 1e3)), min_size=1))
 def test_no_measurements_make_time_run_backwards(measured: list[tuple[int, float]]) -> None:
     pace = Pace()
