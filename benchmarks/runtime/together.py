@@ -116,7 +116,7 @@ def _work(job: Job, end: Connection) -> None:
     start, seconds = end.recv()
     time.sleep(max(0.0, start - time.monotonic()))
     cpu, calls = time.process_time(), 0
-    while time.monotonic() < start + seconds:
+    while calls == 0 or time.monotonic() < start + seconds:
         runner.run(inputs)
         calls += 1
     took = time.monotonic() - start
