@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from evenface_server.hosts import is_loopback
 from evenface_server.models.traffic import parse_weights
 
 PREFIX = "EVENFACE_"
@@ -60,8 +61,8 @@ class Settings(BaseSettings):
     )
     admin_host: str = Field(
         "127.0.0.1",
-        description="Address for the admin service, in plain text; without tokens-file, whoever "
-        "reaches it may use it.",
+        description="Address for the admin service, in plain text. Any but this machine's own "
+        "needs tokens-file, as without it whoever reaches the service may use it.",
     )
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
     port: int = Field(50051, ge=0, le=65535, description="Port for gRPC; 0 for any free one.")
@@ -218,6 +219,12 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"max_message_bytes {self.max_message_bytes} is above half of max_held_bytes "
                 f"{self.max_held_bytes}, which is what one connection may hold"
+            )
+        is_open = self.tokens_file is None and not is_loopback(self.admin_host)
+        if self.admin_port is not None and is_open:
+            raise ValueError(
+                f"admin_host {self.admin_host} lets other machines change what is served; "
+                "that needs tokens_file"
             )
         if self.cuda_graphs and self.device in ("cpu", "tensorrt"):
             raise ValueError(f"cuda_graphs needs device cuda, not {self.device}")

@@ -32,6 +32,7 @@ _MAX_TOKENS: Final = SLOTS // 2  # each may have two buckets
 _MAX_PER_SECOND: Final = 1e6
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _RPCS: Final = re.compile(r"\*|[^/]+/[^/]+")
+_ADMIN: Final = "AdminService/"
 
 
 def _listed(value: object) -> object:
@@ -69,6 +70,7 @@ class TokenEntry(_Part):
         name: For logs and metrics.
         sha256: Hexadecimal digest of the token; several while callers change from one to the next.
         rpcs: What may be called, "Service/Method" with or without the package; `*` for any text.
+            AdminService has to be named.
         requests_per_second: Calls and messages of streams; None for any number.
         burst: How many of them at once; None for a second's worth.
         rows_per_second: Images and latents; None for any number. A second's worth at once.
@@ -106,19 +108,22 @@ class Grant:
 
     Attributes:
         name: Of the caller.
-        rpcs: Paths, "/package.Service/Method", that may be called.
+        rpcs: Paths, "/package.Service/Method", that may be called, but for those of AdminService.
+        orders: Those of AdminService: no caller is an operator whose entry does not name it.
         requests: How many calls and messages of streams; None for any number.
         rows: How many images and latents; None for any number.
     """
 
     name: str
     rpcs: Globs
+    orders: Globs
     requests: Rate | None
     rows: Rate | None
 
     def allows(self, path: str) -> bool:
         """Whether "/package.Service/Method" may be called."""
-        return self.rpcs.find(path) is not None
+        allowed = self.orders if f".{_ADMIN}" in path else self.rpcs
+        return allowed.find(path) is not None
 
 
 def watch_tokens(settings: Settings) -> Watched[Mapping[bytes, Grant]] | None:
@@ -158,10 +163,15 @@ def _grant(entry: TokenEntry) -> Grant:
     burst = entry.burst or max(1.0, per_second or 0)
     return Grant(
         entry.name,
-        Globs(path for rpcs in entry.rpcs for path in ("/" + rpcs, "/*." + rpcs)),
+        _paths(entry.rpcs),
+        _paths(rpcs for rpcs in entry.rpcs if _ADMIN in rpcs),
         None if per_second is None else Rate(f"requests {entry.name}", per_second, burst),
         None if rows is None else Rate(f"rows {entry.name}", rows, max(1.0, rows)),
     )
+
+
+def _paths(patterns: Iterable[str]) -> Globs:
+    return Globs(path for rpcs in patterns for path in ("/" + rpcs, "/*." + rpcs))
 
 
 def _check_once(key: str, values: Iterable[str]) -> None:

@@ -13,7 +13,10 @@ from evenface_core.cli import guarded
 from evenface_core.errors import ConfigError
 from google.protobuf.message import Message
 
+from evenface_server.hosts import is_loopback
+
 _ADDRESS: Final = "127.0.0.1:50052"
+_DIRECTLY: Final = (("grpc.enable_http_proxy", 0),)  # a proxy would see orders and token
 _MAX_DIGITS: Final = 9  # the server has a stricter limit; this one is for the message's field
 
 
@@ -45,8 +48,14 @@ def main() -> int:
 
 def _give(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
-    with grpc.insecure_channel(options.address) as channel:
-        server = Server(channel, os.environ.get("EVENFACE_TOKEN", ""))
+    token = os.environ.get("EVENFACE_TOKEN", "")
+    if token and not is_loopback(options.address.rpartition(":")[0].strip("[]")):
+        raise ConfigError(
+            f"EVENFACE_TOKEN would travel to {options.address} in plain text; "
+            "forward a port of this machine to it, and give that as --address"
+        )
+    with grpc.insecure_channel(options.address, options=_DIRECTLY) as channel:
+        server = Server(channel, token)
         try:
             for line in _ORDERS[options.order](server, options):
                 print(line)  # noqa: T201 - a command's output

@@ -1,8 +1,11 @@
 """The admin service over the wire, and its command."""
 
 import asyncio
+import os
+import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -182,14 +185,37 @@ def test_an_admin_port_that_is_taken_is_one_line(tiny_models: Path) -> None:
     )
 
 
-def command(address: str, *order: str) -> subprocess.CompletedProcess[str]:
+def command(
+    address: str, *order: str, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "evenface_server.admin", "--address", address, *order],
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
+        env={**os.environ, **(environment or {})},
     )
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1:50052", "[2001:db8::1]:50052", "ops.internal:1"])
+def test_the_command_sends_no_token_to_other_machines_in_plain_text(address: str) -> None:
+    done = command(address, "status", environment={"EVENFACE_TOKEN": TOKEN})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"EVENFACE_TOKEN would travel to {address} in plain text" in done.stderr
+    assert TOKEN not in done.stderr
+
+
+def test_the_command_goes_through_no_proxy() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy, socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))  # and does not listen
+        address = f"127.0.0.1:{unheard.getsockname()[1]}"
+        through = {"http_proxy": f"http://127.0.0.1:{proxy.getsockname()[1]}", "no_proxy": ""}
+        done = command(address, "status", environment={**through, "EVENFACE_TOKEN": TOKEN})
+        assert (done.returncode, done.stderr[:18]) == (1, "error: UNAVAILABLE")
+        proxy.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            proxy.accept()
 
 
 def test_the_command_gives_orders_and_says_what_came_of_them(tmp_path: Path) -> None:

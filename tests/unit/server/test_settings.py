@@ -53,6 +53,8 @@ def test_switches_can_be_turned_on_and_off(monkeypatch: pytest.MonkeyPatch) -> N
         (["--tensorrt-cache", "x"], "tensorrt_cache needs device tensorrt, not auto"),
         (["--gpu-memory-limit", "0"], "--gpu-memory-limit is '0': Input should be greater"),
         (["--port"], "expected one argument"),
+        (["--admin-port=0", "--admin-host=0.0.0.0"], "admin_host 0.0.0.0 lets other machines"),
+        (["--admin-port=0", "--admin-host=ops.internal"], "that needs tokens_file"),
         (["--traffic", "faces=1"], "--traffic is 'faces=1': Value error, 'faces=1' is not NAME/"),
     ],
 )
@@ -61,6 +63,21 @@ def test_a_wrong_option_is_named_with_value_and_limit(arguments: list[str], mess
         load_settings(arguments, {})
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--admin-host", "192.0.2.1"],
+        ["--admin-port", "0", "--admin-host", "::1"],
+        ["--admin-port", "0", "--admin-host", "localhost"],
+        ["--admin-port", "0", "--admin-host", "192.0.2.1", "--tokens-file", "x"],
+    ],
+)
+def test_the_admin_service_may_be_open_to_this_machine_or_to_those_with_tokens(
+    arguments: list[str],
+) -> None:
+    load_settings(arguments, {})
 
 
 def test_a_wrong_variable_is_named_as_such(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,6 +57,11 @@ def test_several_tokens_of_one_caller_share_what_it_may(tmp_path: Path) -> None:
         ("FaceService/*", "/evenface.v1.SurfaceService/Decode", False),
         ("FaceService/*", "/evenface.v1.ModelService/GetModel", False),
         ("FaceService/Encode.", "/evenface.v1.FaceService/EncodeX", False),
+        ("*", "/evenface.v1.AdminService/UnloadModel", False),
+        ("evenface.v1.*/*", "/evenface.v1.AdminService/UnloadModel", False),
+        ("AdminService/Get*", "/evenface.v1.AdminService/GetStatus", True),
+        ("AdminService/Get*", "/evenface.v1.AdminService/UnloadModel", False),
+        ("evenface.v1.AdminService/*", "/evenface.v1.AdminService/UnloadModel", True),
     ],
 )
 def test_rpcs_are_named_with_or_without_their_package(
