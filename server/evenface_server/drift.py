@@ -26,7 +26,7 @@ Float64 = NDArray[np.float64]
 
 # Of each model and worker; counting so many takes a quarter of a millisecond.
 _ROWS_PER_TAKE: Final = 256
-_IDLE_TAKES: Final = 240
+_IDLE_TAKES: Final = 60
 _MAX_DIMENSIONS: Final = 1024
 
 # Without drift, the index of n rows in B bins is (B - 1) / n on average: 0.02 where n = 50 B.
@@ -76,7 +76,7 @@ class ServedLatents:
         found.add(means)
 
     def take(self) -> list[Counts]:
-        """Return what has been served since the last time; to be called every quarter second."""
+        """Return what has been served since the last time; to be called every second."""
         for key, gathered in list(self._models.items()):
             if gathered.idle_takes >= _IDLE_TAKES:
                 del self._models[key]  # it may have been unloaded

@@ -240,7 +240,7 @@ def test_a_model_without_a_training_histogram_is_let_be(*, empty: bool) -> None:
 def test_a_model_that_is_no_longer_served_is_let_go_of() -> None:
     served = ServedLatents()
     served.note(manifest(), TRAINING[:10])
-    for _ in range(250):
+    for _ in range(62):
         served.take()
     assert served._models == {}  # noqa: SLF001 - it would hold on to the model's manifest
     served.note(manifest(), TRAINING[:10])
