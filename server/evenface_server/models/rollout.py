@@ -55,6 +55,7 @@ class Rollout:
         self.workers: list[Worker] = []
         self._patience = patience
         self._deaths: Counter[str] = Counter()
+        self._is_short = False  # of a worker that a bundle has taken down
 
     async def join(self, worker: Worker, plan: Plan) -> None:
         """Let a worker that serves nothing yet serve the plan.
@@ -68,6 +69,7 @@ class Rollout:
                 raise BundleError(reason)
         await worker.commit(plan)
         self.workers.append(worker)
+        self._is_short = False
 
     def leave(self, worker: Worker) -> None:
         """Forget a worker that is gone."""
@@ -81,10 +83,16 @@ class Rollout:
             Why one cannot, or None.
 
         Raises:
-            ServiceUnavailable: There is no worker, or the first to open it ended; try again.
+            ServiceUnavailable: There is no worker, one that a bundle has ended is not replaced yet,
+                or the first to open this one ended; try again.
         """
         if not self.workers:
             raise ServiceUnavailable("no worker process is there yet", retry_after=_RETRY_AFTER)
+        if self._is_short:  # else a few bad bundles would leave nobody to serve
+            raise ServiceUnavailable(
+                "no worker process is there yet in the place of one that has ended",
+                retry_after=_RETRY_AFTER,
+            )
         *others, youngest = self.workers  # which has the fewest callers to lose
         reason = await self._try(youngest, ref)
         if reason is None:
@@ -105,6 +113,7 @@ class Rollout:
             reason = await self._open(worker, ref)
         except WorkerGone as error:
             self.leave(worker)
+            self._is_short = True
             self._deaths[ref.digest] += 1
             if self._deaths[ref.digest] < _MAX_DEATHS:
                 raise ServiceUnavailable(

@@ -261,21 +261,49 @@ async def test_a_worker_that_joins_late_serves_what_the_others_do(tmp_path: Path
 async def test_a_bundle_that_ends_two_workers_is_refused_and_the_others_never_open_it(
     tmp_path: Path,
 ) -> None:
-    async with curated(tmp_path, workers=3) as bench:
+    async with curated(tmp_path) as bench, curated(tmp_path / "new", workers=1) as new:
         write(bench, "1")
         await bench.curator.open()
-        for worker in bench.workers:
+        for worker in (*bench.workers, *new.workers):
             worker.dies_on = TWO
         write(bench, "2")
         with pytest.raises(ServiceUnavailable, match="faces/2: a worker process ended while"):
             await bench.curator.reload()
-        assert bench.curator.status().workers == 2
+        assert bench.curator.status().workers == 1
         assert list(bench.copies.iterdir()) == [bench.copies / "faces-1-1"]
+        await bench.curator.join(new.workers[0])
         await bench.curator.reload()
         assert bench.refused == [TWO]
         assert bench.workers[0].opened == [ONE]
         assert bench.served() == ["faces/1"]
         assert bench.curator.status().workers == 1
+
+
+async def test_nothing_more_is_tried_before_a_worker_that_a_bundle_has_ended_is_replaced(
+    tmp_path: Path,
+) -> None:
+    async with curated(tmp_path, workers=3) as bench, curated(tmp_path / "new", workers=2) as new:
+        write(bench, "1")
+        await bench.curator.open()
+        bench.workers[2].dies_on = new.workers[0].dies_on = TWO
+        write(bench, "2", "3")
+        with pytest.raises(ServiceUnavailable, match="faces/2: a worker process ended while"):
+            await bench.curator.reload()
+        for number, replacement in enumerate(new.workers):
+            with pytest.raises(ServiceUnavailable, match="in the place of one that has ended"):
+                await bench.curator.reload()
+            assert bench.curator.status().workers == 2
+            await bench.curator.join(replacement)
+            if number == 0:  # it ends too, and the other bundle waits for the next
+                with pytest.raises(ServiceUnavailable, match="in the place of one that has ended"):
+                    await bench.curator.reload()
+                assert bench.refused == [TWO]
+        await bench.curator.load(ModelKey("faces", "3"))
+        assert bench.states() == [
+            ("faces/1", State.SERVING),
+            ("faces/2", State.REFUSED),
+            ("faces/3", State.SERVING),
+        ]
 
 
 async def test_a_bundle_that_a_worker_did_not_survive_by_chance_is_opened_by_the_next(
