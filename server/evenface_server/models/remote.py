@@ -2,10 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from evenface_server.models.plan import BundleRef, Plan
 from evenface_server.models.rollout import Worker
+
+PREPARE: Final = "models.prepare"
 
 # Asks the other process to do something: what, and its arguments as JSON; the answer as JSON.
 Ask = Callable[[str, Any], Awaitable[Any]]
@@ -23,7 +25,7 @@ class RemoteLoader:
 
     async def prepare(self, ref: BundleRef) -> str | None:
         """As `Loader.prepare`."""
-        reason: str | None = await self._ask("models.prepare", asdict(ref))
+        reason: str | None = await self._ask(PREPARE, asdict(ref))
         return reason
 
     async def commit(self, plan: Plan) -> None:
@@ -38,7 +40,7 @@ class RemoteLoader:
 async def carry_out(loader: Worker, what: str, arguments: Any) -> Any:  # noqa: ANN401 - JSON
     """Do what a `RemoteLoader` asks for; return the answer."""
     match what:
-        case "models.prepare":
+        case what if what == PREPARE:
             return await loader.prepare(BundleRef(**arguments))
         case "models.commit":
             await loader.commit(Plan.from_json(arguments))

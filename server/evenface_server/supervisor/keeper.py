@@ -26,13 +26,16 @@ class Patience:
 
     Attributes:
         stuck_seconds: Without a word from a worker, after which it is killed.
+        start_seconds: The same for one that starts, which may wait for a device or for files.
         healthy_seconds: That a worker must have served for its death to count as the first.
-        deaths: In a row at one place, after which there are no more replacements.
+        deaths: In a row at one place, after which there are no more replacements. Those at the
+            opening of another bundle do not count: that is refused after the second.
         pause_seconds: Before the second replacement in a row; the pauses grow twofold.
         look_seconds: Between looks at the workers.
     """
 
     stuck_seconds: float = 30.0
+    start_seconds: float = 300.0
     healthy_seconds: float = 60.0
     deaths: int = 5
     pause_seconds: float = 0.1
@@ -40,7 +43,7 @@ class Patience:
 
     def pause_after(self, deaths: int) -> float:
         """Seconds before a replacement: none for the first."""
-        return self.pause_seconds * (2.0 ** (deaths - 1) - 1)
+        return self.pause_seconds * (2.0 ** max(0, deaths - 1) - 1)
 
 
 class Keeper:
@@ -105,8 +108,9 @@ class Keeper:
         self._has_served |= worker.served_seconds > 0
         if worker.failure is not None and not self._has_served and not leaving.is_set():
             raise ConfigError(worker.failure)
-        is_first = worker.served_seconds >= self._patience.healthy_seconds
-        self._deaths = 1 if is_first else self._deaths + 1
+        if not worker.was_opening:
+            is_first = worker.served_seconds >= self._patience.healthy_seconds
+            self._deaths = 1 if is_first else self._deaths + 1
         cause = worker.failure or _words_for(worker.exit_code)
         if not leaving.is_set() or ((worker.exit_code or 0) < 0 and not worker.was_killed):
             extra = {"worker": self._place, "pid": worker.pid, "cause": cause}

@@ -214,7 +214,9 @@ class Pool:
                 for worker in self._workers.values():
                     worker.forgive_silence()
             for worker in self._workers.values():
-                if worker.silent_seconds > self._patience.stuck_seconds:
+                is_ready, patience = bool(worker.device), self._patience
+                most = patience.stuck_seconds if is_ready else patience.start_seconds
+                if worker.silent_seconds > most:
                     extra = {"worker": worker.place, "pid": worker.pid}
                     _LOG.error("worker is stuck", extra=extra)
                     worker.kill()

@@ -11,6 +11,7 @@ from contextlib import suppress
 from itertools import count
 from typing import Any, Final
 
+from evenface_server.models.remote import PREPARE
 from evenface_server.models.rollout import WorkerGone
 from evenface_server.supervisor.channel import Channel
 from evenface_server.supervisor.messages import (
@@ -61,6 +62,7 @@ class WorkerProcess:
         failure: Why it cannot start; None where it has not said so.
         exit_code: Once it is gone; the number of the signal that ended it below 0.
         was_killed: Whether we have ended it.
+        was_opening: Whether it ended while it opened a bundle beside those that it served.
         turn: When it last got a connection, as a number that grows.
     """
 
@@ -75,7 +77,7 @@ class WorkerProcess:
         self.is_serving = False
         self.failure: str | None = None
         self.exit_code: int | None = None
-        self.was_killed = False
+        self.was_killed = self.was_opening = False
         self.turn = 0
         self._on_message = on_message
         self._given = self._adopted = self._open = 0
@@ -83,7 +85,7 @@ class WorkerProcess:
         self._serving_since: float | None = None
         self._gone = asyncio.Event()
         self._numbers = count()
-        self._asked: dict[int, asyncio.Future[Any]] = {}
+        self._asked: dict[int, tuple[str, asyncio.Future[Any]]] = {}
         ours, theirs = socket.socketpair()
         with theirs:
             try:
@@ -116,8 +118,8 @@ class WorkerProcess:
 
     @property
     def silent_seconds(self) -> float:
-        """For how long nothing has been heard of it; 0 before it is ready, as that may last."""
-        return time.monotonic() - self._heard if self.device else 0.0
+        """For how long nothing has been heard of it."""
+        return time.monotonic() - self._heard
 
     def serve(self) -> None:
         """Note that it answers on connections from now on."""
@@ -147,7 +149,8 @@ class WorkerProcess:
         if self._gone.is_set():
             raise WorkerGone
         number = next(self._numbers)
-        answer = self._asked[number] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._asked[number] = what, answer
         self._channel.send(Ask(number, what, arguments))
         try:
             return await answer
@@ -183,7 +186,7 @@ class WorkerProcess:
         self._on_message(self, message)
 
     def _take(self, answer: Answer) -> None:
-        asked = self._asked.get(answer.number)
+        _, asked = self._asked.get(answer.number, ("", None))
         if asked is None or asked.done():
             return
         if answer.error is None:
@@ -194,7 +197,8 @@ class WorkerProcess:
 
     def _hang_up(self) -> None:
         self._gone.set()
-        self.is_serving = False
-        for asked in self._asked.values():
+        opening = any(what == PREPARE for what, _ in self._asked.values())
+        self.was_opening, self.is_serving = self.is_serving and opening, False
+        for _, asked in self._asked.values():
             if not asked.done():
                 asked.set_exception(WorkerGone())

@@ -17,7 +17,9 @@ import numpy as np
 import pytest
 from evenface_client import AsyncClient, NotFound
 from evenface_core.errors import ConfigError
+from evenface_server.models import watch
 from evenface_server.models.plan import ModelKey
+from evenface_server.models.watch import Sight
 from evenface_server.settings import Settings
 from evenface_server.supervisor.keeper import CrashLoop, Patience
 from evenface_server.supervisor.supervisor import Supervisor
@@ -223,21 +225,42 @@ async def test_what_is_unloaded_leaves_neither_sessions_nor_threads(tmp_path: Pa
         await until(lambda: not threads())
 
 
-@pytest.mark.parametrize(
-    ("deaths", "error", "said"),
-    [(1, CrashLoop, "worker 0 died 1 times"), (5, ConfigError, "no usable bundle")],
-)
-async def test_a_bundle_that_ends_workers_is_refused_unless_too_many_ended_at_the_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deaths: int, error: type[Exception], said: str
+def supervised(root: Path, module: str, patience: Patience) -> Supervisor:
+    """A supervisor of one worker of another kind, and of the models in `root/models`."""
+    settings = Settings.model_validate(
+        {"models": root / "models", "port": 0, "metrics": False, "workers": 1, "device": "cpu"}
+    )
+    return Supervisor(settings, root, module=module, patience=patience)
+
+
+async def test_a_bundle_that_ends_workers_is_refused_and_no_crash_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     write(tmp_path / "models", "1")
-    settings = Settings.model_validate(
-        {"models": tmp_path / "models", "port": 0, "metrics": False, "workers": 1, "device": "cpu"}
-    )
-    supervisor = Supervisor(
-        settings, tmp_path, module="support.fatal_worker", patience=Patience(deaths=deaths)
-    )
-    with pytest.raises(error, match=said):
-        await supervisor.listen()
-    await supervisor.stop()
+    supervisor = supervised(tmp_path, "support.fatal_worker", Patience(deaths=1))
+    try:
+        with pytest.raises(ConfigError, match="no usable bundle"):
+            await supervisor.listen()
+    finally:
+        await supervisor.stop()
+
+
+async def test_workers_that_die_while_models_are_looked_for_are_a_crash_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    answers = threading.Event()
+
+    def hang(_: Path) -> Sight:
+        answers.wait()
+        return {}
+
+    monkeypatch.setattr(watch, "scan", hang)
+    supervisor = supervised(tmp_path, "support.mortal_worker", Patience(deaths=2))
+    try:
+        with pytest.raises(CrashLoop, match="worker 0 died 2 times"):
+            await supervisor.listen()
+    finally:
+        answers.set()
+        await supervisor.stop()

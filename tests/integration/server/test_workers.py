@@ -323,6 +323,20 @@ async def test_a_worker_that_hangs_is_replaced(tiny_models: Path, tmp_path: Path
         await supervisor.stop()
 
 
+async def test_a_worker_that_hangs_as_it_starts_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    settings = Settings.model_validate({"port": 0, "metrics": False, "workers": 1})
+    patience = Patience(start_seconds=0.1, look_seconds=0.05, deaths=2)
+    supervisor = Supervisor(settings, tmp_path, module="support.silent_worker", patience=patience)
+    try:
+        with pytest.raises(CrashLoop, match=r"worker 0 died 2 times in a row; .*: signal SIGKILL"):
+            await supervisor.listen()
+    finally:
+        await supervisor.stop()
+
+
 async def test_workers_that_cannot_even_start_are_a_crash_loop(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
