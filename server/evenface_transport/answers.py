@@ -65,6 +65,9 @@ class Answers:
         except StatusError as error:
             self.fail(stream, error)
             raise
+        if stream.closed:  # the handler was cancelled, and goes on all the same
+            self._account.release(reserved)
+            raise asyncio.CancelledError
         stream.held[max(0, stream.owed - 1)] += reserved
         return inflated
 
@@ -122,8 +125,10 @@ class Answers:
             stream.drained = self._loop.create_future()
             self._hold(stream)
             await stream.drained
-            self._account.release(stream.sending)
-            stream.sending = 0
+        if stream.closed:  # and all that it held was let go
+            return
+        self._account.release(stream.sending)
+        stream.sending = 0
         if stream.owed and stream.held:
             stream.owed -= 1
             self._account.release(stream.held.popleft())

@@ -52,13 +52,13 @@ class Calls:
         self.half_open: dict[int, float] = {}
         self._due = math.inf
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there can be no other call; handlers slow to end after a reset count too."""
+        return max(len(self.streams), self._answers.at_work) >= self._host.limits.max_streams
+
     def open(self, number: int, head: RequestHead, now: float, *, is_ended: bool) -> None:
         """Begin a call, or refuse it."""
-        limits = self._host.limits
-        # Handlers that were cancelled and are slow to end count too.
-        if max(len(self.streams), self._answers.at_work) >= limits.max_streams:
-            self._outbox.write(frames.reset(number, ErrorCode.REFUSED_STREAM))
-            return
         stream = self._stream(number, head, now)
         stream.is_ended = is_ended
         if not head.is_grpc:
@@ -69,7 +69,9 @@ class Calls:
         except StatusError as error:
             stream.refusal = error
             self._due = min(self._due, now + _REFUSAL_SECONDS)
-        if stream.method.stream is not None and stream.refusal is None:
+        if stream.method.unary is not None:
+            stream.coming_since = now  # its one request, until it ends
+        elif stream.refusal is None:
             stream.requests = self._requests(stream)
             self._answers.begin(stream)
         if is_ended:
@@ -91,7 +93,6 @@ class Calls:
                     stream.held.append(assembler.size + MESSAGE_BYTES)
                 at, message = assembler.add(data, at, end)
                 if message is not None:
-                    stream.coming_since = None
                     self._take(stream, message)
         except StatusError as error:
             self._answers.fail(stream, error)
@@ -221,6 +222,7 @@ class Calls:
 
     def _take(self, stream: Stream, message: bytes) -> None:
         if stream.requests is not None:
+            stream.coming_since = None
             stream.requests.put(message)
         elif stream.message is not None:
             raise StatusError(Code.INTERNAL, "more than one request")

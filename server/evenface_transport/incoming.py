@@ -159,6 +159,10 @@ class Incoming:
             self._patience.spend()  # the last GOAWAY said so: the peer calls elsewhere
             return
         self.last_taken = number
+        if self._calls.is_full:
+            self._patience.spend()
+            self._outbox.write(frames.reset(number, ErrorCode.REFUSED_STREAM))
+            return
         self._life.used = self._life.heard
         self._calls.open(number, head, self._life.heard, is_ended=is_ended)
 
