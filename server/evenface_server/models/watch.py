@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evenface_core.errors import ConfigError
+from evenface_core.manifest import check_name
 
 from evenface_server.models.plan import ModelKey
 
@@ -114,8 +115,20 @@ def _versions(name: Path) -> Iterator[Found]:
         folders = _folders(name)
     except FileNotFoundError:  # since the directory above was listed
         return
+    except PermissionError:
+        if _may_be_model(name):
+            raise
+        return  # such as the lost+found of a volume
     for path in folders:
         yield Found(ModelKey(name.name, path.name), path, identity_of(path))
+
+
+def _may_be_model(folder: Path) -> bool:
+    try:
+        check_name(folder.name)
+    except ValueError:
+        return False
+    return True
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -1,7 +1,8 @@
 """What is found in a model directory, and when it counts as changed."""
 
+import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,36 @@ def test_a_link_that_leads_nowhere_is_no_version(tmp_path: Path) -> None:
 def test_a_directory_that_cannot_be_read_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=f"models: {tmp_path}/none: No such file or directory"):
         scan(tmp_path / "none")
+
+
+def deny(monkeypatch: pytest.MonkeyPatch, denied: Path) -> None:
+    """Let a folder be unreadable, also for root."""
+    iterdir = Path.iterdir
+
+    def refuse(folder: Path) -> Iterator[Path]:
+        if folder == denied:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        return iterdir(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+
+
+def test_a_folder_that_is_no_model_s_may_be_unreadable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path)
+    (tmp_path / "lost+found").mkdir()  # as every ext4 volume has, for root alone
+    deny(monkeypatch, tmp_path / "lost+found")
+    assert list(scan(tmp_path)) == [ONE]
+
+
+def test_a_model_s_folder_that_cannot_be_read_is_an_error_and_not_a_model_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path)
+    deny(monkeypatch, tmp_path / "faces")
+    with pytest.raises(ConfigError, match=f"models: {tmp_path}/faces: Permission denied"):
+        scan(tmp_path)
 
 
 def test_a_single_version_is_found_like_in_a_scan(tmp_path: Path) -> None:
