@@ -50,13 +50,16 @@ class Watched(Generic[T]):
             return
         self._taken = found  # first: a file that cannot be used is complained of once
         try:
-            self.value = self._read()
+            value = self._read()
         except Exception as error:  # noqa: BLE001 - whatever it is, what was read before stays
             foreseen = isinstance(error, EvenfaceError)
             facts = {"setting": self._name, "reason": str(error)}
             _LOG.error("reload refused", extra=facts, exc_info=None if foreseen else error)
-        else:
-            _LOG.info("reloaded", extra={"setting": self._name})
+            return
+        if self._look() != found:
+            return  # it may have been half of it; the next looks bring it up again
+        self.value = value
+        _LOG.info("reloaded", extra={"setting": self._name})
 
     def _look(self) -> tuple[_Mark, ...]:
         return tuple(map(_mark, self._paths))

@@ -66,6 +66,19 @@ def test_a_file_that_is_still_being_written_is_left_until_it_rests(path: Path) -
     assert found.value == "half of it, and the rest"
 
 
+def test_a_file_that_changes_while_it_is_read_is_read_again_once_it_rests(path: Path) -> None:
+    def read() -> str:
+        text = path.read_text()
+        if text == "half":
+            path.write_text("half, and the rest")
+        return text
+
+    found = Watched("some_file", (path,), read)
+    path.write_text("half")
+    assert settle(found) == "old"
+    assert settle(found) == "half, and the rest"
+
+
 def test_a_file_that_nobody_touched_is_not_read_again(path: Path) -> None:
     reads = []
     found = Watched("some_file", (path,), lambda: reads.append(1))
