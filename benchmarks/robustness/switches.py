@@ -32,6 +32,8 @@ from benchmarks.serving.places import ROOT
 _RESULTS = ROOT / "benchmarks" / "results"
 _MIB = 2**20
 _WATCH_SECONDS, _POLL_SECONDS, _WARM_UP_SECONDS, _QUIET_SECONDS = 0.25, 0.02, 2.0, 10.0
+# Workers remember for a minute what latents a model has served.
+_SETTLE_SECONDS = 65.0
 _OWN_CONNECTION = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_retries", 0))
 
 Switch = Callable[[], Awaitable[None]]
@@ -166,6 +168,7 @@ async def _switch(count: int, operator: Operator, callers: Callers, pid: int) ->
     for _ in range((count - 2 * (count // 4)) // 2):
         seconds["by_order"] += [await _time(operator.load), await _time(operator.unload)]
     ended = time.monotonic()
+    await asyncio.sleep(_SETTLE_SECONDS)
     return {
         "switches": sum(map(len, seconds.values())),
         "calls": len(callers.calls),
