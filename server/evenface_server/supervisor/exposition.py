@@ -3,8 +3,10 @@
 import asyncio
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
+from wsgiref.simple_server import WSGIRequestHandler
 
 from prometheus_client import CollectorRegistry, Metric, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -20,6 +22,8 @@ from evenface_server.totals import Totals
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 _LABELS: Final = ("worker",)
+# That a client may take for each part of its request, as each client has a thread.
+_REQUEST_SECONDS: Final = 10.0
 
 
 class Staff(Collector):
@@ -89,6 +93,20 @@ def _usage_of(pid: int) -> _Usage | None:
     return _Usage((user + system) / _TICKS, pages * _PAGE_BYTES)
 
 
+class _Handler(WSGIRequestHandler):
+    """Answers one request, and gives up clients that send none or have left."""
+
+    timeout = _REQUEST_SECONDS
+
+    def handle(self) -> None:
+        """Answer."""
+        with suppress(OSError):
+            super().handle()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        """Log nothing."""
+
+
 class Exposition:
     """Answers to Prometheus until it is closed.
 
@@ -109,6 +127,7 @@ class Exposition:
             registry.register(collector)
         check_free("metrics_port", host, port)  # its reasons are clearer than the library's
         self._server, self._thread = start_http_server(port, host, registry)
+        self._server.RequestHandlerClass = _Handler
         self.address = address_of(host, self._server.server_port)
 
     async def close(self) -> None:
