@@ -9,6 +9,10 @@ _JPEG = b"\xff\xd8"
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _MAX_SEGMENTS = 64
 _VP8_START = b"\x9d\x01\x2a"
+# What a few bytes can make long: texts and profiles that are inflated, and scans without end, which
+# frames of other kinds than these may have.
+_INFLATED = (b"zTXt", b"iTXt", b"iCCP")
+_SEQUENTIAL = frozenset((0xC0, 0xC1))
 
 
 def pixels_of(data: bytes) -> int | None:
@@ -18,23 +22,41 @@ def pixels_of(data: bytes) -> int | None:
         The product; None where there is no such header, or it lies beyond many others.
     """
     if data.startswith(_PNG):
-        return _big(data, 16, 4) * _big(data, 20, 4) or None
+        is_first = data[12:16] == b"IHDR"
+        return (_big(data, 16, 4) * _big(data, 20, 4) or None) if is_first else None
     if data.startswith(_JPEG):
-        return _jpeg(data) or None
+        return _jpeg(data)[1] or None
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return _webp(data) or None
     return None
 
 
-def _jpeg(data: bytes) -> int:
+def is_plain(data: bytes) -> bool:
+    """Return whether decoding a file takes about as long as its size and pixels let expect.
+
+    Args:
+        data: The file; of PNG, all is looked through.
+
+    Returns:
+        False where it may be made to take far longer: PNG with a second header, which counts in
+        place of the first, or with compressed texts; progressive JPEG.
+    """
+    if data.startswith(_PNG):
+        return data.count(b"IHDR") == 1 and not any(kind in data for kind in _INFLATED)
+    return not data.startswith(_JPEG) or _jpeg(data)[0] in _SEQUENTIAL
+
+
+def _jpeg(data: bytes) -> tuple[int, int]:
+    """Return the kind of the first frame, and its pixels; zeros where there is none."""
     at = 2
     for _ in range(_MAX_SEGMENTS):
         if data[at : at + 1] != b"\xff":
-            return 0
-        if _big(data, at + 1, 1) in _FRAMES:
-            return _big(data, at + 5, 2) * _big(data, at + 7, 2)
+            return 0, 0
+        kind = _big(data, at + 1, 1)
+        if kind in _FRAMES:
+            return kind, _big(data, at + 5, 2) * _big(data, at + 7, 2)
         at += 2 + _big(data, at + 2, 2)
-    return 0
+    return 0, 0
 
 
 def _webp(data: bytes) -> int:

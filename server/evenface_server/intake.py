@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 from evenface_core.errors import InvalidInput
-from evenface_core.image_header import pixels_of
+from evenface_core.image_header import is_plain, pixels_of
 from evenface_core.images import ImageLimits, Preprocessing, load_image, preprocess, raw_images
 from numpy.typing import NDArray
 
@@ -182,7 +182,8 @@ def receive(source: ImageSource, spec: Preprocessing, limits: Limits) -> Batch:
 
 def _work_on(data: bytes, spec: Preprocessing) -> int:
     """Pixels that decoding and resizing a file should be like."""
-    pixels = pixels_of(data)
-    if pixels is None:
+    pixels = pixels_of(data) or 0
+    work = max(pixels, spec.size**2, _PIXELS_PER_BYTE * len(data))
+    if work <= _SMALL_PIXELS and not (pixels and is_plain(data)):
         return _SMALL_PIXELS + 1  # there is no telling
-    return max(pixels, spec.size**2, _PIXELS_PER_BYTE * len(data))
+    return work

@@ -1,10 +1,12 @@
 """Sizes of image files from their headers alone."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
-from evenface_core.image_header import pixels_of
+from evenface_core.image_header import is_plain, pixels_of
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -50,3 +52,41 @@ def test_a_header_behind_many_others_is_not_looked_for() -> None:
     photo = file(5, 5, "JPEG")
     assert pixels_of(photo[:2] + b"\xff\xe0\0\2" * 60 + photo[2:]) == 25
     assert pixels_of(photo[:2] + b"\xff\xe0\0\2" * 1_000_000 + photo[2:]) is None
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """Make a chunk of PNG."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def before(kind: bytes, data: bytes, photo: bytes) -> bytes:
+    """Put a chunk before all others of a PNG file."""
+    return photo[:8] + chunk(kind, data) + photo[8:]
+
+
+def size_chunk(width: int, height: int) -> bytes:
+    return struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+
+
+def test_a_header_that_is_not_the_first_is_not_believed() -> None:
+    photo = before(b"tIME", size_chunk(1, 1), file(300, 300, "PNG"))
+    assert Image.open(io.BytesIO(photo)).size == (300, 300)
+    assert pixels_of(photo) is None
+
+
+@pytest.mark.parametrize(("kind", "options"), _KINDS)
+def test_files_as_they_are_mostly_made_are_plain(kind: str, options: dict[str, object]) -> None:
+    assert is_plain(file(30, 20, kind, **options)) == ("progressive" not in options)
+
+
+def test_a_second_header_that_counts_in_place_of_the_first_is_not_plain() -> None:
+    photo = before(b"IHDR", size_chunk(1, 1), file(300, 300, "PNG"))
+    assert Image.open(io.BytesIO(photo)).size == (300, 300)
+    assert pixels_of(photo) == 1
+    assert not is_plain(photo)
+
+
+@pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"iCCP"])
+def test_what_has_to_be_inflated_besides_the_image_is_not_plain(kind: bytes) -> None:
+    data = b"a\0\0" + zlib.compress(bytes(1000))
+    assert not is_plain(before(kind, data, file(5, 5, "PNG")))

@@ -10,8 +10,9 @@ from evenface_core.images import Preprocessing, preprocess
 from evenface_server.calls import ImageFiles, RawPixels
 from evenface_server.intake import Limits, receive
 from evenface_server.workshop import Workshop
+from PIL import Image
 from support.bundles import images
-from support.image_files import png
+from support.image_files import png, saved
 from support.lanes import Clock
 
 SPEC = Preprocessing(size=16)
@@ -43,6 +44,9 @@ def test_images_of_the_models_size_are_no_work() -> None:
         (ImageFiles([png(photo(64, 64))] * 20), False),
         (ImageFiles([png(photo(8, 8)) + bytes(2**16)]), False),  # few pixels, many bytes
         (ImageFiles([b"no image"]), False),
+        (ImageFiles([png(photo(64, 64)).replace(b"IDAT", b"IHDR", 1)]), False),
+        (ImageFiles([saved(Image.new("RGB", (64, 64)), "JPEG")]), True),
+        (ImageFiles([saved(Image.new("RGB", (64, 64)), "JPEG", progressive=True)]), False),
     ],
 )
 def test_what_takes_little_is_small(source: RawPixels | ImageFiles, is_small: bool) -> None:
