@@ -5,7 +5,7 @@ import gc
 import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +49,7 @@ class Handlers:
             "/t/waits": Method(stream=self.waits),
             "/t/reads": Method(stream=self.reads),
             "/t/sums": Method(stream=self.sums),
+            "/t/reads_on": Method(stream=self.reads_on),
             "/t/crashes": Method(stream=self.crashes),
         }
 
@@ -152,6 +153,16 @@ class Handlers:
         """Return how many bytes all requests have."""
         del call
         yield b"%d" % sum([len(message) async for message in requests])
+
+    async def reads_on(
+        self, requests: AsyncIterator[bytes], call: Call
+    ) -> AsyncGenerator[bytes, None]:
+        """Take a request, wait to be cancelled, and take another all the same."""
+        self.begun.append(call)
+        await anext(requests)
+        with suppress(asyncio.CancelledError):
+            await self.may_end.wait()
+        yield await anext(requests)
 
     async def crashes(
         self, requests: AsyncIterator[bytes], call: Call

@@ -57,6 +57,13 @@ async def test_calls_opened_and_reset_in_a_loop_are_cancelled_and_too_many_some_
         assert set(served.handlers.ended) <= {Code.CANCELLED}
 
 
+async def test_calls_opened_beyond_the_limit_are_too_many_some_day() -> None:
+    async with serving(Limits(max_streams=1)) as served, connected(served.port) as peer:
+        for stream in range(1, 26_001, 2):
+            peer.open(stream, "/t/wait")
+        assert (await peer.goodbye()).code == ErrorCode.ENHANCE_YOUR_CALM
+
+
 async def test_handlers_slow_to_end_count_as_calls_after_a_reset() -> None:
     async with serving(Limits(max_streams=10)) as served, connected(served.port) as peer:
         for stream in range(1, 41, 2):
