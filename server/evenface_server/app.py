@@ -79,7 +79,7 @@ class App:
 
     @property
     def connections(self) -> int:
-        """How many are open."""
+        """How many are open, but for those that were asked to go elsewhere."""
         return self._server.connections
 
     @property
@@ -90,6 +90,10 @@ class App:
     async def adopt(self, connected: socket.socket) -> None:
         """Answer on a connected socket."""
         await self._server.adopt(connected)
+
+    def thin_out(self, count: int) -> None:
+        """Ask so many peers to connect anew; none of their calls is cut off."""
+        self._server.thin_out(count)
 
     async def drain(self, delay: float, grace: float) -> bool:
         """Stop without losing a request that was admitted.

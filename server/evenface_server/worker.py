@@ -39,6 +39,7 @@ from evenface_server.supervisor.messages import (
     Report,
     Start,
     Stop,
+    ThinOut,
 )
 
 if TYPE_CHECKING:
@@ -103,6 +104,8 @@ class Worker:
                 self._adopt(attached)
             case Ask() if self._app is not None:
                 self._spawn(self._answer(self._app.loader, message))
+            case ThinOut(count) if self._app is not None:
+                self._app.thin_out(count)
             case Drain(delay, grace):
                 self._end(self._drain(delay, grace))
             case Stop():

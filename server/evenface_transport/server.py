@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import math
 import random
 import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from itertools import islice
 from typing import Final
 
 from evenface_transport.budget import Budget
@@ -54,6 +56,7 @@ class Server:
         self._tls = tls
         self._connections: set[Guest] = set()
         self._beginning: set[Guest] = set()
+        self._thinned: set[Guest] = set()
         self._is_stopping = False
         self._ticker = asyncio.create_task(self._tick())
         self._empty = asyncio.Event()
@@ -61,8 +64,8 @@ class Server:
 
     @property
     def connections(self) -> int:
-        """How many are open."""
-        return len(self._connections)
+        """How many are open, but for those that were asked to go elsewhere."""
+        return len(self._connections) - len(self._thinned)
 
     async def adopt(self, connected: socket.socket) -> None:
         """Speak with the peer of a connected socket, which is closed where that cannot begin.
@@ -105,8 +108,15 @@ class Server:
     def lost(self, connection: Guest) -> None:
         """Forget a connection."""
         self._connections.discard(connection)
+        self._thinned.discard(connection)
         if not self._connections:
             self._empty.set()
+
+    def thin_out(self, count: int) -> None:
+        """Ask so many peers to connect anew, so that others may have them; no call is cut off."""
+        for connection in islice(self._connections - self._thinned, count):
+            self._thinned.add(connection)
+            connection.leave(math.inf)
 
     async def stop(self, grace: float) -> None:
         """Ask all peers to leave; after `grace` seconds end what is still at work.

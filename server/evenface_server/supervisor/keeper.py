@@ -32,6 +32,7 @@ class Patience:
             opening of another bundle do not count: that is refused after the second.
         pause_seconds: Before the second replacement in a row; the pauses grow twofold.
         look_seconds: Between looks at the workers.
+        even_out_seconds: That peers get to go elsewhere before more are asked to.
     """
 
     stuck_seconds: float = 30.0
@@ -40,6 +41,7 @@ class Patience:
     deaths: int = 5
     pause_seconds: float = 0.1
     look_seconds: float = 1.0
+    even_out_seconds: float = 5.0
 
     def pause_after(self, deaths: int) -> float:
         """Seconds before a replacement: none for the first."""

@@ -44,6 +44,17 @@ class Ask:
 
 
 @dataclass(frozen=True)
+class ThinOut:
+    """To a worker: others have fewer connections; ask some peers to connect anew.
+
+    Attributes:
+        count: How many.
+    """
+
+    count: int
+
+
+@dataclass(frozen=True)
 class Drain:
     """To a worker: answer what was admitted, then end.
 
@@ -115,10 +126,10 @@ class Answer:
     error: str | None = None
 
 
-Message = Start | Connection | Ask | Drain | Stop | Ready | Failed | Report | Answer
+Message = Start | Connection | Ask | ThinOut | Drain | Stop | Ready | Failed | Report | Answer
 _KINDS: Final[Mapping[str, type[Message]]] = {
     kind.__name__: kind
-    for kind in (Start, Connection, Ask, Drain, Stop, Ready, Failed, Report, Answer)
+    for kind in (Start, Connection, Ask, ThinOut, Drain, Stop, Ready, Failed, Report, Answer)
 }
 
 

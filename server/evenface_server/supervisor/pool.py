@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import math
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 from evenface_server.models.rollout import WorkerGone
 from evenface_server.settings import Settings
@@ -17,11 +19,13 @@ from evenface_server.supervisor.messages import (
     Report,
     Start,
     Stop,
+    ThinOut,
 )
 from evenface_server.supervisor.process import WORKER_MODULE, WorkerProcess
 from evenface_server.totals import Totals
 
 _LOG = logging.getLogger(__name__)
+_UNEVEN: Final = 0.25  # of the mean
 
 
 class Pool:
@@ -115,10 +119,9 @@ class Pool:
     def give(self, connected: socket.socket) -> None:
         """Hand a connection to the worker with the fewest, silent ones last, else in turn."""
         self._turn += 1
-        silent = 2 * self._patience.look_seconds
         takers = (worker for worker in self._workers.values() if worker.takes_connections)
         chosen = min(
-            takers, key=lambda w: (w.silent_seconds > silent, w.connections, w.turn), default=None
+            takers, key=lambda w: (self._is_silent(w), w.connections, w.turn), default=None
         )
         if chosen is None:
             connected.close()
@@ -204,9 +207,27 @@ class Pool:
             self._started.set_result(worker.device)
         self._on_change()
 
+    def _is_silent(self, worker: WorkerProcess) -> bool:
+        return worker.silent_seconds > 2 * self._patience.look_seconds
+
+    def _even_out(self) -> bool:
+        """Send peers of busy workers elsewhere where one has far fewer; whether that was so.
+
+        Once a worker has been replaced, the others have the peers that it had.
+        """
+        counts = {w: w.connections for w in self.workers if not self._is_silent(w)}
+        mean = sum(counts.values()) / max(1, len(counts))
+        lack = mean - min(counts.values(), default=0)
+        if lack < max(1.0, _UNEVEN * mean):
+            return False
+        for worker, count in counts.items():
+            if count > math.ceil(mean):
+                worker.send(ThinOut(count - math.ceil(mean)))
+        return True
+
     async def _watch_over(self) -> None:
-        """Kill workers that are stuck."""
-        last = time.monotonic()
+        """Kill workers that are stuck, and even out their connections."""
+        last = even_out_at = time.monotonic()
         while True:
             await asyncio.sleep(self._patience.look_seconds)
             now = time.monotonic()
@@ -220,4 +241,6 @@ class Pool:
                     extra = {"worker": worker.place, "pid": worker.pid}
                     _LOG.error("worker is stuck", extra=extra)
                     worker.kill()
+            if now >= even_out_at and not self._leaving.is_set() and self._even_out():
+                even_out_at = now + self._patience.even_out_seconds
             last = now

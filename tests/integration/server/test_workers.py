@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import grpc
@@ -90,17 +90,18 @@ async def test_a_new_connection_goes_to_the_worker_that_has_the_fewest(tiny_mode
     with server_process(tiny_models, "--workers", "2", *METRICS) as server:
         samples = _metrics_of(server)
         names = [f'evenface_worker_connections{{worker="{place}"}}' for place in range(2)]
-        channels = [_lone_channel(server.address) for _ in range(6)]
+        channels = [_lone_channel(server.address) for _ in range(16)]
         for channel in channels:
             await FaceServiceStub(channel).Encode(encode(images(1)))
-        for channel in channels[::2]:  # those of one worker, as they went to both in turn
+        for channel in channels[:4:2]:  # of one worker, as they went to both in turn
             await channel.close()
-        await until(lambda: sorted(samples()[name] for name in names) == [0, 3])
-        more = [_lone_channel(server.address) for _ in range(3)]
+        # Not so few that others are evened out.
+        await until(lambda: sorted(samples()[name] for name in names) == [6, 8])
+        more = [_lone_channel(server.address) for _ in range(2)]
         for channel in more:
             await FaceServiceStub(channel).Encode(encode(images(1)))
-        await until(lambda: [samples()[name] for name in names] == [3, 3])
-        for channel in (*channels[1::2], *more):
+        await until(lambda: [samples()[name] for name in names] == [8, 8])
+        for channel in (*channels, *more):
             await channel.close()
 
 
@@ -132,6 +133,34 @@ def test_a_worker_killed_under_load_costs_no_call(tiny_models: Path) -> None:
         assert server.count("worker died") == 3
         assert server.wait_for("worker died")["cause"] == "signal SIGKILL"
         assert server.stop() == 0
+
+
+async def test_connections_spread_anew_over_a_worker_that_was_replaced(tiny_models: Path) -> None:
+    with server_process(tiny_models, "--workers", "2", *METRICS) as server:
+        samples = _metrics_of(server)
+        channels = [_lone_channel(server.address) for _ in range(6)]
+        stubs = [FaceServiceStub(channel) for channel in channels]
+
+        async def call_all() -> None:
+            await asyncio.gather(*(stub.Encode(encode(images(1))) for stub in stubs))
+
+        await call_all()
+        os.kill(server.workers[0], signal.SIGKILL)
+        server.wait_for("worker died")
+        while server.count("worker replaced") == 0:  # all go to the other worker
+            with suppress(grpc.aio.AioRpcError):
+                await call_all()
+
+        async def call_until_even() -> None:
+            names = [f'evenface_worker_connections{{worker="{place}"}}' for place in range(2)]
+            while True:
+                await call_all()
+                if [samples()[name] for name in names] == [3, 3]:
+                    return
+
+        await asyncio.wait_for(call_until_even(), 30)
+        for channel in channels:
+            await channel.close()
 
 
 async def test_metrics_stay_right_when_a_worker_is_replaced(tiny_models: Path) -> None:

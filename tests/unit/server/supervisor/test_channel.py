@@ -19,6 +19,7 @@ from evenface_server.supervisor.messages import (
     Report,
     Start,
     Stop,
+    ThinOut,
     decode,
     encode,
 )
@@ -62,6 +63,7 @@ async def sides() -> AsyncIterator[tuple[Side, Side]]:
         Start({"port": 0}, 3, "/shared"),
         Connection(),
         Ask(1, "serve", {"name": "faces"}),
+        ThinOut(3),
         Drain(1.5, 30.0),
         Stop(),
         Ready("cpu"),
