@@ -71,7 +71,7 @@ class Pool:
         self._started: asyncio.Future[str] = loop.create_future()
         self._given_up: asyncio.Future[None] = loop.create_future()
         self._keepers = [
-            Keeper(place, self._hire, self._dismiss, self._patience)
+            Keeper(place, self._hire, self._dismiss, lambda: bool(self.workers), self._patience)
             for place in range(settings.workers)
         ]
         self._keeping: list[asyncio.Task[None]] = []

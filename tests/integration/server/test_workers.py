@@ -352,6 +352,31 @@ async def test_a_worker_that_hangs_is_replaced(tiny_models: Path, tmp_path: Path
         await supervisor.stop()
 
 
+async def test_a_file_that_went_bad_keeps_a_place_empty_and_ends_no_server(
+    tiny_models: Path, tmp_path: Path
+) -> None:
+    tokens = tmp_path / "tokens.yaml"
+    good = f"tokens: [{{name: jobs, sha256: {'a' * 64}}}]"
+    tokens.write_text(good)
+    settings = Settings.model_validate(
+        {"models": tiny_models, "port": 0, "metrics": False, "workers": 2, "tokens_file": tokens}
+    )
+    supervisor = Supervisor(settings, tmp_path, patience=Patience(deaths=2))
+    try:
+        await supervisor.listen()
+        doomed, kept = supervisor.pool.workers
+        tokens.write_text("half of")
+        os.kill(doomed.pid, signal.SIGKILL)
+        await until(lambda: supervisor.pool.restarts[doomed.place] == 4)
+        assert list(supervisor.pool.workers) == [kept]
+        tokens.write_text(good)
+        await until(lambda: len(supervisor.pool.workers) == 2)
+        assert kept in supervisor.pool.workers
+        assert await supervisor.drain(0.0, 5.0)
+    finally:
+        await supervisor.stop()
+
+
 async def test_a_worker_that_hangs_as_it_starts_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
