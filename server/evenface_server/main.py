@@ -1,13 +1,15 @@
 """The command `evenface-server`: the supervisor of the workers that answer."""
 
 import asyncio
+import fcntl
 import logging
 import os
 import resource
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,8 +37,24 @@ def _serve(arguments: Sequence[str]) -> int:
     settings = load_settings(arguments, os.environ)
     log = configure_logging(settings.log_level)
     _allow_many_files()
+    with _shared_folder() as folder:
+        return asyncio.run(_run(settings, folder, log))
+
+
+@contextmanager
+def _shared_folder() -> Iterator[Path]:
+    """A folder for what processes share, locked so that systemd-tmpfiles lets its files grow old.
+
+    They are hardly touched once written, and needed whenever a worker is replaced.
+    """
     with TemporaryDirectory(prefix="evenface-") as folder:
-        return asyncio.run(_run(settings, Path(folder), log))
+        lock = os.open(folder, os.O_RDONLY)
+        try:
+            with suppress(OSError):  # not every file system has locks
+                fcntl.flock(lock, fcntl.LOCK_SH)
+            yield Path(folder)
+        finally:
+            os.close(lock)
 
 
 def _allow_many_files() -> None:
