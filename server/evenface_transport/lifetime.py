@@ -63,7 +63,10 @@ class Lifetime:
         self._pinged = now
 
     def leave(self, grace: float | None) -> None:
-        """The peer is asked to end; calls get so many seconds, or those of the limits."""
+        """The peer is asked to end; calls get so many seconds, or those of the limits.
+
+        None gets more than its connection would have by its age.
+        """
         self._left = time.monotonic()
         self._grace = self._limits.age_grace_seconds if grace is None else grace
 
@@ -91,7 +94,8 @@ class Lifetime:
         if self._left is None:
             is_idle = not is_busy and now - self.used > self._limits.idle_seconds
             return Step.LEAVE if is_idle or now - self._born > self._max_age else None
-        if now - self._left > self._grace:
+        last = self._born + self._max_age + self._limits.age_grace_seconds
+        if now - self._left > self._grace or now > last:
             return Step.REFUSE
         if not self.has_left and now - self._left > _HEARD_SECONDS:
             return Step.TAKE_LEAVE

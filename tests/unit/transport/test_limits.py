@@ -1,5 +1,6 @@
 """Budgets, patience and the times of a connection."""
 
+import math
 import time
 
 import pytest
@@ -103,6 +104,14 @@ def test_a_leaving_connection_waits_for_the_peer_then_for_its_calls(life: Lifeti
     assert step(life, 10.1) is Step.REFUSE
     life.leave(1000)
     assert step(life, 99) is None
+
+
+def test_who_is_asked_to_leave_without_haste_still_ends_by_its_age(life: Lifetime) -> None:
+    life.heard = 110.0
+    life.leave(math.inf)
+    life.has_left = True
+    assert step(life, 110) is None
+    assert step(life, 110.1) is Step.REFUSE
 
 
 def test_who_has_said_the_last_word_hangs_up_soon(life: Lifetime) -> None:
