@@ -15,6 +15,13 @@ ENDS = frames.END_HEADERS | frames.END_STREAM
 CANCEL = ErrorCode.CANCEL
 REQUEST = ((":method", "POST"), (":scheme", "http"), ("content-type", "application/grpc"))
 
+
+@pytest.fixture(autouse=True)
+def _patience_does_not_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that it does not matter how fast this machine is."""
+    monkeypatch.setattr("evenface_transport.patience._PER_SECOND", 0.0)
+
+
 FLOODS = {
     "pings": frame(frames.PING, 0, 0, b"12345678"),
     "answers to pings": frame(frames.PING, frames.ACK, 0, b"12345678"),
