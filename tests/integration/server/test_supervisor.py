@@ -75,7 +75,7 @@ async def test_a_file_that_went_bad_keeps_a_place_empty_and_ends_no_server(
         doomed, kept = supervisor.pool.workers
         tokens.write_text("half of")
         os.kill(doomed.pid, signal.SIGKILL)
-        await until(lambda: supervisor.pool.restarts[doomed.place] == 4)
+        await until(lambda: supervisor.pool.restarts[doomed.place] >= 4)
         assert list(supervisor.pool.workers) == [kept]
         tokens.write_text(good)
         await until(lambda: len(supervisor.pool.workers) == 2)
