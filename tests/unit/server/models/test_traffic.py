@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 from evenface_server.models.traffic import Split, parse_weights
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 
@@ -13,7 +13,6 @@ def test_versions_are_evenly_mixed() -> None:
     assert [split.next() for _ in range(8)] == ["1", "1", "2", "1"] * 2
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.text("123", min_size=1), st.integers(1, 100), min_size=1, max_size=5))
 def test_shares_are_exact_after_every_round_and_never_far_off(weights: dict[str, int]) -> None:
     split, total = Split(weights), sum(weights.values())
