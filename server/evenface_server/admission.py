@@ -16,10 +16,12 @@ _MIN_RETRY_AFTER = 0.01
 _DRAINING_RETRY_AFTER = 1.0
 # Calls of more than a turn leave one row in so many to the others.
 _SMALL_SHARE = 4
-# What a predicted answer must come ahead of its deadline: the reply has to travel, too, and of
-# calls predicted to come just in time half would come too late.
+# What a predicted answer must come ahead of its deadline, as of those that should come just in time
+# half would come too late.
 _SPARE_SECONDS = 0.002
 _SPARE_SHARE = 0.1
+# A busy loop finds a request up to a turn after it came, and sends its reply up to a turn late.
+_SPARE_TURNS = 2
 
 
 class Door:
@@ -115,6 +117,7 @@ class Gate:
     Attributes:
         rows: Admitted and not yet answered.
         busy_until: When the run at hand should end.
+        lag: Seconds of the last turn, where another followed.
     """
 
     def __init__(
@@ -141,6 +144,8 @@ class Gate:
         self._next_turns = 0  # rows that run before those of a call that comes now
         self.rows = 0
         self.busy_until = -math.inf
+        self.lag = 0.0
+        self._coming = 0  # calls that were let come and have not been admitted yet
 
     def admit(self, rows: int, deadline: float | None = None, *, ready_in: float = 0.0) -> Place:
         """Hold room for a call.
@@ -154,14 +159,35 @@ class Gate:
             QueueFull: There is no room, or too little time.
             DeadlineExpired: There is no time at all.
         """
-        self._check_room(rows)
-        if deadline is not None:
-            self._check_time(rows, deadline, ready_in)
+        error = self._refusal(rows, deadline, ready_in)
+        if error is not None:
+            raise error
         place = Place(self, rows, deadline)
         self._places.add(place)
         self._next_turns += min(rows, self._turn_rows)
         self._change(rows)
         return place
+
+    def refusal(self, deadline: float | None) -> QueueFull | None:
+        """Return why a call that begins to come in now would be refused, however small it is.
+
+        None lets it come: it counts as a row until the loop has turned, by when it is admitted.
+
+        Args:
+            deadline: As in `admit`.
+        """
+        if self._places or self._coming:
+            error = self._refusal(1 + self._coming, deadline, 0.0)
+            if isinstance(error, QueueFull):
+                return error
+        self._coming += 1
+        if self._coming == 1:
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, self._forget_coming)
+        return None
+
+    def _forget_coming(self) -> None:
+        self._coming = 0
 
     def turn(self, place: Place, waiting: int) -> None:
         """Note how many rows of a call still wait."""
@@ -181,44 +207,53 @@ class Gate:
             self._large_rows += rows
         self._on_change(self.rows)
 
-    def _check_room(self, rows: int) -> None:
+    def _refusal(
+        self, rows: int, deadline: float | None, ready_in: float
+    ) -> QueueFull | DeadlineExpired | None:
+        full = self._lack_of_room(rows)
+        if full is not None or deadline is None:
+            return full
+        return self._lack_of_time(rows, deadline, ready_in)
+
+    def _lack_of_room(self, rows: int) -> QueueFull | None:
         excess = self.rows + rows - self._max_rows
         if excess > 0:
             problem = f"{self.rows} rows are queued; limit {self._max_rows}"
         elif rows <= self._turn_rows or not self._large_rows:
-            return
+            return None
         else:
             excess = self._large_rows + rows - self._max_large_rows
             problem = (
                 f"{self._large_rows} rows of calls of more than {self._turn_rows} are queued; "
                 f"limit {self._max_large_rows}"
             )
-        if excess > 0:
-            raise QueueFull(
-                f"{self._label}: {problem}",
-                retry_after=max(_MIN_RETRY_AFTER, self._seconds(excess)),
-            )
+        if excess <= 0:
+            return None
+        retry_after = max(_MIN_RETRY_AFTER, self._seconds(excess))
+        return QueueFull(f"{self._label}: {problem}", retry_after=retry_after)
 
-    def _check_time(self, rows: int, deadline: float, ready_in: float) -> None:
+    def _lack_of_time(
+        self, rows: int, deadline: float, ready_in: float
+    ) -> QueueFull | DeadlineExpired | None:
         now = self._clock()
         left = deadline - now
         if left <= 0:
-            raise DeadlineExpired("the deadline passed before the request was admitted")
-        if self._places:
+            return DeadlineExpired("the deadline passed before the request was admitted")
+        if self._places or self._coming:
             wait = max(self.busy_until - now, 0.0) + self._seconds(self._rows_before(rows))
             needed = max(wait, ready_in) + self._seconds(rows)
         else:
             needed = ready_in + self._own_pace.seconds(rows, self._runs(rows))
-        excess = needed * (1 + _SPARE_SHARE) + _SPARE_SECONDS - left
-        if excess <= 0 or not needed:
-            return
+        needed_with_spare = _with_spare(needed) + self.lag * _SPARE_TURNS
+        if needed_with_spare <= left or not needed:
+            return None
         # Whether the call would be let in if it took no time at all: else trying tells nothing.
-        if not self._places and left > ready_in * (1 + _SPARE_SHARE) + _SPARE_SECONDS:
+        if not self._places and left > _with_spare(ready_in):
             self._own_pace.doubt()
-        raise QueueFull(
+        return QueueFull(
             f"{self._label}: the answer would take about {1000 * needed:.0f} ms, and the deadline "
             f"is in {1000 * left:.0f} ms",
-            retry_after=max(_MIN_RETRY_AFTER, excess),
+            retry_after=max(_MIN_RETRY_AFTER, needed_with_spare - left),
         )
 
     def _rows_before(self, rows: int) -> int:
@@ -233,6 +268,10 @@ class Gate:
 
     def _runs(self, rows: int) -> int:
         return -(-rows // self._turn_rows)
+
+
+def _with_spare(seconds: float) -> float:
+    return seconds * (1 + _SPARE_SHARE) + _SPARE_SECONDS
 
 
 class Room:
@@ -261,13 +300,13 @@ class Room:
         if size > self._limit:
             raise InvalidInput(
                 field,
-                f"{size} bytes at the model's size; limit {self._limit}",
+                f"{size} bytes to work on; limit {self._limit}",
                 value=size,
                 limit=self._limit,
             )
         if self.held + size > self._limit:
             raise QueueFull(
-                f"{self.held} bytes of images are held; limit {self._limit}",
+                f"{self.held} bytes of images and histograms are held; limit {self._limit}",
                 retry_after=_MIN_RETRY_AFTER,
             )
         self.held += size

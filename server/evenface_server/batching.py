@@ -6,12 +6,14 @@ first served, but for calls larger than a batch: their further rows queue up ane
 calls wait for a batch of theirs, not for all. A lane serves one function of one model, so that only
 arrays of one shape meet.
 
-A short batch runs on the event loop itself: handing it to a thread and back would cost as much as
-running an image. A longer one runs in the lane's thread, so that the loop stays responsive, as does
-any with image files in it, of which none knows how long they take to decode.
+Batches run on the event loop where they are short, and are kept short where that costs little:
+handing one to a thread and back would cost as much as running an image, and a thread that competes
+with a busy loop for a core gets too little of it. What takes longer runs in the lane's thread, so
+that the loop stays responsive.
 """
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -28,13 +30,16 @@ from evenface_server.metrics import LaneMetrics
 from evenface_server.pace import Clock, Pace
 
 Arrays = tuple[NDArray[Any], ...]
-# Makes a call's arrays in the lane's thread when its batch runs: for what takes little, and saves
-# a way to another thread and back for each call.
+# Makes a call's arrays when its batch runs: for what takes little, and saves a way to a thread and
+# back for each call, and all the work for those that are dropped.
 Prepare = Callable[[], Arrays]
 
-# Going to a thread and back costs 0.03 to 0.15 ms, a few percent of such a run; and what the loop
-# holds up meanwhile, refusals and pings, may wait far longer.
-INLINE_SECONDS = 0.003
+# Going to a thread and back costs 0.03 to 0.15 ms, a few percent of such a run; and what waits for
+# the loop meanwhile, replies, refusals and pings, may wait a few times as long.
+INLINE_SECONDS = 0.005
+# Runs are cut short up to this share of what does not depend on their rows.
+_MOST_FIXED = 0.2
+_ROUNDING = 1e-9
 # Turns of the loop between two batches on it: in the first the last batch's calls are answered, at
 # its end their replies go out and new requests come in, which the second hands to the lane.
 _GATHERING_TURNS = 2
@@ -49,6 +54,7 @@ class _Entry:
     done: asyncio.Future[Arrays]
     queued_at: float
     taken: int = 0
+    turn: int = 0  # rows that may still be taken before others' turn
     answered: int = 0
     results: Arrays = ()
 
@@ -97,12 +103,14 @@ class _Outcome(NamedTuple):
         parts: Those that ran.
         outputs: Of their rows, in order.
         failures: The others.
+        preparing_seconds: That making the inputs took.
         seconds: That the session took.
     """
 
     parts: Sequence[_Part]
     outputs: Arrays
     failures: Sequence[tuple[_Part, Exception]]
+    preparing_seconds: float
     seconds: float
 
 
@@ -115,7 +123,8 @@ class Lane:
         max_queue_rows: Rows admitted and not answered at most.
         label: Name for messages and for the thread.
         metrics: Where to count.
-        inline_seconds: Predicted time of a batch up to which it runs on the loop.
+        inline_seconds: Time of a batch up to which it runs on the loop; 0 for none, as where a
+            device works and the loop would only wait.
         clock: Seconds that only ever grow.
     """
 
@@ -139,7 +148,8 @@ class Lane:
         self._is_pumping = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=label)
         self._running = Pace()  # of the session alone
-        self._alone = Pace()  # the same, doubted where it keeps all calls out
+        self._alone = Pace()  # of both, doubted where it keeps all calls out
+        self._preparing = Pace()  # of inputs that are made when their batch runs
         self._turning = Pace()  # from batch to batch: with all that the loop does in between
         self._last: tuple[float, int] | None = None  # when the last batch was formed, and its rows
         self._gate = Gate(
@@ -221,32 +231,70 @@ class Lane:
             return
         self._is_pumping = True
         self._gate.busy_until = now + self._turning.seconds(rows)
-        if self._is_short(parts, rows):
+        if self._is_short(parts):
             run_here(parts)
         else:
             self._run_in_thread(parts)
 
     def _form_batch(self, now: float) -> tuple[Sequence[_Part], int]:
         parts: list[_Part] = []
-        room = self._max_batch_rows
+        room, seconds = self._max_batch_rows, math.inf
         while room and self._waiting:
-            entry = self._waiting.popleft()
+            entry = self._waiting[0]
             if _is_dropped(entry, now):
+                self._waiting.popleft()
                 continue
-            if not entry.taken:
-                self._metrics.queue_wait.observe(now - entry.queued_at)
-            start, stop = entry.taken, min(entry.place.rows, entry.taken + room)
-            parts.append(_Part(entry, entry.inputs, start, stop))
-            entry.taken = stop
-            entry.place.take(stop - start)
-            room -= stop - start
-            if stop < entry.place.rows:
-                self._waiting.append(entry)
-        return parts, self._max_batch_rows - room
+            row_seconds = self._row_seconds(entry)
+            if not parts:
+                seconds = self._most_seconds(row_seconds)
+            entry.turn = entry.turn or self._max_batch_rows
+            rows = min(room, entry.turn, entry.place.rows - entry.taken)
+            if rows * row_seconds > seconds:
+                rows = int(seconds / row_seconds)
+                room = rows  # and no more after these
+            if rows:
+                parts.append(self._take(entry, rows, now))
+                seconds -= rows * row_seconds if seconds < math.inf else 0.0
+            room -= rows
+        return parts, sum(part.stop - part.start for part in parts)
 
-    def _is_short(self, parts: Sequence[_Part], rows: int) -> bool:
-        seconds = self._running.seconds(rows)
-        return 0 < seconds <= self._inline_seconds and not any(callable(p.inputs) for p in parts)
+    def _take(self, entry: _Entry, rows: int, now: float) -> _Part:
+        """Take rows of the first that waits; what is left of it may have to queue up anew."""
+        start = entry.taken
+        if not start:
+            self._metrics.queue_wait.observe(now - entry.queued_at)
+        entry.taken += rows
+        entry.turn -= rows
+        entry.place.take(rows)
+        if entry.taken == entry.place.rows:
+            self._waiting.popleft()
+        elif not entry.turn:
+            self._waiting.rotate(-1)
+        return _Part(entry, entry.inputs, start, entry.taken)
+
+    def _most_seconds(self, row_seconds: float) -> float:
+        """Seconds that the rows of a batch may take: so few that it runs on the loop, if it can.
+
+        Where all batches have been of one size, as they are once they are cut, one is not, to learn
+        what larger ones cost.
+
+        Args:
+            row_seconds: That the first row takes.
+        """
+        fixed, most = self._running.fixed, self._inline_seconds
+        is_cheap = self._running.is_line and fixed <= _MOST_FIXED * most
+        return most - fixed if is_cheap and row_seconds <= most - fixed else math.inf
+
+    def _row_seconds(self, entry: _Entry) -> float:
+        """Seconds for a row; infinite where it has to be made ready and nobody knows how long."""
+        if not callable(entry.inputs):
+            return self._running.per_row
+        return self._running.per_row + (self._preparing.per_row or math.inf)
+
+    def _is_short(self, parts: Sequence[_Part]) -> bool:
+        """Whether a batch should take little enough to run on the loop."""
+        rows = [(part.stop - part.start) * self._row_seconds(part.entry) for part in parts]
+        return 0 < sum(rows) + self._running.fixed <= self._inline_seconds * (1 + _ROUNDING)
 
     def _run_here(self, parts: Sequence[_Part]) -> None:
         self._settle(self._execute(parts))
@@ -263,13 +311,14 @@ class Lane:
         self._pump(lambda parts: asyncio.get_running_loop().call_soon(self._run_here, parts))
 
     def _execute(self, parts: Sequence[_Part]) -> _Outcome:
+        began = self._clock()
         ready, inputs, failures = _make_ready(parts)
         started = self._clock()
         try:
             outputs = self._run(_join(inputs)) if ready else ()
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to these callers
-            return _Outcome((), (), [(part, error) for part in ready] + failures, 0.0)
-        return _Outcome(ready, outputs, failures, self._clock() - started)
+            return _Outcome((), (), [(part, error) for part in ready] + failures, 0.0, 0.0)
+        return _Outcome(ready, outputs, failures, started - began, self._clock() - started)
 
     def _settle(self, outcome: _Outcome) -> None:
         for part, error in outcome.failures:
@@ -280,19 +329,26 @@ class Lane:
             entry.add(tuple([array[start:stop] for array in outcome.outputs]))
             start = stop
         if start:
-            self._running.note(start, outcome.seconds)
-            self._alone.note(start, outcome.seconds)
-            self._metrics.batch_rows.observe(start)
-            self._metrics.inference.observe(outcome.seconds)
-            self._metrics.images.inc(start)
+            self._measure(outcome, start)
         if not self._waiting:
             self._note_turn(self._clock(), 0)
+
+    def _measure(self, outcome: _Outcome, rows: int) -> None:
+        self._running.note(rows, outcome.seconds)
+        self._alone.note(rows, outcome.preparing_seconds + outcome.seconds)
+        made = sum(part.stop - part.start for part in outcome.parts if callable(part.inputs))
+        if made:
+            self._preparing.note(made, outcome.preparing_seconds)
+        self._metrics.batch_rows.observe(rows)
+        self._metrics.inference.observe(outcome.seconds)
+        self._metrics.images.inc(rows)
 
     def _note_turn(self, now: float, rows: int) -> None:
         """Note that a batch is formed, or, with 0 rows, that none is for now."""
         if self._last is not None:
             formed_at, last_rows = self._last
             self._turning.note(last_rows, now - formed_at)
+            self._gate.lag = now - formed_at if rows else 0.0
         if rows:
             self._last = now, rows
         else:

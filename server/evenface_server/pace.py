@@ -8,6 +8,8 @@ _FORGETTING = 0.8  # weight of the past with each new measurement: about the las
 _MILD = 1.5  # times the expected: no surprise yet
 _DOUBT = 0.9
 _TINY = 1e-9
+# Of sizes whose variance is less than this share of their mean's square, one size is known.
+_LEAST_SPREAD = 1e-3
 
 
 class Pace:
@@ -16,17 +18,23 @@ class Pace:
     Both come from a line through the latest measurements (weighted least squares). What took much
     longer than expected counts in full only if the run before it did, too: a single pause of the
     machine changes little, and a lasting change is followed from its second measurement on.
+
+    Attributes:
+        fixed: Seconds of a run, whatever its rows; 0 before anything was measured.
+        per_row: Seconds of each row.
+        is_line: Whether the latest runs were of several sizes, which tell the two apart.
     """
 
     def __init__(self) -> None:
         self._weight = self._rows = self._seconds = self._squares = self._products = 0.0
         self._surprise = 1.0  # measured / expected, of the last run
-        self._fixed = 0.0
-        self._per_row = 0.0
+        self.fixed = 0.0
+        self.per_row = 0.0
+        self.is_line = False
 
     def seconds(self, rows: float, runs: int = 1) -> float:
         """Predict how long rows take in a number of runs; 0 before anything was measured."""
-        return runs * self._fixed + rows * self._per_row
+        return runs * self.fixed + rows * self.per_row
 
     def note(self, rows: int, seconds: float) -> None:
         """Learn that a run of so many rows, ≥ 1, took so long."""
@@ -52,6 +60,7 @@ class Pace:
         spread = self._squares / self._weight - rows * rows
         shared = self._products / self._weight - rows * seconds
         most = seconds / rows
-        slope = shared / spread if spread > _TINY * rows * rows else most
-        self._per_row = min(max(slope, 0.0), most)  # neither part can be less than nothing
-        self._fixed = max(seconds - self._per_row * rows, 0.0)
+        self.is_line = spread > _LEAST_SPREAD * rows * rows
+        slope = shared / spread if self.is_line else most
+        self.per_row = min(max(slope, 0.0), most)  # neither part can be less than nothing
+        self.fixed = max(seconds - self.per_row * rows, 0.0)

@@ -25,11 +25,13 @@ class Session:
     Args:
         clock: Moved on by each run.
         seconds: That a row takes on it.
+        fixed: Seconds that each run takes besides.
     """
 
-    def __init__(self, clock: Clock, seconds: float = 0.0) -> None:
+    def __init__(self, clock: Clock, seconds: float = 0.0, fixed: float = 0.0) -> None:
         self.clock = clock
         self.seconds = seconds
+        self.fixed = fixed
         self.batches: list[list[float]] = []
         self.threads: list[int] = []
         self.free = threading.Event()
@@ -43,7 +45,7 @@ class Session:
         self.threads.append(threading.get_ident())
         self.entered.release()
         assert self.free.wait(10)
-        self.clock.now += self.seconds * len(values)
+        self.clock.now += self.fixed + self.seconds * len(values)
         if (values < 0).any():
             raise RuntimeError("the session failed")
         return (values * 2, values + 1)

@@ -235,10 +235,12 @@ def test_what_waits_before_a_call_is_counted_right_whatever_happens(
 def test_bytes_are_held_up_to_a_limit_and_given_back() -> None:
     room = Room(100)
     with room.hold("images", 60):
-        with pytest.raises(QueueFull, match="60 bytes of images are held; limit 100"):
+        with pytest.raises(
+            QueueFull, match="60 bytes of images and histograms are held; limit 100"
+        ):
             room.hold("images", 41).__enter__()
         with room.hold("images", 40):
             assert room.held == 100
     assert room.held == 0
-    with pytest.raises(InvalidInput, match="images: 101 bytes at the model's size; limit 100"):
+    with pytest.raises(InvalidInput, match="images: 101 bytes to work on; limit 100"):
         room.hold("images", 101).__enter__()

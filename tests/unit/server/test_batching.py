@@ -59,7 +59,7 @@ async def test_calls_are_served_first_come_first_served_and_split_in_turns(
     session.free.set()
     found = [(await call)[0][:, 0].tolist() for call in calls]
     await blocker
-    assert session.batches[1:] == [[1, 2, 3, 10], [20, 11, 12, 13], [14, 15]]
+    assert session.batches[1:] == [[1, 2, 3, 10], [11, 12, 13, 20], [14, 15]]
     assert found[1] == [20, 22, 24, 26, 28, 30]
 
 
@@ -179,26 +179,33 @@ async def test_a_call_that_was_cancelled_while_it_waits_lets_go_of_its_images(
     await blocker
 
 
-async def test_inputs_are_made_in_the_thread_when_their_batch_runs() -> None:
-    made: list[int] = []
-
-    def make() -> Arrays:
-        made.append(threading.get_ident())
-        return rows(5, 6)
-
+async def test_inputs_are_made_when_their_batch_runs_and_where(lane: Lane) -> None:
     session = Session(Clock(), 1e-6)
     lane = make_lane(session)
+    made: list[int] = []
+
+    def make_in(seconds: float) -> Prepare:
+        def make() -> Arrays:
+            session.clock.now += seconds
+            made.append(threading.get_ident())
+            return rows(5, 6)
+
+        return make
+
     await start(lane, 1)
     await start(lane, 2)
-    call = asyncio.create_task(lane.run(make, lane.admit(2)))
-    await asyncio.sleep(0)
-    assert not made
-    doubled, _ = await call
+    for seconds in (0.001, 0.001, 0.1, 0.1, 0.1):
+        call = asyncio.create_task(lane.run(make_in(seconds), lane.admit(2)))
+        await asyncio.sleep(0)
+        count = len(made)
+        doubled, _ = await call
+        assert doubled[:, 0].tolist() == [10, 12]
+        assert len(made) == count + 1
     lane.stop()
-    assert doubled[:, 0].tolist() == [10, 12]
     here = threading.get_ident()
-    assert session.threads[1] == here
-    assert made == [session.threads[2]] != [here]
+    assert made == session.threads[2:]
+    # Of the first nothing is known yet; and one that takes long is a pause until there is another.
+    assert [thread == here for thread in made] == [False, True, True, True, False]
 
 
 async def test_inputs_of_a_call_that_is_split_are_made_once(lane: Lane, session: Session) -> None:
@@ -296,7 +303,7 @@ async def check_calls(calls: list[tuple[int, str]], max_batch_rows: int, seconds
             assert outcome[0][:, 0].tolist() == [2 * value for value in values]
             wanted += values
     assert sorted(ran) == sorted(wanted)
-    assert ran == in_turns([v for v in expected if v[0] in wanted], session)
+    assert ran == in_turns([v for v in expected if v[0] in wanted], max_batch_rows)
 
 
 async def one_call(lane: Lane, values: list[float], kind: str) -> Arrays:
@@ -310,16 +317,12 @@ async def one_call(lane: Lane, values: list[float], kind: str) -> Arrays:
         return await lane.run(inputs, place)
 
 
-def in_turns(waiting: list[list[float]], session: Session) -> list[float]:
-    """The order in which rows run: up to a batch of each call, the rest at the queue's end."""
+def in_turns(waiting: list[list[float]], turn: int) -> list[float]:
+    """The order in which rows run: a turn of each call, the rest at the queue's end."""
     queue, order = list(waiting), []
-    for batch in session.batches[1:]:
-        room = len(batch)
-        while room:
-            first = queue.pop(0)
-            order += first[:room]
-            if first[room:]:
-                queue.append(first[room:])
-            room -= min(room, len(first))
-    assert not queue
+    while queue:
+        first = queue.pop(0)
+        order += first[:turn]
+        if first[turn:]:
+            queue.append(first[turn:])
     return order

@@ -12,15 +12,44 @@ from evenface_server.metrics import Metrics
 from support.lanes import Clock, Session, hold, make_lane, rows, start
 
 
-async def test_short_batches_run_on_the_loop_and_long_ones_in_a_thread() -> None:
-    session = Session(Clock(), 0.001)
+def where(session: Session) -> list[tuple[int, bool]]:
+    """Of each batch, its rows and whether it ran on the loop."""
+    here = threading.get_ident()
+    return [
+        (len(batch), thread == here)
+        for batch, thread in zip(session.batches, session.threads, strict=True)
+    ]
+
+
+async def test_batches_are_cut_short_to_run_on_the_loop_once_their_time_is_known() -> None:
+    session = Session(Clock(), 0.002)
     lane = make_lane(session)
-    for count in (1, 1, 4, 2):
+    for count in (4, 1, 4):
+        await start(lane, *range(count))
+    assert where(session) == [(4, False), (1, True), (2, True), (2, True)]
+    for _ in range(100):
+        await start(lane, *range(4))
+    lane.stop()
+    uncut = [batch for batch in where(session) if batch == (4, False)]
+    assert 2 < len(uncut) < 20  # to learn what it costs
+
+
+async def test_rows_that_take_long_run_in_the_thread_as_many_as_may() -> None:
+    session = Session(Clock(), 0.006)
+    lane = make_lane(session)
+    for count in (1, 1, 4):
         await start(lane, *range(count))
     lane.stop()
-    here = threading.get_ident()
-    # Of the first nothing is known yet, and the third takes 4 ms.
-    assert [thread == here for thread in session.threads] == [False, True, False, True]
+    assert where(session) == [(1, False), (1, False), (4, False)]
+
+
+async def test_runs_that_cost_much_whatever_their_rows_are_not_cut_short() -> None:
+    session = Session(Clock(), 0.001, fixed=0.002)
+    lane = make_lane(session)
+    for count in (1, 4, 1, 4):
+        await start(lane, *range(count))
+    lane.stop()
+    assert where(session)[-2:] == [(1, True), (4, False)]
 
 
 async def test_a_lane_that_runs_nothing_on_the_loop_never_does() -> None:
