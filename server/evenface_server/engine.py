@@ -43,10 +43,11 @@ from evenface_server.workshop import Workshop
 Float32 = NDArray[np.float32]
 
 _FLOAT32_BYTES = 4
+_BIN_BYTES = 16  # an edge and a count
 # Arithmetic on so few latents takes less than 0.3 ms, about as long as waiting for a thread.
 _FEW = 16
-# Images at the models' size that requests hold beyond what was sent: a small file becomes a large
-# image, and a latent too.
+# What requests hold beyond what was sent, images at the models' size and histograms: a small file
+# becomes a large image, and so does a latent; one latent may be weighted in 1,000 bins.
 _ROOM_BYTES = 512 * 2**20
 
 P = ParamSpec("P")
@@ -167,7 +168,8 @@ class Engine:
         latents = await self._latents(served, call)
         field, bins = maths.bins_of(call)
         self.limits.check_weighting(field, len(latents), latents.shape[1], bins)
-        with self._weighing.admit(len(latents)):
+        size = latents.shape[1] * (bins + 1) * _BIN_BYTES
+        with self._weighing.admit(len(latents)), self._room.hold(field, size):
             started = time.monotonic()
             histogram, weights = await self._workshop.run(
                 maths.weigh_latents, latents, call, options

@@ -300,6 +300,18 @@ async def test_a_reply_that_would_be_too_large_is_refused_before_it_is_made(
     assert dict(histogram.info.metadata) == {"field": "bins", "value": "120", "limit": "119"}
 
 
+async def test_what_a_small_request_for_many_bins_grows_to_is_held_against_a_limit(
+    tiny_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evenface_server.engine._ROOM_BYTES", 10_000)
+    async with running(tiny_models) as server:
+        await server.face.ResampleWeights(_weights(bins=10))
+        call = server.face.ResampleWeights(_weights(bins=1000))
+        found = await refused(call, StatusCode.INVALID_ARGUMENT)
+    assert found.info.metadata["field"] == "bins"
+    assert found.info.metadata["limit"] == "10000"
+
+
 async def test_a_reply_of_files_or_latents_that_would_be_too_large_is_refused(
     tiny_models: Path,
 ) -> None:
