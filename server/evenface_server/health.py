@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from typing import Any
 
+from evenface_core.errors import InvalidInput
 from evenface_transport import Call, Code, StatusError
 from grpc_health.v1 import health_pb2
 
@@ -45,7 +46,10 @@ class HealthService:
     async def Watch(self, requests: AsyncIterator[Any], context: Call) -> AsyncGenerator[Any, None]:
         """Say the status of a service now and whenever it changes."""
         del context
-        service = (await anext(requests)).service
+        request = await anext(requests, None)
+        if request is None:
+            raise InvalidInput("request", "missing: a watch begins with the service to watch")
+        service = request.service
         last = None
         while not self._is_closed:
             status = self._statuses.get(service, health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)

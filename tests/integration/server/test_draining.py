@@ -129,6 +129,16 @@ async def test_an_open_health_watch_sees_the_end_and_does_not_hold_it_up(
         assert await drain
 
 
+async def test_a_health_watch_that_names_no_service_is_told_so(
+    slow_models: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(slow_models) as server, asyncio.timeout(20):
+        call = server.channel.stream_stream("/grpc.health.v1.Health/Watch")()
+        await call.done_writing()
+        assert await call.code() is StatusCode.INVALID_ARGUMENT
+    assert "a handler failed" not in caplog.messages
+
+
 async def test_a_drain_that_takes_longer_than_its_grace_says_so(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path, VERY_SLOW)
     options = ("--workers", "1", "--drain-grace", "0.1", "--max-batch-rows", "1", *METRICS)
