@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -30,7 +31,7 @@ from evenface_server.logs import CallLog
 from evenface_server.metrics import Metrics
 from evenface_server.models.loader import Loader
 from evenface_server.models.registry import Registry, ServedModel
-from evenface_server.rpc import Faults, Rpcs
+from evenface_server.rpc import Faults, Refusal, Rpcs
 from evenface_server.servicer import FaceService, ModelService
 from evenface_server.settings import Settings
 from evenface_server.streams import Streams
@@ -40,6 +41,14 @@ _FACE: Final = face_service_pb2.DESCRIPTOR.services_by_name["FaceService"]
 _MODEL: Final = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
 _HEALTH: Final = health_pb2.DESCRIPTOR.services_by_name["Health"]
 _REFLECTION: Final = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
+
+# What a lane is behind of those RPCs that end where it is full.
+_FUNCTIONS: Final[Mapping[str, FunctionName]] = {
+    "Encode": "encode",
+    "ClassifyFace": "classify",
+    "Decode": "decode",
+    "Sample": "decode",
+}
 
 # Far more than any request has: a file, or a set of attributes.
 _FIELDS_PER_ITEM: Final = 64
@@ -161,7 +170,7 @@ def open_app(settings: Settings, metrics: Metrics, log: CallLog, shared: Path | 
     health = HealthService((_FACE.full_name, _MODEL.full_name))
     rpcs = Rpcs(metrics, faults, log, access, _FIELDS_PER_ITEM * settings.max_items_per_request)
     methods = {
-        **rpcs.methods(_FACE, FaceService(engine, streams, faults)),
+        **rpcs.methods(_FACE, FaceService(engine, streams, faults), _refusals(engine)),
         **rpcs.methods(_MODEL, ModelService(engine)),
         **rpcs.plain_methods(_HEALTH, health),
     }
@@ -177,6 +186,10 @@ def open_app(settings: Settings, metrics: Metrics, log: CallLog, shared: Path | 
     )
     watcher = Watcher([one for one in (tls, tokens, subjects) if one is not None])
     return App(device, engine, loader, server, health, streams, watcher)
+
+
+def _refusals(engine: Engine) -> Mapping[str, Refusal]:
+    return {name: partial(engine.refusal, function) for name, function in _FUNCTIONS.items()}
 
 
 def _transport_limits(settings: Settings) -> transport.Limits:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from evenface_core.errors import DeadlineExpired
+from evenface_core.errors import DeadlineExpired, QueueFull
 from numpy.typing import NDArray
 
 from evenface_server.admission import Gate, Place
@@ -180,6 +180,16 @@ class Lane:
             DeadlineExpired: The deadline has passed.
         """
         return self._gate.admit(rows, deadline, ready_in=ready_in)
+
+    def refusal(self, deadline: float | None) -> QueueFull | None:
+        """Return why a call that begins to come in now would be refused, however small it is.
+
+        None lets it come. Refusing it before it is here costs a fraction of what `admit` takes.
+
+        Args:
+            deadline: As in `admit`.
+        """
+        return self._gate.refusal(deadline)
 
     async def run(self, inputs: Arrays | Prepare, place: Place) -> Arrays:
         """Run the rows of an admitted call, batched with others'.

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
+from evenface_core.errors import QueueFull
 from evenface_core.images import encode_image
 from evenface_core.latents import posterior_sample, standard_normal
 from evenface_core.manifest import FunctionName
@@ -176,6 +177,24 @@ class Engine:
             )
             self._weighing_pace.note(len(latents), time.monotonic() - started)
         return Weighting(_name(served), weights, histogram)
+
+    def refusal(self, function: FunctionName, deadline: float | None) -> QueueFull | None:
+        """Return why a call that begins to come in now would be refused; None lets it come.
+
+        It is not known yet which model it means, so that no model must have room or time for it.
+
+        Args:
+            function: What it asks for.
+            deadline: Time after which nobody waits; None for never.
+        """
+        error = None
+        for served in self.registry:
+            lane = served.lanes.get(function)
+            if lane is not None:
+                error = lane.refusal(deadline)
+                if error is None:
+                    return None
+        return error
 
     async def drain(self) -> None:
         """Let no more calls in, and wait until those inside have been answered."""

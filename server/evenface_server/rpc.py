@@ -1,13 +1,15 @@
 """What happens around every RPC: bytes become messages, errors statuses, calls are measured."""
 
 import logging
+import math
 import re
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from functools import partial
+from functools import lru_cache, partial
 from itertools import count
+from types import MappingProxyType
 from typing import Any, Final
 
 from evenface_core.errors import (
@@ -36,7 +38,12 @@ _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _DEADLINE_SLACK_SECONDS: Final = 0.02
 _PROCESS: Final = secrets.token_hex(8)
 _NUMBERS: Final = count()
+# Refusals that are worded alike are put together once.
+_MAX_REFUSALS: Final = 256
+_RETRY_STEP_SECONDS: Final = 0.01
 
+# Why a call with a deadline, if it has one, would be refused.
+Refusal = Callable[[float | None], QueueFull | None]
 Unary = Callable[[Any, Call], Awaitable[Message]]
 Stream = Callable[[AsyncIterator[Any], Call], AsyncGenerator[Message, None]]
 
@@ -50,18 +57,18 @@ class Faults:
     def of(self, error: Exception) -> Fault:
         """Return the fault of an error."""
         fault = fault_of(error)
-        self._metrics.rejections.labels(fault.reason).inc()
+        self.count(fault.reason)
         if not fault.expected:
             _LOG.error("internal error", exc_info=error)
         return fault
 
+    def count(self, reason: str) -> None:
+        """Count an error whose fault is known."""
+        self._metrics.rejections.labels(reason).inc()
+
     def status_of(self, error: Exception) -> StatusError:
         """Return the status that a call ends with."""
-        if isinstance(error, StatusError):
-            return error
-        status = self.of(error).status
-        trailers = ((DETAILS, status.SerializeToString()), *pushback_of(error))
-        return StatusError(Code(status.code), status.message, trailers)
+        return error if isinstance(error, StatusError) else _status_of(self.of(error), error)
 
     def explain(self, error: StatusError) -> StatusError:
         """Give an error of the transport the details that those of the service have."""
@@ -99,10 +106,24 @@ class Rpcs:
         self._access = access
         self._max_fields = max_fields
 
-    def methods(self, service: ServiceDescriptor, servicer: object) -> dict[str, Method]:
-        """Return the methods of a service by path; the servicer has one for each."""
+    def methods(
+        self,
+        service: ServiceDescriptor,
+        servicer: object,
+        refusals: Mapping[str, Refusal] = MappingProxyType({}),
+    ) -> dict[str, Method]:
+        """Return the methods of a service by path.
+
+        Args:
+            service: What there is.
+            servicer: Has a handler for each.
+            refusals: By name, what says of a call that begins why it would be refused. It is not
+                asked where callers have to show who they are, as that is looked at first.
+        """
         return {
-            f"/{service.full_name}/{method.name}": self._method(method, servicer)
+            f"/{service.full_name}/{method.name}": self._method(
+                method, servicer, refusals.get(method.name) if self._access.is_open else None
+            )
             for method in service.methods
         }
 
@@ -140,12 +161,16 @@ class Rpcs:
         streams = method.client_streaming or method.server_streaming
         return Method(stream=stream) if streams else Method(unary=unary)
 
-    def _method(self, method: MethodDescriptor, servicer: object) -> Method:
+    def _method(
+        self, method: MethodDescriptor, servicer: object, refusal: Refusal | None
+    ) -> Method:
         rpc = _Rpc(method, self._metrics, self._faults, self._log, self._access, self._max_fields)
         handler = getattr(servicer, method.name)
         if method.client_streaming:
             return Method(stream=rpc.stream(handler))
-        return Method(unary=rpc.unary(handler))
+        return Method(
+            unary=rpc.unary(handler), refuse=None if refusal is None else rpc.refuse(refusal)
+        )
 
 
 class _Rpc:
@@ -219,12 +244,31 @@ class _Rpc:
 
         return answer
 
+    def refuse(self, refusal: Refusal) -> Callable[[Call], StatusError | None]:
+        """Return what refuses calls as they begin, as they come in numbers then."""
+
+        def refuse(call: Call) -> StatusError | None:
+            error = refusal(call.deadline if call.has_deadline else None)
+            if error is None:
+                return None
+            status = _refused(str(error), math.ceil(error.retry_after / _RETRY_STEP_SECONDS))
+            self._faults.count(QueueFull.reason)
+            self._finish(self._record(call), status.code, time.monotonic())
+            # A new one, as an error that is raised again and again gathers tracebacks.
+            return StatusError(status.code, status.text, status.trailers)
+
+        return refuse
+
     def _begin(self, call: Call) -> tuple[CallRecord, float]:
-        record = CallRecord(_request_id(call))
+        record = self._record(call)
         CURRENT_CALL.set(record)
+        return record, time.monotonic()
+
+    def _record(self, call: Call) -> CallRecord:
+        record = CallRecord(_request_id(call))
         call.trailers.append((REQUEST_ID, record.request_id))
         self._metrics.started.inc()
-        return record, time.monotonic()
+        return record
 
     def _enter(self, record: CallRecord, call: Call) -> Caller:
         """Let the caller in, and count what it does against its rates."""
@@ -257,6 +301,18 @@ class _Rpc:
     def _parse(self, data: bytes) -> Message:
         check_fields(data, self._input, self._max_fields)
         return _parsed(self._from_bytes, data)
+
+
+def _status_of(fault: Fault, error: Exception) -> StatusError:
+    status = fault.status
+    trailers = ((DETAILS, status.SerializeToString()), *pushback_of(error))
+    return StatusError(Code(status.code), status.message, trailers)
+
+
+@lru_cache(_MAX_REFUSALS)
+def _refused(text: str, steps: int) -> StatusError:
+    error = QueueFull(text, retry_after=steps * _RETRY_STEP_SECONDS)
+    return _status_of(fault_of(error), error)
 
 
 def _caller(access: Access, call: Call) -> Caller:

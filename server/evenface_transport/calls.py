@@ -207,6 +207,8 @@ class Calls:
         if stream.method is _NO_METHOD:
             raise StatusError(Code.UNIMPLEMENTED, f"there is no RPC {head.path[:200]}")
         error = head.problem or encoding_error(head.encoding)
+        if error is None and stream.method.refuse is not None:
+            error = stream.method.refuse(stream.call)
         if error is not None:
             raise error
         self._account.reserve(_CALL_BYTES + head.size)

@@ -65,12 +65,18 @@ def _value(name: str, value: str | bytes) -> bytes:
     if isinstance(value, bytes) != name.endswith("-bin"):
         raise ValueError(f"'{name[:50]}': text belongs to plain keys, bytes to those in -bin")
     if isinstance(value, bytes):
-        return base64.b64encode(value).rstrip(b"=")
+        return _in_base64(value)
     if not (value.isascii() and value.isprintable()):
         raise ValueError(f"'{name[:50]}' has a value that is not printable ASCII")
     return value.encode("ascii")
 
 
+@lru_cache(maxsize=256)
+def _in_base64(value: bytes) -> bytes:
+    return base64.b64encode(value).rstrip(b"=")
+
+
+@lru_cache(maxsize=256)
 def status_fields(code: Code, text: str) -> bytes:
     """Encode how a call ended; the text is percent-encoded as gRPC asks for, and cut."""
     fields = _field("grpc-status", b"%d" % code)

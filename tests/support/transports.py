@@ -51,12 +51,20 @@ class Handlers:
             "/t/sums": Method(stream=self.sums),
             "/t/reads_on": Method(stream=self.reads_on),
             "/t/crashes": Method(stream=self.crashes),
+            "/t/refuses": Method(unary=self.echo, refuse=self.refuse),
         }
 
     async def echo(self, message: bytes, call: Call) -> bytes:
         """Return the request."""
         self.begun.append(call)
         return message
+
+    def refuse(self, call: Call) -> StatusError | None:
+        """Refuse calls that say so, which are `seen`."""
+        self.seen.append(call)
+        if not any(key == "x-refuse" for key, _ in call.metadata):
+            return None
+        return StatusError(Code.RESOURCE_EXHAUSTED, "full", (("x-retry", "1"),))
 
     async def size(self, message: bytes, call: Call) -> bytes:
         """Return as many bytes as the request says."""

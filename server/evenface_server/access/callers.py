@@ -118,6 +118,11 @@ class Access:
         self._bound: dict[str, CallerMetrics] = {}
         self._anybody = Caller("", _let_all)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether everybody may call everything."""
+        return self._tokens is None and self._subjects is None
+
     def caller(self, path: str, metadata: Metadata, certificate: Certificate | None) -> Caller:
         """Find out who calls; whether it may is for `Caller.charge` to say.
 
@@ -126,7 +131,7 @@ class Access:
             metadata: What the caller sent.
             certificate: What the client showed, as `ssl.SSLSocket.getpeercert` has it.
         """
-        if (self._tokens is None and self._subjects is None) or path.startswith(_OPEN):
+        if self.is_open or path.startswith(_OPEN):
             return self._anybody
         digest = None if self._tokens is None else _digest(metadata)
         grant = self._grant(digest)

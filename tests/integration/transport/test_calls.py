@@ -34,6 +34,21 @@ async def test_a_refusal_waits_for_what_the_caller_sends_but_not_for_long() -> N
         assert (await peer.reply(1)).status[0] == Code.UNIMPLEMENTED
 
 
+async def test_a_call_that_is_refused_as_it_begins_reaches_no_handler_and_holds_nothing() -> None:
+    async with serving() as served, connected(served.port) as peer:
+        peer.call(1, "/t/refuses", b"let me in")
+        assert (await peer.reply(1)).messages == [b"let me in"]
+        peer.open(3, "/t/refuses", ("x-refuse", "1"))
+        await until(lambda: len(served.handlers.seen) == 2)  # before any of its request is here
+        peer.data(3, prefixed(bytes(LIMIT)), ends=True)
+        found = await peer.reply(3)
+        assert found.status == (Code.RESOURCE_EXHAUSTED, "full")
+        assert found.fields["x-retry"] == "1"
+        assert served.handlers.begun == served.handlers.seen[:1]
+        await answers_still(peer, 5)
+        await until(lambda: served.held == 0)
+
+
 @pytest.mark.parametrize(
     ("headers", "without"),
     [

@@ -232,6 +232,46 @@ def test_what_waits_before_a_call_is_counted_right_whatever_happens(
             gate.admit(1, clock.now + 0.5)
 
 
+async def test_calls_that_were_let_come_count_until_they_are_here(gate: Gate, clock: Clock) -> None:
+    deadline = clock.now + 0.05
+    gate.admit(1)
+    assert [gate.refusal(deadline) is None for _ in range(5)] == [True] * 3 + [False] * 2
+    full = gate.refusal(deadline)
+    assert full is not None
+    assert "take about 50 ms, and the deadline is in 50 ms" in str(full)
+    await asyncio.sleep(0)
+    assert gate.refusal(deadline) is not None
+    await asyncio.sleep(0)
+    assert gate.refusal(deadline) is None
+
+
+async def test_a_full_queue_lets_no_call_come_whatever_its_deadline(gate: Gate) -> None:
+    assert gate.refusal(None) is None
+    gate.admit(15)
+    full = gate.refusal(None)
+    assert full is not None
+    assert "15 rows are queued; limit 16" in str(full)
+
+
+async def test_who_is_late_learns_so_when_its_request_is_here(gate: Gate, clock: Clock) -> None:
+    gate.admit(1)
+    assert gate.refusal(clock.now - 1) is None
+
+
+async def test_an_idle_queue_lets_a_call_come_to_see_what_it_asks_for(
+    gate: Gate, clock: Clock
+) -> None:
+    assert gate.refusal(clock.now + 0.001) is None
+
+
+def test_a_busy_loop_needs_more_time(gate: Gate, clock: Clock) -> None:
+    gate.lag = 0.03
+    with gate.admit(1):
+        with pytest.raises(QueueFull, match="take about 20 ms, and the deadline is in 80 ms"):
+            gate.admit(1, clock.now + 0.08)
+        gate.admit(1, clock.now + 0.09)
+
+
 def test_bytes_are_held_up_to_a_limit_and_given_back() -> None:
     room = Room(100)
     with room.hold("images", 60):
