@@ -13,6 +13,10 @@ _VP8_START = b"\x9d\x01\x2a"
 # frames of other kinds than these may have.
 _INFLATED = (b"zTXt", b"iTXt", b"iCCP")
 _SEQUENTIAL = frozenset((0xC0, 0xC1))
+# Metadata is read in Python, a hundred times slower than the image itself.
+_MAX_METADATA_BYTES = 4096
+_MAX_CHUNKS = 16
+_SCAN = 0xDA
 
 
 def pixels_of(data: bytes) -> int | None:
@@ -35,15 +39,41 @@ def is_plain(data: bytes) -> bool:
     """Return whether decoding a file takes about as long as its size and pixels let expect.
 
     Args:
-        data: The file; of PNG, all is looked through.
+        data: The file.
 
     Returns:
-        False where it may be made to take far longer: PNG with a second header, which counts in
-        place of the first, or with compressed texts; progressive JPEG.
+        False where it may be made to take far longer: much metadata or many pieces; PNG with a
+        second header, which counts in place of the first, or with compressed texts; progressive
+        JPEG.
     """
     if data.startswith(_PNG):
-        return data.count(b"IHDR") == 1 and not any(kind in data for kind in _INFLATED)
-    return not data.startswith(_JPEG) or _jpeg(data)[0] in _SEQUENTIAL
+        return _is_plain_png(data)
+    if data.startswith(_JPEG):
+        return _jpeg(data)[0] in _SEQUENTIAL and _scan_at(data) <= _MAX_METADATA_BYTES
+    return data[12:16] in (b"VP8 ", b"VP8L")  # which have no metadata
+
+
+def _is_plain_png(data: bytes) -> bool:
+    at, metadata = len(_PNG), 0
+    for number in range(_MAX_CHUNKS):
+        size, kind = _big(data, at, 4), data[at + 4 : at + 8]
+        if kind in _INFLATED or (kind == b"IHDR") != (number == 0):
+            return False
+        metadata += 0 if kind == b"IDAT" else size
+        at += 12 + size  # with its size, kind and checksum
+        if at >= len(data):
+            return metadata <= _MAX_METADATA_BYTES
+    return False
+
+
+def _scan_at(data: bytes) -> int:
+    """Return where the first scan of a JPEG begins, all metadata being before it."""
+    at = 2
+    for _ in range(_MAX_SEGMENTS):
+        if _big(data, at + 1, 1) == _SCAN:
+            return at
+        at += 2 + _big(data, at + 2, 2)
+    return len(data)
 
 
 def _jpeg(data: bytes) -> tuple[int, int]:

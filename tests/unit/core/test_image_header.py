@@ -29,6 +29,11 @@ def file(width: int, height: int, kind: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """Make a chunk of PNG."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
 @pytest.mark.parametrize(("kind", "options"), _KINDS)
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (3, 2), (178, 218), (700, 300)])
 def test_the_size_is_that_of_the_image(
@@ -54,11 +59,6 @@ def test_a_header_behind_many_others_is_not_looked_for() -> None:
     assert pixels_of(photo[:2] + b"\xff\xe0\0\2" * 1_000_000 + photo[2:]) is None
 
 
-def chunk(kind: bytes, data: bytes) -> bytes:
-    """Make a chunk of PNG."""
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
 def before(kind: bytes, data: bytes, photo: bytes) -> bytes:
     """Put a chunk before all others of a PNG file."""
     return photo[:8] + chunk(kind, data) + photo[8:]
@@ -76,7 +76,21 @@ def test_a_header_that_is_not_the_first_is_not_believed() -> None:
 
 @pytest.mark.parametrize(("kind", "options"), _KINDS)
 def test_files_as_they_are_mostly_made_are_plain(kind: str, options: dict[str, object]) -> None:
-    assert is_plain(file(30, 20, kind, **options)) == ("progressive" not in options)
+    assert is_plain(file(30, 20, kind, **options)) == (not {"progressive", "exif"} & set(options))
+
+
+@pytest.mark.parametrize("piece", [chunk(b"tEXt", b"a\0b"), chunk(b"IDAT", b"")])
+def test_few_pieces_of_png_are_plain_and_many_are_not(piece: bytes) -> None:
+    photo = file(5, 5, "PNG")
+    for count, expected in ((1, True), (12, True), (20, False), (2000, False)):
+        assert is_plain(photo[:33] + piece * count + photo[33:]) == expected
+    assert not is_plain(photo[:33] + chunk(b"eXIf", bytes(5000)) + photo[33:])
+
+
+def test_a_scan_behind_many_pieces_of_jpeg_is_not_plain() -> None:
+    photo = file(5, 5, "JPEG")
+    for count, expected in ((1, True), (40, True), (100, False)):
+        assert is_plain(photo[:2] + b"\xff\xfe\0\2" * count + photo[2:]) == expected
 
 
 def test_a_second_header_that_counts_in_place_of_the_first_is_not_plain() -> None:
