@@ -23,7 +23,7 @@ from evenface_server.access import (
     watch_tls,
     watch_tokens,
 )
-from evenface_server.batching import Arrays, Lane
+from evenface_server.batching import INLINE_SECONDS, Arrays, Lane
 from evenface_server.engine import Engine
 from evenface_server.health import HealthService
 from evenface_server.intake import Limits
@@ -240,6 +240,8 @@ def _lane(settings: Settings, metrics: Metrics, model: Model, function: Function
         max_queue_rows=settings.max_queue_rows,
         label=f"{name}/{version}/{function}",
         metrics=metrics.lane(name, version, function),
+        # Where a device works, the loop goes on meanwhile.
+        inline_seconds=INLINE_SECONDS if model.device == "cpu" else 0.0,
     )
 
 

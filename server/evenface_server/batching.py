@@ -18,21 +18,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, NamedTuple
 
-import numpy as np
-from evenface_core.errors import DeadlineExpired, QueueFull
-from numpy.typing import NDArray
+from evenface_core.errors import QueueFull
 
 from evenface_server.admission import Gate, Place
 from evenface_server.metrics import LaneMetrics
 from evenface_server.pace import Clock, Pace
+from evenface_server.parts import Arrays, Entry, Outcome, Part, Prepare, execute
 
-Arrays = tuple[NDArray[Any], ...]
-# Makes a call's arrays when its batch runs: for what takes little, and saves a way to a thread and
-# back for each call, and all the work for those that are dropped.
-Prepare = Callable[[], Arrays]
+__all__ = ["INLINE_SECONDS", "Arrays", "Lane", "Prepare"]
 
 # Going to a thread and back costs 0.03 to 0.15 ms, a few percent of such a run; and what waits for
 # the loop meanwhile, replies, refusals and pings, may wait a few times as long.
@@ -43,75 +37,6 @@ _ROUNDING = 1e-9
 # Turns of the loop between two batches on it: in the first the last batch's calls are answered, at
 # its end their replies go out and new requests come in, which the second hands to the lane.
 _GATHERING_TURNS = 2
-
-
-@dataclass(slots=True, eq=False)
-class _Entry:
-    """One call's rows, and the results of those that ran."""
-
-    inputs: Arrays | Prepare
-    place: Place
-    done: asyncio.Future[Arrays]
-    queued_at: float
-    taken: int = 0
-    turn: int = 0  # rows that may still be taken before others' turn
-    answered: int = 0
-    results: Arrays = ()
-
-    def add(self, outputs: Arrays) -> None:
-        """Take a part of the result; hand over the whole once it is complete."""
-        rows, start = self.place.rows, self.answered
-        self.answered += len(outputs[0])
-        if self.done.done():
-            return
-        if self.answered - start == rows:
-            self.done.set_result(outputs)
-            return
-        if not start:
-            self.results = tuple(np.empty((rows, *a.shape[1:]), a.dtype) for a in outputs)
-        for whole, part in zip(self.results, outputs, strict=True):
-            whole[start : self.answered] = part
-        if self.answered == rows:
-            self.done.set_result(self.results)
-
-    def fail(self, error: BaseException) -> None:
-        if not self.done.done():
-            self.done.set_exception(error)
-
-
-class _Part(NamedTuple):
-    """Rows of an entry that run in one batch."""
-
-    entry: _Entry
-    inputs: Arrays | Prepare
-    start: int
-    stop: int
-
-    def arrays(self) -> Arrays:
-        inputs = self.inputs
-        if callable(inputs):
-            inputs = self.entry.inputs = inputs()
-        if self.stop - self.start == len(inputs[0]):
-            return inputs
-        return tuple(array[self.start : self.stop] for array in inputs)
-
-
-class _Outcome(NamedTuple):
-    """What became of a batch.
-
-    Attributes:
-        parts: Those that ran.
-        outputs: Of their rows, in order.
-        failures: The others.
-        preparing_seconds: That making the inputs took.
-        seconds: That the session took.
-    """
-
-    parts: Sequence[_Part]
-    outputs: Arrays
-    failures: Sequence[tuple[_Part, Exception]]
-    preparing_seconds: float
-    seconds: float
 
 
 class Lane:
@@ -144,7 +69,7 @@ class Lane:
         self._metrics = metrics
         self._inline_seconds = inline_seconds
         self._clock = clock
-        self._waiting: deque[_Entry] = deque()
+        self._waiting: deque[Entry] = deque()
         self._is_pumping = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=label)
         self._running = Pace()  # of the session alone
@@ -210,7 +135,7 @@ class Lane:
                 inputs raised.
         """
         loop = asyncio.get_running_loop()
-        entry = _Entry(inputs, place, loop.create_future(), self._clock())
+        entry = Entry(inputs, place, loop.create_future(), self._clock())
         self._waiting.append(entry)
         if not self._is_pumping:
             self._is_pumping = True
@@ -231,7 +156,7 @@ class Lane:
         else:
             self._pump(self._run_here)
 
-    def _pump(self, run_here: Callable[[Sequence[_Part]], object]) -> None:
+    def _pump(self, run_here: Callable[[Sequence[Part]], object]) -> None:
         """Run a batch of what waits, if anything does."""
         self._is_pumping = False
         now = self._clock()
@@ -246,12 +171,12 @@ class Lane:
         else:
             self._run_in_thread(parts)
 
-    def _form_batch(self, now: float) -> tuple[Sequence[_Part], int]:
-        parts: list[_Part] = []
+    def _form_batch(self, now: float) -> tuple[Sequence[Part], int]:
+        parts: list[Part] = []
         room, seconds = self._max_batch_rows, math.inf
         while room and self._waiting:
             entry = self._waiting[0]
-            if _is_dropped(entry, now):
+            if entry.is_dropped(now):
                 self._waiting.popleft()
                 continue
             row_seconds = self._row_seconds(entry)
@@ -266,9 +191,9 @@ class Lane:
                 parts.append(self._take(entry, rows, now))
                 seconds -= rows * row_seconds if seconds < math.inf else 0.0
             room -= rows
-        return parts, sum(part.stop - part.start for part in parts)
+        return parts, sum(part.rows for part in parts)
 
-    def _take(self, entry: _Entry, rows: int, now: float) -> _Part:
+    def _take(self, entry: Entry, rows: int, now: float) -> Part:
         """Take rows of the first that waits; what is left of it may have to queue up anew."""
         start = entry.taken
         if not start:
@@ -280,7 +205,7 @@ class Lane:
             self._waiting.popleft()
         elif not entry.turn:
             self._waiting.rotate(-1)
-        return _Part(entry, entry.inputs, start, entry.taken)
+        return Part(entry, entry.inputs, start, entry.taken)
 
     def _most_seconds(self, row_seconds: float) -> float:
         """Seconds that the rows of a batch may take: so few that it runs on the loop, if it can.
@@ -295,58 +220,42 @@ class Lane:
         is_cheap = self._running.is_line and fixed <= _MOST_FIXED * most
         return most - fixed if is_cheap and row_seconds <= most - fixed else math.inf
 
-    def _row_seconds(self, entry: _Entry) -> float:
+    def _row_seconds(self, entry: Entry) -> float:
         """Seconds for a row; infinite where it has to be made ready and nobody knows how long."""
         if not callable(entry.inputs):
             return self._running.per_row
         return self._running.per_row + (self._preparing.per_row or math.inf)
 
-    def _is_short(self, parts: Sequence[_Part]) -> bool:
+    def _is_short(self, parts: Sequence[Part]) -> bool:
         """Whether a batch should take little enough to run on the loop."""
-        rows = [(part.stop - part.start) * self._row_seconds(part.entry) for part in parts]
+        rows = [part.rows * self._row_seconds(part.entry) for part in parts]
         return 0 < sum(rows) + self._running.fixed <= self._inline_seconds * (1 + _ROUNDING)
 
-    def _run_here(self, parts: Sequence[_Part]) -> None:
-        self._settle(self._execute(parts))
+    def _run_here(self, parts: Sequence[Part]) -> None:
+        self._settle(execute(parts, self._run, self._clock))
         asyncio.get_running_loop().call_soon(self._gather, _GATHERING_TURNS)
 
-    def _run_in_thread(self, parts: Sequence[_Part]) -> None:
+    def _run_in_thread(self, parts: Sequence[Part]) -> None:
         loop = asyncio.get_running_loop()
-        running = loop.run_in_executor(self._thread, self._execute, parts)
+        running = loop.run_in_executor(self._thread, execute, parts, self._run, self._clock)
         running.add_done_callback(self._on_run)
 
-    def _on_run(self, running: asyncio.Future[_Outcome]) -> None:
+    def _on_run(self, running: asyncio.Future[Outcome]) -> None:
         """Keep the session busy; a short batch lets the replies to this one go first."""
         self._settle(running.result())
         self._pump(lambda parts: asyncio.get_running_loop().call_soon(self._run_here, parts))
 
-    def _execute(self, parts: Sequence[_Part]) -> _Outcome:
-        began = self._clock()
-        ready, inputs, failures = _make_ready(parts)
-        started = self._clock()
-        try:
-            outputs = self._run(_join(inputs)) if ready else ()
-        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to these callers
-            return _Outcome((), (), [(part, error) for part in ready] + failures, 0.0, 0.0)
-        return _Outcome(ready, outputs, failures, started - began, self._clock() - started)
-
-    def _settle(self, outcome: _Outcome) -> None:
-        for part, error in outcome.failures:
-            part.entry.fail(error)
-        start = 0
-        for entry, _, first, last in outcome.parts:
-            stop = start + last - first
-            entry.add(tuple([array[start:stop] for array in outcome.outputs]))
-            start = stop
-        if start:
-            self._measure(outcome, start)
+    def _settle(self, outcome: Outcome) -> None:
+        rows = outcome.settle()
+        if rows:
+            self._measure(outcome, rows)
         if not self._waiting:
             self._note_turn(self._clock(), 0)
 
-    def _measure(self, outcome: _Outcome, rows: int) -> None:
+    def _measure(self, outcome: Outcome, rows: int) -> None:
         self._running.note(rows, outcome.seconds)
         self._alone.note(rows, outcome.preparing_seconds + outcome.seconds)
-        made = sum(part.stop - part.start for part in outcome.parts if callable(part.inputs))
+        made = sum(part.rows for part in outcome.parts if not part.is_ready)
         if made:
             self._preparing.note(made, outcome.preparing_seconds)
         self._metrics.batch_rows.observe(rows)
@@ -364,33 +273,3 @@ class Lane:
         else:
             self._last = None
             self._gate.busy_until = now
-
-
-def _is_dropped(entry: _Entry, now: float) -> bool:
-    deadline = entry.place.deadline
-    if deadline is not None and now >= deadline:
-        entry.fail(DeadlineExpired("the deadline passed while the request was queued"))
-    return entry.done.done()
-
-
-def _make_ready(
-    parts: Sequence[_Part],
-) -> tuple[list[_Part], list[Arrays], list[tuple[_Part, Exception]]]:
-    """Make the arrays of all parts; those whose arrays cannot be made fail alone."""
-    ready: list[_Part] = []
-    inputs: list[Arrays] = []
-    failures: list[tuple[_Part, Exception]] = []
-    for part in parts:
-        try:
-            inputs.append(part.arrays())
-        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to this caller
-            failures.append((part, error))
-        else:
-            ready.append(part)
-    return ready, inputs, failures
-
-
-def _join(parts: Sequence[Arrays]) -> Arrays:
-    if len(parts) == 1:
-        return parts[0]
-    return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
