@@ -239,7 +239,10 @@ def test_what_processes_share_is_locked_against_what_cleans_up_old_files(
     assert not shared.exists()
 
 
-def test_workers_that_start_end_with_a_killed_supervisor(tiny_models: Path) -> None:
+def test_workers_that_start_end_with_a_killed_supervisor(
+    tiny_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # whose folder they do not know yet
     with server_process(tiny_models, "--workers", "3") as server:
         server.wait_until(lambda: len(server.workers) == 3)
         workers = server.workers
