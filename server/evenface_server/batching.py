@@ -18,6 +18,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from evenface_core.errors import QueueFull
 
@@ -34,9 +35,10 @@ INLINE_SECONDS = 0.005
 # Runs are cut short up to this share of what does not depend on their rows.
 _MOST_FIXED = 0.2
 _ROUNDING = 1e-9
-# Turns of the loop between two batches on it: in the first the last batch's calls are answered, at
-# its end their replies go out and new requests come in, which the second hands to the lane.
-_GATHERING_TURNS = 2
+# The turn of the loop, counted from a batch's, in which the next one runs: in the first the last
+# batch's calls are answered and new requests come in; in the second these reach the lane, and the
+# replies go out at its end.
+_GATHERING_TURNS = 3
 
 
 class Lane:
@@ -139,7 +141,7 @@ class Lane:
         self._waiting.append(entry)
         if not self._is_pumping:
             self._is_pumping = True
-            loop.call_soon(self._gather, _GATHERING_TURNS)
+            _after_turns(_GATHERING_TURNS, self._pump_here)
         try:
             return await entry.done
         finally:
@@ -149,12 +151,8 @@ class Lane:
         """Let go of the thread, without waiting for a run in progress."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _gather(self, turns: int) -> None:
-        """Pump after some turns of the loop."""
-        if turns:
-            asyncio.get_running_loop().call_soon(self._gather, turns - 1)
-        else:
-            self._pump(self._run_here)
+    def _pump_here(self) -> None:
+        self._pump(self._run_here)
 
     def _pump(self, run_here: Callable[[Sequence[Part]], object]) -> None:
         """Run a batch of what waits, if anything does."""
@@ -233,7 +231,7 @@ class Lane:
 
     def _run_here(self, parts: Sequence[Part]) -> None:
         self._settle(execute(parts, self._run, self._clock))
-        asyncio.get_running_loop().call_soon(self._gather, _GATHERING_TURNS)
+        _after_turns(_GATHERING_TURNS, self._pump_here)
 
     def _run_in_thread(self, parts: Sequence[Part]) -> None:
         loop = asyncio.get_running_loop()
@@ -243,7 +241,7 @@ class Lane:
     def _on_run(self, running: asyncio.Future[Outcome]) -> None:
         """Keep the session busy; a short batch lets the replies to this one go first."""
         self._settle(running.result())
-        self._pump(lambda parts: asyncio.get_running_loop().call_soon(self._run_here, parts))
+        self._pump(lambda parts: _after_turns(_GATHERING_TURNS, partial(self._run_here, parts)))
 
     def _settle(self, outcome: Outcome) -> None:
         rows = outcome.settle()
@@ -273,3 +271,12 @@ class Lane:
         else:
             self._last = None
             self._gate.busy_until = now
+
+
+def _after_turns(turns: int, call: Callable[[], None]) -> None:
+    """Call something in the loop's next turn, or in one after that."""
+    loop = asyncio.get_running_loop()
+    if turns == 1:
+        loop.call_soon(call)
+    else:
+        loop.call_soon(_after_turns, turns - 1, call)

@@ -1,7 +1,6 @@
 """Every row of the table of errors, as a caller sees it over the wire."""
 
 import asyncio
-import time
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
@@ -211,34 +210,6 @@ async def test_a_full_queue_is_resource_exhausted_with_retry_and_pushback(tmp_pa
     assert seconds > 0.01
     metadata: Any = caught.value.trailing_metadata()
     assert int(dict(metadata)["grpc-retry-pushback-ms"]) == pytest.approx(seconds * 1000, abs=1)
-
-
-async def test_a_request_that_cannot_be_answered_in_time_is_refused_at_once(tmp_path: Path) -> None:
-    write_tiny_bundle(tmp_path, SLOW)
-    async with running(tmp_path, max_batch_rows=1, metrics=True, metrics_port=0) as server:
-        started = time.monotonic()
-        await server.face.Encode(encode(images(1)))
-        seconds = time.monotonic() - started
-        work = asyncio.ensure_future(server.face.Encode(encode(images(4))))
-        await admitted(server.app, 4)
-        call = server.face.Encode(encode(images(1)), timeout=1.5 * seconds)
-        found = await refused(call, StatusCode.RESOURCE_EXHAUSTED)
-        assert not work.done()
-        assert "the answer would take about" in found.message
-        assert "the deadline is in" in found.message
-        (retry,) = found.retries
-        metadata: Any = dict(await call.trailing_metadata())
-        wait = retry.retry_delay.ToMilliseconds()
-        assert int(metadata["grpc-retry-pushback-ms"]) == wait > 0
-        assert metadata["x-request-id"]
-        await work
-        samples = server.samples()
-    rpc = 'grpc_method="Encode",grpc_service="evenface.v1.FaceService",grpc_type="unary"'
-    assert samples[f'grpc_server_handled_total{{grpc_code="RESOURCE_EXHAUSTED",{rpc}}}'] == 1
-    assert samples['evenface_rejections_total{reason="QUEUE_FULL"}'] == 1
-    # It was refused before its request came in.
-    assert samples[f"grpc_server_started_total{{{rpc}}}"] == 3
-    assert samples[f"grpc_server_msg_received_total{{{rpc}}}"] == 2
 
 
 async def test_a_request_that_expires_in_the_queue_never_reaches_the_session(

@@ -171,6 +171,54 @@ async def test_doubts_about_a_long_batch_bring_it_nearer_to_its_caller_not_to_th
     assert threading.get_ident() not in session.threads
 
 
+async def test_calls_that_run_together_share_what_a_batch_may_take() -> None:
+    session = Session(Clock(), 0.002)
+    lane = make_lane(session)
+    for count in (4, 1):
+        await start(lane, *range(count))
+    await asyncio.gather(*(start(lane, number) for number in range(5)))
+    lane.stop()
+    assert where(session)[2:] == [(2, True), (2, True), (1, True)]
+
+
+async def test_a_busy_loops_turns_are_left_room_for() -> None:
+    session = Session(Clock(), 0.001)
+    lane = make_lane(session, max_batch_rows=1)
+    refusals: list[QueueFull] = []
+
+    async def caller() -> None:
+        for _ in range(4):
+            await start(lane, 1)
+            session.clock.now += 0.02  # packing the reply, say
+            try:
+                lane.admit(1, session.clock.now + 0.01).__exit__(None, None, None)
+            except QueueFull as error:
+                refusals.append(error)
+
+    await asyncio.gather(*(caller() for _ in range(4)))
+    lane.stop()
+    stated = float(str(refusals[8]).split("take about ")[1].split(" ms")[0]) / 1000
+    # A turn is some 20 ms, of which there may be two.
+    assert refusals[8].retry_after > 1.1 * stated - 0.01 + 0.035
+
+
+async def test_callers_learn_of_a_long_batch_before_a_short_one_runs() -> None:
+    session = Session(Clock(), 0.003)
+    lane = make_lane(session)
+    await start(lane, 1)
+    session.hold()
+    blocker = asyncio.create_task(lane.run(lambda: rows(1), lane.admit(1)))
+    await session.next_run()
+    short = start(lane, 7)
+    await asyncio.sleep(0)
+    session.free.set()
+    await blocker
+    assert len(session.batches) == 2
+    await short
+    lane.stop()
+    assert where(session)[1:] == [(1, False), (1, True)]
+
+
 async def test_idle_time_is_no_part_of_what_a_batch_takes() -> None:
     session = Session(Clock(), 0.01)
     lane = make_lane(session)

@@ -1,0 +1,101 @@
+"""Who is let in under load, who is refused at once, and what never leaves the event loop."""
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import grpc
+import numpy as np
+import pytest
+from evenface.v1.face_service_pb2 import EncodeRequest, SampleRequest
+from evenface_server.workshop import Workshop
+from support.bundles import Tiny, images, write_tiny_bundle
+from support.image_files import png
+from support.messages import Details, details, encode, files
+from support.servers import admitted, running, until
+
+SLOW = Tiny(encode_loops=500)  # some 0.3 s a run
+
+
+async def refused(call: Awaitable[object]) -> Details:
+    """What a call that is refused for lack of room or time says."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED, caught.value.details()
+    found = details(caught.value)
+    assert found.info.reason == "QUEUE_FULL"
+    return found
+
+
+async def test_a_request_that_cannot_be_answered_in_time_is_refused_at_once(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path, SLOW)
+    async with running(tmp_path, max_batch_rows=1, metrics=True, metrics_port=0) as server:
+        started = time.monotonic()
+        await server.face.Encode(encode(images(1)))
+        seconds = time.monotonic() - started
+        work = asyncio.ensure_future(server.face.Encode(encode(images(4))))
+        await admitted(server.app, 4)
+        call = server.face.Encode(encode(images(1)), timeout=1.5 * seconds)
+        found = await refused(call)
+        assert not work.done()
+        assert "the answer would take about" in found.message
+        assert "the deadline is in" in found.message
+        (retry,) = found.retries
+        metadata: Any = dict(await call.trailing_metadata())
+        wait = retry.retry_delay.ToMilliseconds()
+        assert int(metadata["grpc-retry-pushback-ms"]) == wait > 0
+        assert metadata["x-request-id"]
+        await work
+        samples = server.samples()
+    rpc = 'grpc_method="Encode",grpc_service="evenface.v1.FaceService",grpc_type="unary"'
+    assert samples[f'grpc_server_handled_total{{grpc_code="RESOURCE_EXHAUSTED",{rpc}}}'] == 1
+    assert samples['evenface_rejections_total{reason="QUEUE_FULL"}'] == 1
+    # It was refused before its request came in.
+    assert samples[f"grpc_server_started_total{{{rpc}}}"] == 3
+    assert samples[f"grpc_server_msg_received_total{{{rpc}}}"] == 2
+
+
+async def test_a_full_queue_of_one_model_keeps_nobody_from_another(tmp_path: Path) -> None:
+    for name in ("a", "z"):
+        write_tiny_bundle(tmp_path, Tiny(name=name, encode_loops=500 * (name == "z")))
+    limits = {"max_queue_rows": 4, "max_items_per_request": 4}
+    async with running(tmp_path, **limits) as server:
+        work = asyncio.ensure_future(server.face.Encode(encode(images(4), model="z")))
+        lane = server.app.engine.registry.resolve("z", "").lanes["encode"]
+        await until(lambda: lane.rows == 4)
+        full = server.face.Encode(encode(images(1), model="z"))
+        await refused(full)
+        assert (await server.face.Encode(encode(images(1), model="a"))).model == "a"
+        assert not work.done()
+        await work
+
+
+async def test_photos_that_threads_have_no_time_for_are_refused_and_small_ones_are_not(
+    tiny_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = png(np.zeros((300, 300, 3), np.uint8))
+    async with running(tiny_models) as server:
+        monkeypatch.setattr(Workshop, "seconds_for", lambda *_: 5.0)
+        call = server.face.Encode(EncodeRequest(images=files(photo)), timeout=3)
+        found = await refused(call)
+        assert "take about 500" in found.message
+        await server.face.Encode(EncodeRequest(images=files(photo)))
+        small = files(png(images(1)[0]))
+        await server.face.Encode(EncodeRequest(images=small), timeout=3)
+
+
+async def test_arithmetic_on_a_few_latents_goes_to_no_thread(
+    tiny_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tiny_models) as server:
+        run = Mock(wraps=server.app.engine._workshop.run)  # noqa: SLF001 - to see who calls
+        monkeypatch.setattr(server.app.engine._workshop, "run", run)  # noqa: SLF001
+        await server.face.Sample(SampleRequest(count=16))
+        await server.face.Encode(encode(images(16), sample_seed=1))
+        assert run.call_count == 0
+        await server.face.Sample(SampleRequest(count=17))
+        await server.face.Encode(encode(images(17), sample_seed=1))
+        assert run.call_count == 3
