@@ -133,7 +133,7 @@ async def test_a_health_watch_that_names_no_service_is_told_so(
     slow_models: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with running(slow_models) as server, asyncio.timeout(20):
-        call = server.channel.stream_stream("/grpc.health.v1.Health/Watch")()
+        call: Any = server.channel.stream_stream("/grpc.health.v1.Health/Watch")()
         await call.done_writing()
         assert await call.code() is StatusCode.INVALID_ARGUMENT
     assert "a handler failed" not in caplog.messages
