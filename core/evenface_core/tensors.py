@@ -1,6 +1,7 @@
 """Arrays as little-endian bytes, the form in which tensors travel. Needs numpy alone."""
 
 import math
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,10 +9,14 @@ from numpy.typing import DTypeLike, NDArray
 
 from evenface_core.errors import InvalidInput
 
+_IS_LITTLE = sys.byteorder == "little"
+
 
 def to_bytes(array: NDArray[np.generic]) -> bytes:
     """Return the elements of an array as little-endian bytes in C order."""
-    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+    if not (_IS_LITTLE and array.dtype.isnative):
+        array = array.astype(array.dtype.newbyteorder("<"))
+    return array.tobytes()
 
 
 def from_bytes(

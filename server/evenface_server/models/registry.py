@@ -25,20 +25,19 @@ class ServedModel:
         model: Opened and warmed up.
         lanes: What its functions are called through.
         card: Its model card, Markdown.
+
+    Attributes:
+        manifest: What the model is and can do.
     """
 
     def __init__(self, model: Model, lanes: Mapping[FunctionName, Lane], card: str) -> None:
         self.model = model
+        self.manifest: Manifest = model.manifest
         self.lanes = lanes
         self.card = card
         self._holders = 0
         self._idle = asyncio.Event()
         self._idle.set()
-
-    @property
-    def manifest(self) -> Manifest:
-        """What the model is and can do."""
-        return self.model.manifest
 
     def __enter__(self) -> Self:
         self._holders += 1
