@@ -177,7 +177,7 @@ class Gate:
             deadline: As in `admit`.
         """
         if self._places or self._coming:
-            error = self._refusal(1 + self._coming, deadline, 0.0)
+            error = self._refusal(1, deadline, 0.0, coming=self._coming)
             if isinstance(error, QueueFull):
                 return error
         self._coming += 1
@@ -208,15 +208,15 @@ class Gate:
         self._on_change(self.rows)
 
     def _refusal(
-        self, rows: int, deadline: float | None, ready_in: float
+        self, rows: int, deadline: float | None, ready_in: float, *, coming: int = 0
     ) -> QueueFull | DeadlineExpired | None:
-        full = self._lack_of_room(rows)
+        full = self._lack_of_room(rows, coming)
         if full is not None or deadline is None:
             return full
-        return self._lack_of_time(rows, deadline, ready_in)
+        return self._lack_of_time(rows, deadline, ready_in, coming)
 
-    def _lack_of_room(self, rows: int) -> QueueFull | None:
-        excess = self.rows + rows - self._max_rows
+    def _lack_of_room(self, rows: int, coming: int) -> QueueFull | None:
+        excess = self.rows + coming + rows - self._max_rows
         if excess > 0:
             problem = f"{self.rows} rows are queued; limit {self._max_rows}"
         elif rows <= self._turn_rows or not self._large_rows:
@@ -233,14 +233,15 @@ class Gate:
         return QueueFull(f"{self._label}: {problem}", retry_after=retry_after)
 
     def _lack_of_time(
-        self, rows: int, deadline: float, ready_in: float
+        self, rows: int, deadline: float, ready_in: float, coming: int
     ) -> QueueFull | DeadlineExpired | None:
         now = self._clock()
         left = deadline - now
         if left <= 0:
             return DeadlineExpired("the deadline passed before the request was admitted")
-        if self._places or self._coming:
-            wait = max(self.busy_until - now, 0.0) + self._seconds(self._rows_before(rows))
+        if self._places or coming:
+            before = self._rows_before(rows) + coming
+            wait = max(self.busy_until - now, 0.0) + self._seconds(before)
             needed = max(wait, ready_in) + self._seconds(rows)
         else:
             needed = ready_in + self._own_pace.seconds(rows, self._runs(rows))
