@@ -5,7 +5,19 @@ Handlers take and return bytes; what they mean is the service's business.
 
 from evenface_transport.call import Call, Method, Peer, Stream, Unary
 from evenface_transport.limits import Limits
+from evenface_transport.memory import keep_freed_memory
 from evenface_transport.server import Server
 from evenface_transport.status import Code, StatusError
 
-__all__ = ["Call", "Code", "Limits", "Method", "Peer", "Server", "StatusError", "Stream", "Unary"]
+__all__ = [
+    "Call",
+    "Code",
+    "Limits",
+    "Method",
+    "Peer",
+    "Server",
+    "StatusError",
+    "Stream",
+    "Unary",
+    "keep_freed_memory",
+]

@@ -1,6 +1,8 @@
 """The calls of one connection: from the header block that opens one to the trailers that end it."""
 
+import logging
 import math
+from collections.abc import Callable
 from typing import Final
 
 from evenface_transport import frames, replies
@@ -16,6 +18,7 @@ from evenface_transport.outbox import Outbox
 from evenface_transport.status import Code, StatusError
 from evenface_transport.stream import MESSAGE_BYTES, RECEIVE_WINDOW, Requests, Stream
 
+_LOG = logging.getLogger(__name__)
 # What a call takes besides the bytes of its messages, roughly.
 _CALL_BYTES: Final = 4096
 _NO_METHOD: Final = Method()
@@ -208,7 +211,7 @@ class Calls:
             raise StatusError(Code.UNIMPLEMENTED, f"there is no RPC {head.path[:200]}")
         error = head.problem or encoding_error(head.encoding)
         if error is None and stream.method.refuse is not None:
-            error = stream.method.refuse(stream.call)
+            error = _asked(stream.method.refuse, stream.call)
         if error is not None:
             raise error
         self._account.reserve(_CALL_BYTES + head.size)
@@ -249,3 +252,11 @@ class Calls:
         if not stream.is_ended and not stream.closed:
             stream.receive_window += increment
             self._outbox.write(frames.window_update(stream.number, increment))
+
+
+def _asked(refuse: Callable[[Call], StatusError | None], call: Call) -> StatusError | None:
+    try:
+        return refuse(call)
+    except Exception:  # noqa: BLE001 - the caller has to be told something
+        _LOG.exception("a call could not be judged", extra={"path": call.path})
+        return StatusError(Code.INTERNAL, "internal error")

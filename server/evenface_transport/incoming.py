@@ -19,6 +19,7 @@ _LOG = logging.getLogger(__name__)
 WINDOW: Final = 64 * 2**20
 LAST_PING: Final = b"evenface"
 _LEAST_DATA_BYTES: Final = 1024
+_LARGE_BLOCK_BYTES: Final = 1024
 _RESET_COST: Final = 4.0  # a handler was started for nothing
 
 
@@ -138,6 +139,8 @@ class Incoming:
             self.reader.expected = frames.CONTINUATION
             return
         self.reader.expected = None
+        if len(block) > _LARGE_BLOCK_BYTES:
+            self._patience.spend(len(block) / _LARGE_BLOCK_BYTES)
         is_ended = bool(flags & frames.END_STREAM)
         if number <= self._last_begun:
             self._on_trailers(number, block, is_ended=is_ended)

@@ -14,6 +14,7 @@ from evenface_transport.status import Code, Metadata
 # What a peer must be able to take, and what gRPC's clients take if not told otherwise.
 MAX_BLOCK_BYTES: Final = 8192
 _MAX_TEXT_BYTES: Final = 3072
+_REMEMBERED_BYTES: Final = 1024
 _MOST_ESCAPED: Final = 12  # bytes for one character
 _NAME: Final = re.compile(r"[0-9a-z_.-]+")
 _OURS: Final = frozenset(("content-type", "grpc-status", "grpc-message", "grpc-encoding"))
@@ -65,7 +66,7 @@ def _value(name: str, value: str | bytes) -> bytes:
     if isinstance(value, bytes) != name.endswith("-bin"):
         raise ValueError(f"'{name[:50]}': text belongs to plain keys, bytes to those in -bin")
     if isinstance(value, bytes):
-        return _in_base64(value)
+        return (_in_base64 if len(value) <= _REMEMBERED_BYTES else _in_base64.__wrapped__)(value)
     if not (value.isascii() and value.isprintable()):
         raise ValueError(f"'{name[:50]}' has a value that is not printable ASCII")
     return value.encode("ascii")
@@ -76,9 +77,13 @@ def _in_base64(value: bytes) -> bytes:
     return base64.b64encode(value).rstrip(b"=")
 
 
-@lru_cache(maxsize=256)
 def status_fields(code: Code, text: str) -> bytes:
     """Encode how a call ended; the text is percent-encoded as gRPC asks for, and cut."""
+    return _status_fields(code, text[:_MAX_TEXT_BYTES])
+
+
+@lru_cache(maxsize=256)
+def _status_fields(code: Code, text: str) -> bytes:
     fields = _field("grpc-status", b"%d" % code)
     if text:
         escaped = _escape(text)
@@ -89,7 +94,7 @@ def status_fields(code: Code, text: str) -> bytes:
 
 
 def _escape(text: str) -> bytes:
-    return quote(text[:_MAX_TEXT_BYTES], safe=_UNESCAPED, errors="replace").encode("ascii")
+    return quote(text, safe=_UNESCAPED, errors="replace").encode("ascii")
 
 
 # ":status: 200" is entry 8 of the static table, "content-type" entry 31.

@@ -51,6 +51,7 @@ class Handlers:
             "/t/sums": Method(stream=self.sums),
             "/t/reads_on": Method(stream=self.reads_on),
             "/t/crashes": Method(stream=self.crashes),
+            "/t/judged": Method(unary=self.echo, refuse=_judge),
             "/t/refuses": Method(unary=self.echo, refuse=self.refuse),
         }
 
@@ -180,6 +181,14 @@ class Handlers:
         async for message in requests:
             yield message
             raise ValueError("secret")
+
+
+def _judge(call: Call) -> StatusError | None:
+    """Refuse calls that say so, and fail for those that say so."""
+    said = dict(call.metadata).get("x-judge")
+    if said == "crash":
+        raise ValueError("secret")
+    return StatusError(Code.PERMISSION_DENIED, "no") if said == "refuse" else None
 
 
 @dataclass(frozen=True)

@@ -347,3 +347,15 @@ async def test_who_does_not_end_its_half_of_an_answered_call_is_made_to() -> Non
         peer.data(5, b"", ends=True)
         peer.send(frames.reset(7, ErrorCode.CANCEL))
         await answers_still(peer, 9)
+
+
+async def test_a_call_may_be_refused_before_its_request_comes_in() -> None:
+    async with serving() as served, connected(served.port) as peer:
+        for stream, said, status in (
+            (1, "refuse", (Code.PERMISSION_DENIED, "no")),
+            (3, "crash", (Code.INTERNAL, "internal error")),
+            (5, "welcome", (Code.OK, "")),
+        ):
+            peer.call(stream, "/t/judged", b"x", ("x-judge", said))
+            assert (await peer.reply(stream)).status == status
+        assert len(served.handlers.begun) == 1

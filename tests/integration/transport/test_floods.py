@@ -99,6 +99,17 @@ async def test_calls_beyond_the_limit_are_refused_so_that_the_caller_may_try_aga
             assert (await peer.reply(stream)).status[0] == Code.OK
 
 
+async def test_large_header_blocks_are_too_many_some_day() -> None:
+    block = hpack.Encoder().encode([("x-long", "~" * 40_000)])
+    async with serving() as served, connected(served.port) as peer:
+        for stream in range(1, 1000, 2):
+            pieces = [block[at : at + 16_384] for at in range(0, len(block), 16_384)]
+            peer.send(frame(frames.HEADERS, 0, stream, pieces[0]))
+            peer.send(*(frame(frames.CONTINUATION, 0, stream, piece) for piece in pieces[1:]))
+            peer.send(frame(frames.CONTINUATION, frames.END_HEADERS, stream))
+        assert (await peer.goodbye()).code == ErrorCode.ENHANCE_YOUR_CALM
+
+
 async def test_a_busy_peer_with_the_frames_that_calls_bring_is_no_flood() -> None:
     async with serving() as served, connected(served.port) as peer:
         stream = -1

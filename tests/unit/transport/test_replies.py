@@ -4,7 +4,7 @@ from urllib.parse import unquote
 
 import hpack
 import pytest
-from evenface_transport import Code
+from evenface_transport import Code, replies
 from evenface_transport.replies import MAX_BLOCK_BYTES, metadata_fields, status_fields
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,3 +53,12 @@ def test_metadata_of_both_kinds_is_encoded() -> None:
 def test_what_cannot_be_metadata_is_refused_by_its_key(key: str, value: str | bytes) -> None:
     with pytest.raises(ValueError, match=f"'{key}"):
         metadata_fields([(key, value)])
+
+
+def test_what_is_long_is_not_remembered() -> None:
+    before = replies._in_base64.cache_info()  # noqa: SLF001 - nothing else shows it
+    for number in range(10):
+        metadata_fields([("x-long-bin", bytes([number]) * 5000)])
+    assert replies._in_base64.cache_info() == before  # noqa: SLF001
+    text = status_fields(Code.INTERNAL, "a" * 10**6)
+    assert status_fields(Code.INTERNAL, "a" * 10**6 + "b") is text
