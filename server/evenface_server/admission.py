@@ -16,10 +16,11 @@ _MIN_RETRY_AFTER = 0.01
 _DRAINING_RETRY_AFTER = 1.0
 # Calls of more than a turn leave one row in so many to the others.
 _SMALL_SHARE = 4
-# What a predicted answer must come ahead of its deadline, as of those that should come just in time
-# half would come too late.
+# What a predicted answer must come ahead of its deadline, and how much longer than predicted a call
+# may have to wait: a machine's pace changes by so much from one moment to the next, and of answers
+# that should come just in time half would come too late.
 _SPARE_SECONDS = 0.002
-_SPARE_SHARE = 0.1
+_SPARE_SHARE = 0.2
 # A busy loop finds a request up to a turn after it came, and sends its reply up to a turn late.
 _SPARE_TURNS = 2
 
@@ -242,10 +243,11 @@ class Gate:
         if self._places or coming:
             before = self._rows_before(rows) + coming
             wait = max(self.busy_until - now, 0.0) + self._seconds(before)
-            needed = max(wait, ready_in) + self._seconds(rows)
+            ready_in, own = max(wait, ready_in), self._seconds(rows)
         else:
-            needed = ready_in + self._own_pace.seconds(rows, self._runs(rows))
-        needed_with_spare = _with_spare(needed) + self.lag * _SPARE_TURNS
+            own = self._own_pace.seconds(rows, self._runs(rows))
+        needed = ready_in + own
+        needed_with_spare = _with_spare(ready_in) + own + self.lag * _SPARE_TURNS
         if needed_with_spare <= left or not needed:
             return None
         # Whether the call would be let in if it took no time at all: else trying tells nothing.

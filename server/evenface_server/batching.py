@@ -73,6 +73,7 @@ class Lane:
         self._clock = clock
         self._waiting: deque[Entry] = deque()
         self._is_pumping = False
+        self._has_cut = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=label)
         self._running = Pace()  # of the session alone
         self._alone = Pace()  # of both, doubted where it keeps all calls out
@@ -183,8 +184,11 @@ class Lane:
             entry.turn = entry.turn or self._max_batch_rows
             rows = min(room, entry.turn, entry.place.rows - entry.taken)
             if rows * row_seconds > seconds:
-                rows = int(seconds / row_seconds)
-                room = rows  # and no more after these
+                if self._cuts():
+                    rows = int(seconds / row_seconds)
+                    room = rows  # and no more after these
+                else:
+                    seconds = math.inf
             if rows:
                 parts.append(self._take(entry, rows, now))
                 seconds -= rows * row_seconds if seconds < math.inf else 0.0
@@ -208,15 +212,20 @@ class Lane:
     def _most_seconds(self, row_seconds: float) -> float:
         """Seconds that the rows of a batch may take: so few that it runs on the loop, if it can.
 
-        Where all batches have been of one size, as they are once they are cut, one is not, to learn
-        what larger ones cost.
-
         Args:
             row_seconds: That the first row takes.
         """
         fixed, most = self._running.fixed, self._inline_seconds
-        is_cheap = self._running.is_line and fixed <= _MOST_FIXED * most
-        return most - fixed if is_cheap and row_seconds <= most - fixed else math.inf
+        is_cheap = fixed <= _MOST_FIXED * most
+        return most - fixed if is_cheap and 0 < row_seconds <= most - fixed else math.inf
+
+    def _cuts(self) -> bool:
+        """Whether to cut a batch that would take longer.
+
+        Where all have been of one size, cut or not, every other is not, to learn what either costs.
+        """
+        self._has_cut = self._running.is_line or not self._has_cut
+        return self._has_cut
 
     def _row_seconds(self, entry: Entry) -> float:
         """Seconds for a row; infinite where it has to be made ready and nobody knows how long."""

@@ -145,7 +145,7 @@ def test_preparing_goes_on_while_others_run(gate: Gate, clock: Clock) -> None:
 
 def test_a_small_call_waits_for_one_turn_of_a_large_one_alone(gate: Gate, clock: Clock) -> None:
     gate.admit(16 - 1)
-    gate.admit(1, clock.now + 0.06)
+    gate.admit(1, clock.now + 0.061)
 
 
 def test_a_large_call_waits_for_as_many_turns_of_others_as_it_takes_itself(
@@ -156,7 +156,7 @@ def test_a_large_call_waits_for_as_many_turns_of_others_as_it_takes_itself(
     gate.admit(2)
     with pytest.raises(QueueFull, match="take about 180 ms"):
         gate.admit(8, clock.now + 0.17)
-    gate.admit(8, clock.now + 0.21)
+    gate.admit(8, clock.now + 0.203)
 
 
 def test_an_idle_queue_refuses_what_cannot_fit_until_it_has_doubts(

@@ -34,6 +34,24 @@ async def test_batches_are_cut_short_to_run_on_the_loop_once_their_time_is_known
     assert 2 < len(uncut) < 20  # to learn what it costs
 
 
+async def test_batches_of_one_size_are_cut_too() -> None:
+    session = Session(Clock(), 0.002)
+    lane = make_lane(session)
+    for _ in range(100):
+        await start(lane, *range(4))
+    lane.stop()
+    assert where(session).count((4, False)) < 20
+
+
+async def test_cut_batches_of_one_size_do_not_stay_so_where_that_is_dear() -> None:
+    session = Session(Clock(), 0.0, fixed=0.003)
+    lane = make_lane(session)
+    for _ in range(100):
+        await start(lane, *range(4))
+    lane.stop()
+    assert len(session.batches) < 130
+
+
 async def test_rows_that_take_long_run_in_the_thread_as_many_as_may() -> None:
     session = Session(Clock(), 0.006)
     lane = make_lane(session)
@@ -137,7 +155,7 @@ async def test_a_call_that_cannot_be_answered_in_time_is_refused_at_once() -> No
     with pytest.raises(QueueFull, match="take about 90 ms, and the deadline is in 95 ms") as caught:
         lane.admit(1, session.clock.now + 0.095)
     assert 0.005 < caught.value.retry_after < 0.02
-    lane.admit(1, session.clock.now + 0.105).__exit__(None, None, None)
+    lane.admit(1, session.clock.now + 0.109).__exit__(None, None, None)
     session.free.set()
     await asyncio.gather(running, waiting)
     lane.admit(1, session.clock.now + 0.02).__exit__(None, None, None)
