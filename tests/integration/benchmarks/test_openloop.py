@@ -1,7 +1,8 @@
 """The open-loop client against a real gRPC server."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from benchmarks.serving.connection import Offer
 from benchmarks.serving.http2 import DATA, DEFAULT_WINDOW, frame, split
 from benchmarks.serving.openloop import Outcome, offer_calls
 from benchmarks.serving.wires import Request
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 ANSWER = bytes(300)
 REQUEST = bytes(12_300)
@@ -101,14 +104,31 @@ async def test_a_call_is_given_up_at_its_deadline(port: int, tmp_path: Path) -> 
     assert (found.good, found.refused + found.expired) == (0, found.offered)
 
 
+@asynccontextmanager
+async def _peer(handle: Handler) -> AsyncIterator[int]:
+    """A server that speaks as told, on the port that it yields; no connection outlives it."""
+    tasks: set[asyncio.Task[None] | None] = set()
+
+    async def tracked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.add(asyncio.current_task())
+        try:
+            await handle(reader, writer)
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    async with await asyncio.start_server(tracked, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+    await asyncio.gather(*filter(None, tasks), return_exceptions=True)
+
+
 async def test_calls_on_a_connection_that_is_closed_are_lost(tmp_path: Path) -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(SETTINGS)
         await reader.readuntil(b"/t/Answer")
-        writer.close()
 
-    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
+    async with _peer(hang_up) as port:
         found = await outcome(port, "Answer", tmp_path, rate=100)
     assert (found.good, found.lost) == (0, found.offered)
 
@@ -123,10 +143,8 @@ async def test_no_more_is_sent_than_the_server_s_window_holds(tmp_path: Path) ->
         while data := await reader.read(65536):
             buffer += data
             sent += sum(len(each.payload) for each in split(buffer) if each.kind == DATA)
-        writer.close()
 
-    async with await asyncio.start_server(never_widen, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
+    async with _peer(never_widen) as port:
         found = await outcome(port, "Answer", tmp_path, rate=100, deadline=0.2)
     assert 0 < sent <= 2 * DEFAULT_WINDOW
     assert (found.good, found.expired) == (0, found.offered)
