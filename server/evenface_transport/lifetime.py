@@ -45,7 +45,7 @@ class Lifetime:
         self._pinged: float | None = None
         self._left: float | None = None
         self._ended: float | None = None
-        self._grace = limits.age_grace_seconds
+        self._grace = 0.0
         self.has_left = False
 
     @property

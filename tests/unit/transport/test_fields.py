@@ -80,6 +80,13 @@ def test_any_bytes_are_read_or_refused_as_the_library_does(blocks: list[list[byt
         assert ours.decode(block) == expected
 
 
+@pytest.mark.parametrize("size", [126, 127, 128, 254, 255, 256, 383, 16_510, 16_511, 16_512])
+def test_texts_are_as_long_as_their_numbers_say(size: int) -> None:
+    fields = [(b"n" * size, b"v"), (b"n", b"v" * size)]
+    block = bytes(hpack.Encoder().encode(fields, huffman=False))
+    assert FieldDecoder(LIMIT).decode(block) == fields
+
+
 def test_more_than_the_limit_is_refused_before_it_is_all_decoded() -> None:
     decoder = FieldDecoder(1000)
     decoder.decode(b"\x40\x01a\x7f\x81\x02" + b"b" * 384)

@@ -94,14 +94,17 @@ def test_an_idle_connection_leaves_and_a_busy_one_only_when_old(life: Lifetime) 
     assert step(life, 100.1, busy=True) is Step.LEAVE
 
 
-def test_a_leaving_connection_waits_for_the_peer_then_for_its_calls(life: Lifetime) -> None:
+def test_a_leaving_connection_waits_for_the_peer_then_for_its_calls(
+    life: Lifetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
     life.heard = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: 50.0)
     life.leave(None)
-    assert step(life, 0.9) is None
-    assert step(life, 1.1) is Step.TAKE_LEAVE
+    assert step(life, 50.9) is None
+    assert step(life, 51.1) is Step.TAKE_LEAVE
     life.has_left = True
-    assert step(life, 10) is None
-    assert step(life, 10.1) is Step.REFUSE
+    assert step(life, 60) is None
+    assert step(life, 60.1) is Step.REFUSE
     life.leave(1000)
     assert step(life, 99) is None
 
