@@ -1,7 +1,8 @@
 """What the header block of a request says of the call.
 
 A client's blocks mostly begin with the same references to its table. What a run of references
-says holds until that table changes, and is worked out only once.
+says holds until that table changes, and is worked out only once. Some clients, proxies that build
+on nghttp2 among them, write paths out each time: their last block is remembered as it is.
 """
 
 import base64
@@ -18,6 +19,7 @@ _NAME: Final = re.compile(rb"[0-9a-z!#$%&'*+.^_`|~-]+")
 _ILLEGAL: Final = re.compile(rb"[\0\r\n]")
 _REFERENCES: Final = re.compile(rb"[\x81-\xfe]*")  # to entries that one byte can name
 _MAX_REMEMBERED_BYTES: Final = 65_536
+_MAX_LAST_BYTES: Final = 1024
 _PSEUDO: Final = frozenset((b":method", b":scheme", b":path", b":authority"))
 _OF_HTTP: Final = frozenset((b"content-type", b"te", b"grpc-timeout", b"grpc-encoding"))
 _FORBIDDEN: Final = frozenset(
@@ -66,6 +68,7 @@ class HeadDecoder:
         self._decoder = FieldDecoder(_READ * max_bytes)
         self._heads: dict[bytes, RequestHead] = {}
         self._drafts: dict[bytes, _Draft] = {}
+        self._last: tuple[bytes, RequestHead] | None = None
         self._changes = 0
         self._remembered = 0
         self.max_block = _READ * max_bytes
@@ -77,6 +80,8 @@ class HeadDecoder:
             ProtocolError: It is not HPACK, or far too large; nothing after it could be read.
             MalformedRequest: It is no request.
         """
+        if self._last is not None and self._last[0] == block:
+            return self._last[1]
         return self._heads.get(block) or self._decode(block)
 
     def skip(self, block: bytes) -> None:
@@ -104,9 +109,12 @@ class HeadDecoder:
         if size == len(block) and head.problem is None:
             self._heads[block] = head
             self._remembered += head.size
-        elif is_same and size and not known:
+            return head
+        if is_same and size and not known:
             self._drafts[block[:size]] = self._draft(block[:size])
             self._remembered += head.size
+        if is_same and head.problem is None and head.size <= _MAX_LAST_BYTES:
+            self._last = block, head
         return head
 
     def _draft(self, run: bytes) -> "_Draft":
@@ -118,6 +126,7 @@ class HeadDecoder:
     def _forget(self) -> None:
         self._changes = self._decoder.changes
         self._remembered = 0
+        self._last = None
         self._heads.clear()
         self._drafts.clear()
 

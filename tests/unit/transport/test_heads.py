@@ -85,6 +85,18 @@ def _outcome(decoder: HeadDecoder, block: bytes) -> object:
     return head._replace(problem=None), problem and (problem.code, problem.text)
 
 
+def test_a_block_that_is_written_out_means_something_else_once_the_table_has_changed() -> None:
+    encoder, decoder = hpack.Encoder(), HeadDecoder(600)
+    decoder.decode(bytes(encoder.encode([*CALL, ("x-name", "first")])))
+    newest_entry, path_written_out = b"\xbe", b"\x04\x02/b"
+    block = b"\x83\x86" + path_written_out + newest_entry
+    before = [decoder.decode(block) for _ in range(3)]
+    decoder.decode(bytes(encoder.encode([*CALL, ("x-name", "second")])))
+    after = decoder.decode(block)
+    assert [head.metadata for head in before] == [(("x-name", "first"),)] * 3
+    assert (after.metadata, after.path) == ((("x-name", "second"),), "/b")
+
+
 def test_metadata_over_the_limit_is_a_problem_of_its_call() -> None:
     assert head_of(("x-long", "y" * 500), limit=1000).problem is None
     problem = head_of(("x-long", "y" * 1000), limit=1000).problem
