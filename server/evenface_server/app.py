@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -136,7 +136,14 @@ class App:
         self.engine.stop()
 
 
-def open_app(settings: Settings, metrics: Metrics, log: CallLog, shared: Path | None = None) -> App:
+def open_app(
+    settings: Settings,
+    metrics: Metrics,
+    log: CallLog,
+    shared: Path | None = None,
+    *,
+    on_lost: Callable[[], None] = lambda: None,
+) -> App:
     """Make ready to answer, once the app's loader has been given models.
 
     Args:
@@ -144,6 +151,7 @@ def open_app(settings: Settings, metrics: Metrics, log: CallLog, shared: Path | 
         metrics: Where to count.
         log: Gets a line about each call.
         shared: A folder that the processes of one server share; None where there is but one.
+        on_lost: Told whenever a connection is gone.
 
     Raises:
         ConfigError: The device or the certificates cannot be used.
@@ -183,6 +191,7 @@ def open_app(settings: Settings, metrics: Metrics, log: CallLog, shared: Path | 
         _transport_limits(settings),
         explain=faults.explain,
         tls=None if tls is None else lambda: tls.value,
+        on_lost=on_lost,
     )
     watcher = Watcher([one for one in (tls, tokens, subjects) if one is not None])
     return App(device, engine, loader, server, health, streams, watcher)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
+from json.encoder import encode_basestring_ascii as _quoted
 from typing import Final
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "taskName"}
@@ -185,7 +186,7 @@ class CallLog:
             f'"service": "{service}", "method": "{method}", "code": "{code}", '
             f'"seconds": {seconds:.6f}, '
             f'"rows": {record.rows}, "model": "{record.model}", {_caller(record)}'
-            f'"request_id": {json.dumps(record.request_id)}}}\n'
+            f'"request_id": {_quoted(record.request_id)}}}\n'
         )
         if self._lines.add(line):
             asyncio.get_running_loop().call_later(_GATHER_SECONDS, self._lines.flush)
@@ -199,7 +200,7 @@ class CallLog:
 
 
 def _caller(record: CallRecord) -> str:
-    return f'"caller": {json.dumps(record.caller)}, ' if record.caller else ""
+    return f'"caller": {_quoted(record.caller)}, ' if record.caller else ""
 
 
 def _stamp(seconds: float) -> str:

@@ -51,6 +51,7 @@ EXIT_UNFINISHED: Final = 1
 EXIT_CONFIG: Final = 2
 # Connections come and go unreported for so long at most; numbers that were counted, for so long.
 _LOOK_SECONDS: Final = 0.05
+_LOSSES_SECONDS: Final = 0.002
 _REPORT_SECONDS: Final = 0.25
 _LATENTS_SECONDS: Final = 1.0
 _UNREPORTED: Final = 8
@@ -74,6 +75,7 @@ class Worker:
         self._folder = ""
         self._adopted = self._arriving = 0
         self._reported = 0, 0
+        self._has_losses = False
         self._reported_at = self._latents_at = 0.0
         self._ending: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -118,7 +120,7 @@ class Worker:
             # Loads what takes long: by now this process knows what to do about signals.
             from evenface_server.app import open_app  # noqa: PLC0415
 
-            app = open_app(settings, self._metrics, log, Path(self._folder))
+            app = open_app(settings, self._metrics, log, Path(self._folder), on_lost=self._on_lost)
         except (EvenfaceError, OSError) as error:
             self._channel.send(Failed(one_line(error)))
             self._finish(EXIT_CONFIG)
@@ -140,6 +142,16 @@ class Worker:
             await app.adopt(connected)
         finally:
             self._arriving -= 1
+
+    def _on_lost(self) -> None:
+        """Tell the supervisor soon: peers who have left often come again at once, in numbers."""
+        if not self._has_losses:
+            self._has_losses = True
+            asyncio.get_running_loop().call_later(_LOSSES_SECONDS, self._report_losses)
+
+    def _report_losses(self) -> None:
+        self._has_losses = False
+        self._send_report()
 
     async def _answer(self, loader: "Loader", ask: Ask) -> None:
         try:

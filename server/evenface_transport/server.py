@@ -36,6 +36,7 @@ class Server:
         limits: What peers may do.
         explain: Says errors in the service's own way, those of the transport too.
         tls: Called for each connection; None for plain text. The context has to offer "h2" by ALPN.
+        on_lost: Told whenever a connection is gone.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Server:
         *,
         explain: Callable[[StatusError], StatusError] = lambda error: error,
         tls: Callable[[], ssl.SSLContext] | None = None,
+        on_lost: Callable[[], None] = lambda: None,
     ) -> None:
         self.methods = methods
         self.limits = limits
@@ -54,6 +56,7 @@ class Server:
         # One for all: what is received is looked at, and copied where needed, at once.
         self.buffer = memoryview(bytearray(BUFFER_BYTES))
         self._tls = tls
+        self._on_lost = on_lost
         self._connections: set[Guest] = set()
         self._beginning: set[Guest] = set()
         self._thinned: set[Guest] = set()
@@ -111,6 +114,7 @@ class Server:
         self._thinned.discard(connection)
         if not self._connections:
             self._empty.set()
+        self._on_lost()
 
     def thin_out(self, count: int) -> None:
         """Ask so many peers to connect anew, so that others may have them; no call is cut off."""
