@@ -120,11 +120,8 @@ class Outbox:
             self.write(head)
             self._queue(stream, message, tail or None)
             return
-        parts = (
-            head, HEADER.pack(size >> 8, size & 0xFF, DATA, 0, stream.number),
-            PREFIX.pack(0, size - PREFIX_BYTES), message, tail,
-        )  # fmt: skip
-        self.write(b"".join(parts))
+        data = PREFIX.pack(0, size - PREFIX_BYTES) + message
+        self.write(b"".join((head, *self._data(stream.number, data), tail)))
         self._window -= size
         stream.send_window -= size
         if tail:
@@ -207,9 +204,19 @@ class Outbox:
         block, self._before_headers = self._before_headers + block, b""
         return frame(HEADERS, flags | END_HEADERS, number, block)
 
+    def _data(self, number: int, data: bytes) -> list[bytes]:
+        """Put data into frames."""
+        parts: list[bytes] = []
+        most = self._frame_bytes
+        for at in range(0, len(data), most):
+            piece = data[at : at + most]
+            size = len(piece)
+            parts += (HEADER.pack(size >> 8, size & 0xFF, DATA, 0, number), piece)
+        return parts
+
     def _fits(self, stream: Stream, size: int) -> bool:
-        """Whether a message can go out at once, in one frame."""
-        room = min(self._window, stream.send_window, self._frame_bytes)
+        """Whether a message can go out at once, within one turn."""
+        room = min(self._window, stream.send_window, _TURN_BYTES)
         return size <= room and not stream.queue and not self._is_paused
 
     def _queue(self, stream: Stream, message: bytes, tail: bytes | None) -> None:
