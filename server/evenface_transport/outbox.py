@@ -120,8 +120,12 @@ class Outbox:
             self.write(head)
             self._queue(stream, message, tail or None)
             return
-        data = PREFIX.pack(0, size - PREFIX_BYTES) + message
-        self.write(b"".join((head, *self._data(stream.number, data), tail)))
+        prefix = PREFIX.pack(0, size - PREFIX_BYTES)
+        if size <= self._frame_bytes:  # as nearly all are
+            frame_head = HEADER.pack(size >> 8, size & 0xFF, DATA, 0, stream.number)
+            self.write(b"".join((head, frame_head, prefix, message, tail)))
+        else:
+            self.write(b"".join((head, *self._data(stream.number, prefix + message), tail)))
         self._window -= size
         stream.send_window -= size
         if tail:
