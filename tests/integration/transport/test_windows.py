@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from evenface_transport import Code, Limits, frames
 from evenface_transport.frames import frame
+from evenface_transport.messages import PREFIX_BYTES
 from support.http2 import Peer, connected, prefixed
 from support.transports import serving, until
 
@@ -171,17 +172,18 @@ async def test_a_call_that_fails_amid_a_reply_that_waits_still_ends_in_order() -
         assert reply.messages == [b"x" * 3000]
 
 
-async def test_frames_are_as_large_as_the_peer_allows() -> None:
+@pytest.mark.parametrize("size", [40_000, 1_000_000])
+async def test_frames_are_as_large_as_the_peer_allows(size: int) -> None:
     for allowed, largest in ((None, 16_384), (2**14 + 1, 16_385), (2**20, 65_536)):
         settings = {frames.SETTINGS_INITIAL_WINDOW_SIZE: 2**24}
         if allowed is not None:
             settings[frames.SETTINGS_MAX_FRAME_SIZE] = allowed
         async with serving() as served, connected(served.port, settings) as peer:
             peer.send(frames.window_update(0, 2**24))
-            peer.call(1, "/t/size", b"1000000")
+            peer.call(1, "/t/size", b"%d" % size)
             reply = await peer.reply(1)
-        assert [len(message) for message in reply.messages] == [1_000_000]
-        assert max(len(f.payload) for f in peer.seen) == largest
+        assert [len(message) for message in reply.messages] == [size]
+        assert max(len(f.payload) for f in peer.seen) == min(largest, size + PREFIX_BYTES)
 
 
 async def test_large_frames_of_data_are_taken_as_they_come() -> None:
