@@ -184,11 +184,13 @@ class Lane:
             entry.turn = entry.turn or self._max_batch_rows
             rows = min(room, entry.turn, entry.place.rows - entry.taken)
             if rows * row_seconds > seconds:
-                if self._cuts():
+                if not self._cuts():
+                    seconds = math.inf
+                elif parts:
+                    break  # rows that came together stay so: to join and to split them costs copies
+                else:
                     rows = int(seconds / row_seconds)
                     room = rows  # and no more after these
-                else:
-                    seconds = math.inf
             if rows:
                 parts.append(self._take(entry, rows, now))
                 seconds -= rows * row_seconds if seconds < math.inf else 0.0

@@ -52,6 +52,16 @@ async def test_cut_batches_of_one_size_do_not_stay_so_where_that_is_dear() -> No
     assert len(session.batches) < 130
 
 
+async def test_batches_are_cut_between_calls_where_they_can_be() -> None:
+    session = Session(Clock(), 0.001)
+    lane = make_lane(session, max_batch_rows=8)
+    for count in (1, 2):
+        await start(lane, *range(count))
+    await asyncio.gather(start(lane, 1, 2, 3), start(lane, 4, 5, 6), start(lane, 7, 8))
+    lane.stop()
+    assert session.batches[2:] == [[1, 2, 3], [4, 5, 6, 7, 8]]
+
+
 async def test_rows_that_take_long_run_in_the_thread_as_many_as_may() -> None:
     session = Session(Clock(), 0.006)
     lane = make_lane(session)
