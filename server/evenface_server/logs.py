@@ -7,19 +7,18 @@ through `logging`.
 import asyncio
 import json
 import logging
-import os
 import sys
-import threading
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import Final
 
+from evenface_server.lines import MAX_WRITE_BYTES, Lines
+
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "taskName"}
-# Several processes write to one pipe, which keeps writes of up to so many bytes whole (PIPE_BUF).
-_MAX_WRITE_BYTES: Final = 4096
 _GAP_BYTES: Final = 32
 _GATHER_SECONDS: Final = 0.05
 
@@ -60,41 +59,6 @@ def note_rows(model: str, version: str, rows: int) -> None:
             record.charge(rows)
 
 
-class Lines:
-    """Writes whole lines, several at once where they come fast.
-
-    Args:
-        descriptor: Of the file.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._gathered = bytearray()
-        self._lock = threading.Lock()
-
-    def add(self, line: str) -> bool:
-        """Gather a line; whether it is the first since the last flush."""
-        data = line.encode()
-        with self._lock:
-            if len(self._gathered) + len(data) > _MAX_WRITE_BYTES:
-                self._write()
-            is_first = not self._gathered
-            self._gathered += data
-        return is_first
-
-    def flush(self) -> None:
-        """Write what has been gathered."""
-        with self._lock:
-            self._write()
-
-    def _write(self) -> None:
-        try:
-            while self._gathered:
-                del self._gathered[: os.write(self._descriptor, self._gathered)]
-        except OSError:  # nobody reads any more, or the disk is full: serving goes on without
-            self._gathered.clear()
-
-
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: time, level, event, what `extra` held, and a traceback if any.
 
@@ -127,7 +91,7 @@ def _fitting(line: dict[str, object]) -> str:
     """Return a line as JSON, the middle of its longest texts left out where it is too long."""
     text = json.dumps(line, default=str)
     for _ in range(len(line)):
-        excess = len(text) + 1 - _MAX_WRITE_BYTES
+        excess = len(text) + 1 - MAX_WRITE_BYTES
         if excess <= 0:
             break
         sizes = {key: len(json.dumps(value, default=str)) for key, value in line.items()}
@@ -150,7 +114,7 @@ class _Handler(logging.Handler):
         self.lines.flush()
 
     def flush(self) -> None:
-        self.lines.flush()
+        self.lines.drain()
 
 
 class CallLog:
@@ -166,6 +130,7 @@ class CallLog:
         self._fixed = "" if worker is None else f'"worker": {worker}, '
         self._second = 0
         self._stamp = ""
+        self._is_due = False
 
     def write(
         self, record: CallRecord, service: str, method: str, code: str, seconds: float
@@ -188,8 +153,18 @@ class CallLog:
             f'"rows": {record.rows}, "model": "{record.model}", {_caller(record)}'
             f'"request_id": {_quoted(record.request_id)}}}\n'
         )
-        if self._lines.add(line):
-            asyncio.get_running_loop().call_later(_GATHER_SECONDS, self._lines.flush)
+        self._lines.add(line)
+        if not self._is_due:
+            self._flush_soon(self._lines)
+
+    def _flush_soon(self, lines: Lines) -> None:
+        self._is_due = True
+        asyncio.get_running_loop().call_later(_GATHER_SECONDS, self._flush, lines)
+
+    def _flush(self, lines: Lines) -> None:
+        self._is_due = False
+        if lines.flush():
+            self._flush_soon(lines)
 
     def _now(self) -> str:
         now = time.time()
@@ -201,6 +176,11 @@ class CallLog:
 
 def _caller(record: CallRecord) -> str:
     return f'"caller": {_quoted(record.caller)}, ' if record.caller else ""
+
+
+def _describe_lost(formatter: JsonFormatter, lines: int) -> str:
+    said = {"msg": "log lines were lost", "levelname": "WARNING", "lines": lines}
+    return formatter.format(logging.makeLogRecord(said))
 
 
 def _stamp(seconds: float) -> str:
@@ -219,9 +199,10 @@ def configure_logging(level: str, worker: int | None = None) -> CallLog:
     Returns:
         The log of calls, which is silent where the level is above info.
     """
-    lines = Lines(sys.stdout.fileno())
+    formatter = JsonFormatter(worker)
+    lines = Lines(sys.stdout.fileno(), partial(_describe_lost, formatter))
     handler = _Handler(lines)
-    handler.setFormatter(JsonFormatter(worker))
+    handler.setFormatter(formatter)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
     return CallLog(lines if logging.getLogger().isEnabledFor(logging.INFO) else None, worker)

@@ -11,7 +11,7 @@ import pytest
 from evenface.v1.face_service_pb2 import ResampleWeightsRequest
 from evenface.v1.face_service_pb2_grpc import FaceServiceStub
 from evenface_core.errors import ConfigError
-from evenface_server.logs import Lines
+from evenface_server.lines import Lines
 from grpc import StatusCode
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
@@ -88,7 +88,7 @@ async def test_each_call_is_one_log_line_without_image_content(
     tiny_models: Path, tmp_path: Path
 ) -> None:
     with (tmp_path / "log").open("wb") as file:
-        lines = Lines(file.fileno())
+        lines = Lines(file.fileno(), str)
         async with running(tiny_models, log=lines) as server:
             await server.face.Encode(encode(images(3)), metadata=(("x-request-id", 'a"1'),))
         lines.flush()

@@ -1,15 +1,18 @@
 """Lines of the log that several processes write to one pipe."""
 
+import asyncio
 import json
 import logging
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from evenface_server.logs import CallLog, CallRecord, JsonFormatter, Lines
+from evenface_server.lines import Lines
+from evenface_server.logs import CallLog, CallRecord, JsonFormatter
 
 PIPE_BYTES = 4096
 
@@ -44,7 +47,7 @@ async def test_the_lines_of_a_worker_say_which_it_is() -> None:
     assert json.loads(_formatted("draining", {}, worker=3))["worker"] == 3
     assert "worker" not in json.loads(_formatted("draining", {}))
     reader, writer = os.pipe()
-    lines = Lines(writer)
+    lines = Lines(writer, str)
     CallLog(lines, worker=3).write(CallRecord("id"), "s", "m", "OK", 0.1)
     lines.flush()
     assert json.loads(os.read(reader, PIPE_BYTES))["worker"] == 3
@@ -55,7 +58,7 @@ async def test_the_lines_of_a_worker_say_which_it_is() -> None:
 def test_a_reader_that_is_gone_is_no_error() -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    lines = Lines(writer)
+    lines = Lines(writer, str)
     lines.add("x\n")
     lines.flush()
     lines.add("y\n")
@@ -63,11 +66,60 @@ def test_a_reader_that_is_gone_is_no_error() -> None:
     os.close(writer)
 
 
+def test_nobody_waits_for_a_reader_that_has_stopped_and_it_is_told_what_it_missed() -> None:
+    reader, writer = os.pipe()
+    lines = Lines(writer, "lost {}".format)
+    for number in range(3000):
+        lines.add(f"{number}{'x' * 1000}\n")
+    assert lines.flush()  # some wait, as the pipe is full
+    received = b""
+    while b"lost" not in received:
+        received += os.read(reader, 2**20)
+        lines.flush()
+    seen, _, lost = received.decode().rpartition("lost ")
+    numbers = [int(line.rstrip("x")) for line in seen.splitlines()]
+    assert numbers[:1000] == list(range(1000))
+    assert len(numbers) + int(lost) == 3000
+    lines.add("then\n")
+    assert not lines.flush()
+    assert os.read(reader, PIPE_BYTES) == b"then\n"
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_reader_that_is_behind_gets_all_lines_at_the_end() -> None:
+    reader, writer = os.pipe()
+    lines = Lines(writer, str)
+    for number in range(500):
+        lines.add(f"{number}{'x' * 1000}\n")
+    with ThreadPoolExecutor(1) as pool:
+        draining = pool.submit(lines.drain)
+        received = b""
+        while received.count(b"\n") < 500:
+            received += os.read(reader, 2**16)
+        draining.result()
+    assert [int(line.rstrip("x")) for line in received.decode().splitlines()] == list(range(500))
+    os.close(reader)
+    os.close(writer)
+
+
+async def test_lines_that_wait_for_a_reader_are_written_once_it_goes_on() -> None:
+    reader, writer = os.pipe()
+    log = CallLog(Lines(writer, str))
+    for _ in range(1000):
+        log.write(CallRecord("id"), "service", "m", "OK", 0.1)
+    received = b""
+    while received.count(b"\n") < 1000:
+        received += await asyncio.to_thread(os.read, reader, 2**16)
+    os.close(reader)
+    os.close(writer)
+
+
 WRITER = """
 import logging, sys
 from evenface_server.logs import configure_logging
 configure_logging("info", worker=int(sys.argv[1]))
-for number in range(500):
+for number in range(100):
     logging.info("x" * (number * 97 % 9000))
 """
 
@@ -86,4 +138,4 @@ def test_lines_of_several_processes_never_run_into_each_other() -> None:
     ) as writers:
         assert writers.stdout is not None
         lines = [json.loads(line) for line in writers.stdout]
-    assert sorted(line["worker"] for line in lines) == sorted([1, 2, 3, 4] * 500)
+    assert sorted(line["worker"] for line in lines) == sorted([1, 2, 3, 4] * 100)
