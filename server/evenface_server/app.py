@@ -25,13 +25,14 @@ from evenface_server.access import (
 )
 from evenface_server.batching import INLINE_SECONDS, Arrays, Lane
 from evenface_server.engine import Engine
+from evenface_server.faults import Faults
 from evenface_server.health import HealthService
 from evenface_server.intake import Limits
 from evenface_server.logs import CallLog
 from evenface_server.metrics import Metrics
 from evenface_server.models.loader import Loader
 from evenface_server.models.registry import Registry, ServedModel
-from evenface_server.rpc import Faults, Refusal, Rpcs
+from evenface_server.rpc import Refusal, Rpcs
 from evenface_server.servicer import FaceService, ModelService
 from evenface_server.settings import Settings
 from evenface_server.streams import Streams

@@ -1,23 +1,20 @@
 """What happens around every RPC: bytes become messages, errors statuses, calls are measured."""
 
 import logging
-import math
 import re
 import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from functools import lru_cache, partial
+from functools import partial
 from itertools import count
 from types import MappingProxyType
 from typing import Any, Final
 
 from evenface_core.errors import (
-    DeadlineExpired,
     EvenfaceError,
     InvalidInput,
     QueueFull,
-    ServiceUnavailable,
 )
 from evenface_transport import Call, Code, Method, StatusError
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
@@ -25,8 +22,8 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from evenface_server.access import Access, Caller
-from evenface_server.codec.status import DETAILS, Fault, fault_of, pushback_of, unexplained
 from evenface_server.codec.wire import check_fields
+from evenface_server.faults import Faults
 from evenface_server.logs import CURRENT_CALL, CallLog, CallRecord
 from evenface_server.metrics import Metrics
 
@@ -38,52 +35,11 @@ _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _DEADLINE_SLACK_SECONDS: Final = 0.02
 _PROCESS: Final = secrets.token_hex(8)
 _NUMBERS: Final = count()
-# Refusals that are worded alike are put together once.
-_MAX_REFUSALS: Final = 256
-_RETRY_STEP_SECONDS: Final = 0.01
 
 # Why a call with a deadline, if it has one, would be refused.
 Refusal = Callable[[float | None], QueueFull | None]
 Unary = Callable[[Any, Call], Awaitable[Message]]
 Stream = Callable[[AsyncIterator[Any], Call], AsyncGenerator[Message, None]]
-
-
-class Faults:
-    """Counts errors, logs those that nobody foresaw, and says what the caller is told."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-
-    def of(self, error: Exception) -> Fault:
-        """Return the fault of an error."""
-        fault = fault_of(error)
-        self.count(fault.reason)
-        if not fault.expected:
-            _LOG.error("internal error", exc_info=error)
-        return fault
-
-    def count(self, reason: str) -> None:
-        """Count an error whose fault is known."""
-        self._metrics.rejections.labels(reason).inc()
-
-    def status_of(self, error: Exception) -> StatusError:
-        """Return the status that a call ends with."""
-        return error if isinstance(error, StatusError) else _status_of(self.of(error), error)
-
-    def explain(self, error: StatusError) -> StatusError:
-        """Give an error of the transport the details that those of the service have."""
-        if any(key == DETAILS for key, _ in error.trailers):
-            return error
-        if error.code is Code.RESOURCE_EXHAUSTED and error.retry_after is not None:
-            return self.status_of(QueueFull(error.text, retry_after=error.retry_after))
-        if error.code is Code.RESOURCE_EXHAUSTED:
-            return self.status_of(InvalidInput("request", error.text))
-        if error.code is Code.DEADLINE_EXCEEDED:
-            return self.status_of(DeadlineExpired(error.text))
-        if error.code is Code.UNAVAILABLE:
-            return self.status_of(ServiceUnavailable(error.text, retry_after=1.0))
-        status = unexplained(error.code, error.text)
-        return StatusError(error.code, error.text, ((DETAILS, status.SerializeToString()),))
 
 
 class Rpcs:
@@ -117,12 +73,11 @@ class Rpcs:
         Args:
             service: What there is.
             servicer: Has a handler for each.
-            refusals: By name, what says of a call that begins why it would be refused. It is not
-                asked where callers have to show who they are, as that is looked at first.
+            refusals: By name, what says of a call that begins why it would be refused.
         """
         return {
             f"/{service.full_name}/{method.name}": self._method(
-                method, servicer, refusals.get(method.name) if self._access.is_open else None
+                method, servicer, refusals.get(method.name)
             )
             for method in service.methods
         }
@@ -158,19 +113,25 @@ class Rpcs:
             except EvenfaceError as error:
                 raise self._faults.status_of(error) from error
 
+        def refuse(call: Call) -> StatusError | None:
+            error = _denial_of(_caller(self._access, call))
+            return None if error is None else self._faults.status_of(error)
+
         streams = method.client_streaming or method.server_streaming
-        return Method(stream=stream) if streams else Method(unary=unary)
+        if streams:
+            return Method(stream=stream, refuse=refuse)
+        return Method(unary=unary, refuse=refuse)
 
     def _method(
         self, method: MethodDescriptor, servicer: object, refusal: Refusal | None
     ) -> Method:
         rpc = _Rpc(method, self._metrics, self._faults, self._log, self._access, self._max_fields)
         handler = getattr(servicer, method.name)
+        is_asked = refusal is not None or not self._access.is_open
+        refuse = rpc.refuse(refusal) if is_asked else None
         if method.client_streaming:
-            return Method(stream=rpc.stream(handler))
-        return Method(
-            unary=rpc.unary(handler), refuse=None if refusal is None else rpc.refuse(refusal)
-        )
+            return Method(stream=rpc.stream(handler), refuse=refuse)
+        return Method(unary=rpc.unary(handler), refuse=refuse)
 
 
 class _Rpc:
@@ -244,20 +205,36 @@ class _Rpc:
 
         return answer
 
-    def refuse(self, refusal: Refusal) -> Callable[[Call], StatusError | None]:
-        """Return what refuses calls as they begin, as they come in numbers then."""
+    def refuse(self, refusal: Refusal | None) -> Callable[[Call], StatusError | None]:
+        """Return what refuses calls as they begin: strangers send us nothing.
+
+        Args:
+            refusal: Says of calls that may be made why they would be refused all the same.
+        """
 
         def refuse(call: Call) -> StatusError | None:
+            denied = None if self._access.is_open else self._denial(call)
+            if denied is not None or refusal is None:
+                return denied
             error = refusal(call.deadline if call.has_deadline else None)
             if error is None:
                 return None
-            status = _refused(str(error), math.ceil(error.retry_after / _RETRY_STEP_SECONDS))
-            self._faults.count(QueueFull.reason)
+            status = self._faults.refusal(error)
             self._finish(self._record(call), status.code, time.monotonic())
-            # A new one, as an error that is raised again and again gathers tracebacks.
-            return StatusError(status.code, status.text, status.trailers)
+            return status
 
         return refuse
+
+    def _denial(self, call: Call) -> StatusError | None:
+        """Return why a caller may not, without counting the call against its rates yet."""
+        caller = _caller(self._access, call)
+        error = _denial_of(caller)
+        if error is None:
+            return None
+        record, status = self._record(call), self._faults.status_of(error)
+        record.caller = caller.name
+        self._finish(record, status.code, time.monotonic())
+        return status
 
     def _begin(self, call: Call) -> tuple[CallRecord, float]:
         record = self._record(call)
@@ -303,20 +280,16 @@ class _Rpc:
         return _parsed(self._from_bytes, data)
 
 
-def _status_of(fault: Fault, error: Exception) -> StatusError:
-    status = fault.status
-    trailers = ((DETAILS, status.SerializeToString()), *pushback_of(error))
-    return StatusError(Code(status.code), status.message, trailers)
-
-
-@lru_cache(_MAX_REFUSALS)
-def _refused(text: str, steps: int) -> StatusError:
-    error = QueueFull(text, retry_after=steps * _RETRY_STEP_SECONDS)
-    return _status_of(fault_of(error), error)
-
-
 def _caller(access: Access, call: Call) -> Caller:
     return access.caller(call.path, call.metadata, call.peer.certificate)
+
+
+def _denial_of(caller: Caller) -> EvenfaceError | None:
+    try:
+        caller.charge(0)
+    except EvenfaceError as error:
+        return error
+    return None
 
 
 def _parsed(parse: Callable[[bytes], Message], data: bytes) -> Message:

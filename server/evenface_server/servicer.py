@@ -13,7 +13,7 @@ from evenface_transport import Call
 
 from evenface_server.codec import models, replies, requests
 from evenface_server.engine import Engine
-from evenface_server.rpc import Faults
+from evenface_server.faults import Faults
 from evenface_server.streams import Streams
 
 ReplyT = TypeVar("ReplyT")

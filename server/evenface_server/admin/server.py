@@ -12,11 +12,12 @@ from evenface_server.access.callers import Access
 from evenface_server.access.tokens import watch_tokens
 from evenface_server.access.watch import Watcher
 from evenface_server.admin.service import AdminService
+from evenface_server.faults import Faults
 from evenface_server.listening import Listener
 from evenface_server.logs import CallLog
 from evenface_server.metrics import Metrics
 from evenface_server.models.curator import Curator
-from evenface_server.rpc import Faults, Rpcs
+from evenface_server.rpc import Rpcs
 from evenface_server.settings import Settings
 
 _ADMIN: Final = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"]

@@ -15,6 +15,7 @@ from evenface.v1.face_service_pb2_grpc import FaceServiceStub
 from evenface_client import AccessDenied, Client, Overloaded
 from evenface_core.errors import ConfigError
 from evenface_server.access.tokens import digest_of
+from evenface_transport import Code
 from google.rpc import code_pb2
 from grpc import StatusCode
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -22,6 +23,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 from support.bundles import images
 from support.certificates import make_certificate, make_certificates
+from support.http2 import connected
 from support.messages import Details, encode, status_details
 from support.servers import Running, running, server_process, until
 
@@ -89,6 +91,30 @@ async def test_a_call_needs_a_known_token(server: Running) -> None:
 
 async def test_a_stream_needs_a_known_token(server: Running) -> None:
     assert await server.face.EncodeStream(iter(())).code() is StatusCode.UNAUTHENTICATED
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/evenface.v1.FaceService/Encode",
+        "/evenface.v1.FaceService/EncodeStream",
+        "/evenface.v1.ModelService/GetModel",
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+    ],
+)
+async def test_strangers_are_turned_away_before_they_have_sent_anything(
+    server: Running, path: str
+) -> None:
+    _, _, port = server.address.rpartition(":")
+    async with connected(int(port)) as peer:
+        peer.open(1, path, ("authorization", "Bearer nobody"))
+        assert (await peer.reply(1)).status[0] == Code.UNAUTHENTICATED
+
+
+async def test_a_call_that_is_let_in_is_counted_once_against_its_rate(server: Running) -> None:
+    calls = [server.face.Encode(encode(images(1)), metadata=bearing("slow")) for _ in range(4)]
+    codes = sorted([await call.code() for call in calls], key=str)
+    assert codes == [StatusCode.OK] * 3 + [StatusCode.RESOURCE_EXHAUSTED]
 
 
 async def test_probes_need_no_token_and_reflection_does(server: Running) -> None:
@@ -230,8 +256,10 @@ async def test_names_of_callers_are_counted_and_logged_and_tokens_are_not(
     lines: list[str] = []
 
     class Lines:
-        def add(self, line: str) -> bool:
+        def add(self, line: str) -> None:
             lines.append(line)
+
+        def flush(self) -> bool:
             return False
 
     async with running(tiny_models, tokens_file=tokens, log=Lines()) as server:
