@@ -4,11 +4,18 @@ import argparse
 import dataclasses
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 
 from benchmarks.serving import machine
 from benchmarks.serving.compare import heading, say
 from benchmarks.serving.graph import Reference, open_reference
-from benchmarks.serving.growth import LoadPoint, measure_load, measure_models, measure_rows
+from benchmarks.serving.growth import (
+    OFFERED,
+    LoadCurve,
+    measure_load,
+    measure_models,
+    measure_rows,
+)
 from benchmarks.serving.growth_report import Growth, plot_growth, write_growth
 from benchmarks.serving.medians import Value, median
 from benchmarks.serving.results import write_json
@@ -34,9 +41,7 @@ def grow(options: argparse.Namespace) -> None:
         _measure(plan, own, options.parts, options.deadline, reference) for _ in range(plan.rounds)
     ]
     growth = Growth(
-        capacity=median(rounds).capacity,
-        deadline=options.deadline,
-        load=_medians([each.load for each in rounds]),
+        load=tuple(map(_median_curve, zip(*(each.load for each in rounds), strict=True))),
         rows=_medians([each.rows for each in rounds]),
         models=_medians([each.models for each in rounds]),
     )
@@ -52,12 +57,15 @@ def grow(options: argparse.Namespace) -> None:
 def _measure(
     plan: Plan, own: Sequence[str], parts: Sequence[str], deadline: float, reference: Reference
 ) -> Growth:
-    capacity, load = 0.0, tuple[LoadPoint, ...]()
-    if "load" in parts:
-        capacity, load = measure_load(plan, own, deadline, reference, say)
+    kinds = OFFERED if "load" in parts else ()
+    load = tuple(measure_load(plan, own, deadline, reference, kind, say) for kind in kinds)
     rows = measure_rows(plan, own, reference, say) if "rows" in parts else ()
     models = measure_models(plan, own, reference, say) if "models" in parts else ()
-    return Growth(capacity, deadline, load, rows, models)
+    return Growth(load, rows, models)
+
+
+def _median_curve(rounds: Sequence[LoadCurve]) -> LoadCurve:
+    return replace(median(rounds), points=_medians([each.points for each in rounds]))
 
 
 def _medians(rounds: Sequence[tuple[Value, ...]]) -> tuple[Value, ...]:

@@ -25,7 +25,9 @@ ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 MODELS = (1, 2, 4, 8, 16)
 
 _IN_FLIGHT = 32
-_SINGLE = SCENARIOS[0]
+_SINGLE = next(each for each in SCENARIOS if each.key == "single")
+# The cheapest call there is, beside which refusing one costs most, and a photograph.
+OFFERED = (_SINGLE, next(each for each in SCENARIOS if each.key == "portrait"))
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,23 @@ class LoadPoint:
     outcome: Outcome
     server_cores: float
     other_cores: float
+
+
+@dataclass(frozen=True)
+class LoadCurve:
+    """What becomes of calls of one kind.
+
+    Attributes:
+        title: Of the calls.
+        deadline: Of each call, seconds.
+        capacity: Calls per second with 32 in flight; what the loads are shares of.
+        points: By load.
+    """
+
+    title: str
+    deadline: float
+    capacity: float
+    points: tuple[LoadPoint, ...]
 
 
 @dataclass(frozen=True)
@@ -90,19 +109,18 @@ def measure_load(
     own: Sequence[str],
     deadline: float,
     reference: Reference,
+    scenario: Scenario,
     say: Callable[[str], None],
-) -> tuple[float, tuple[LoadPoint, ...]]:
-    """Offer single images at shares of the capacity, which is measured first.
+) -> LoadCurve:
+    """Offer calls at shares of the capacity, which is measured first.
 
     Args:
         plan: How much.
         own: More options of the server.
         deadline: Of each call, seconds.
         reference: What the right answers are.
+        scenario: What is called.
         say: Told what is going on.
-
-    Returns:
-        The capacity in calls per second, and a point for each share.
 
     Raises:
         LoadFailed: h2load fails.
@@ -110,24 +128,28 @@ def measure_load(
         WrongAnswer: The server answers wrongly.
     """
     with running(evenface(own), reference) as server:
-        figures = server.measure(_SINGLE, plan.seconds, plan.warm_up)
+        figures = server.measure(scenario, plan.seconds, plan.warm_up)
         assert figures  # noqa: S101 - evenface answers all scenarios
         capacity = figures.requests_per_second
-        say(f"capacity {capacity:,.0f} requests/s")
-        points = (_offer(server, share, capacity, plan, deadline, say) for share in SHARES)
-        return capacity, tuple(points)
+        say(f"{scenario.title}: capacity {capacity:,.0f} requests/s")
+        points = []
+        for share in SHARES:
+            points.append(_offer(server, scenario, share, capacity, plan, deadline))
+            outcome = points[-1].outcome
+            say(f"load {share:.0%}: {outcome.good:,.0f} of {outcome.offered:,.0f} calls/s in time")
+        return LoadCurve(scenario.title, deadline, capacity, tuple(points))
 
 
 def _offer(
     server: Running,
+    scenario: Scenario,
     share: float,
     capacity: float,
     plan: Plan,
     deadline: float,
-    say: Callable[[str], None],
 ) -> LoadPoint:
-    request = EvenfaceWire().request(_SINGLE)
-    answer = server.check(_SINGLE, request)
+    request = EvenfaceWire().request(scenario)
+    answer = server.check(scenario, request)
     offer = Offer(
         port=server.port,
         path=request.path,
@@ -136,13 +158,12 @@ def _offer(
         rate=share * capacity,
         seconds=plan.seconds,
         deadline=deadline,
-        connections=_SINGLE.connections,
+        connections=scenario.connections,
     )
     before = server.server.cpu_seconds()
     outcome = run_offer(offer)
     cores_used = (server.server.cpu_seconds() - before) / plan.seconds
     others = max(0.0, outcome.busy_cores - outcome.client_cores - cores_used)
-    say(f"load {share:.0%}: {outcome.good:,.0f} of {outcome.offered:,.0f} calls/s in time")
     return LoadPoint(share, outcome, cores_used, others)
 
 

@@ -1,6 +1,7 @@
 """How cost grows, as tables and as a picture."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import matplotlib as mpl
@@ -9,7 +10,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from benchmarks.serving.growth import LoadPoint, ModelsPoint, RowsPoint, peak_goodput
+from benchmarks.serving.growth import LoadCurve, LoadPoint, ModelsPoint, RowsPoint, peak_goodput
 from benchmarks.serving.plots import FLOOR, GRPC, HTTP, OWN
 from benchmarks.serving.tables import table
 
@@ -35,16 +36,12 @@ class Growth:
     """All points; a list is empty where that part was left out.
 
     Attributes:
-        capacity: Calls per second with 32 in flight; what the loads are shares of.
-        deadline: Of each offered call, seconds.
-        load: By load.
+        load: One curve for each kind of call.
         rows: By images in a request.
         models: By models loaded.
     """
 
-    capacity: float
-    deadline: float
-    load: tuple[LoadPoint, ...] = ()
+    load: tuple[LoadCurve, ...] = ()
     rows: tuple[RowsPoint, ...] = ()
     models: tuple[ModelsPoint, ...] = ()
 
@@ -52,7 +49,7 @@ class Growth:
 def write_growth(growth: Growth) -> str:
     """All tables."""
     parts = [
-        ("Load: single images that come at random", _load_table(growth), growth.load),
+        ("Load: calls that come at random", _load_tables(growth), growth.load),
         ("Images in a request, 4 requests in flight", _rows_table(growth), growth.rows),
         (
             "Models loaded, 32 single images in flight over all",
@@ -66,16 +63,16 @@ def write_growth(growth: Growth) -> str:
 def plot_growth(path: Path, growth: Growth, caption: str) -> None:
     """Draw throughput on the left, response times on the right, one line for each part."""
     parts = [
-        (_plot_load, growth.load),
-        (_plot_rows, growth.rows),
-        (_plot_models, growth.models),
+        *((partial(_plot_load, curve), curve.points) for curve in growth.load),
+        (partial(_plot_rows, growth), growth.rows),
+        (partial(_plot_models, growth), growth.models),
     ]
     drawn = [draw for draw, points in parts if points]
     figure, axes = plt.subplots(
         len(drawn), 2, figsize=(13, 0.6 + 4 * len(drawn)), squeeze=False, layout="constrained"
     )
     for draw, (left, right) in zip(drawn, axes, strict=True):
-        draw(growth, left, right)
+        draw(left, right)
         for axis in (left, right):
             axis.grid(color="#e4e4e4", linewidth=0.6)
             axis.spines[["top", "right"]].set_visible(False)
@@ -85,14 +82,17 @@ def plot_growth(path: Path, growth: Growth, caption: str) -> None:
     plt.close(figure)
 
 
-def _load_table(growth: Growth) -> str:
-    if not growth.load:
-        return ""
-    peak, last = peak_goodput(growth.load), growth.load[-1]
+def _load_tables(growth: Growth) -> str:
+    return "\n\n".join(map(_load_table, growth.load))
+
+
+def _load_table(curve: LoadCurve) -> str:
+    peak, last = peak_goodput(curve.points), curve.points[-1]
     return (
-        f"100 % is the {growth.capacity:,.0f} requests/s that 32 callers in turn get. A call is in "
-        f"time when its right answer comes within {1000 * growth.deadline:.0f} ms of when it was "
-        f"due.\n\n{table(_LOAD_HEAD, map(_load_row, growth.load))}\n\n"
+        f"{curve.title}: 100 % is the {curve.capacity:,.0f} requests/s that 32 callers in turn "
+        f"get. A call is in time when its right answer comes within "
+        f"{1000 * curve.deadline:.0f} ms of when it was due.\n\n"
+        f"{table(_LOAD_HEAD, map(_load_row, curve.points))}\n\n"
         f"Goodput at {last.share:.0%} of the capacity: {last.outcome.good / peak:.2f} of its peak."
     )
 
@@ -150,24 +150,24 @@ def _models_table(growth: Growth) -> str:
     return table(head, rows)
 
 
-def _plot_load(growth: Growth, left: Axes, right: Axes) -> None:
-    outcomes = [point.outcome for point in growth.load]
+def _plot_load(curve: LoadCurve, left: Axes, right: Axes) -> None:
+    outcomes = [point.outcome for point in curve.points]
     offered = [each.offered for each in outcomes]
     left.plot(offered, offered, color=FLOOR, linestyle=":", label="offered")
     left.plot(offered, [each.good for each in outcomes], color=OWN, marker="o", label="in time")
     left.plot(offered, [each.refused for each in outcomes], color=GRPC, marker=".", label="refused")
     left.plot(offered, [each.expired for each in outcomes], color=HTTP, marker=".", label="late")
-    left.axvline(growth.capacity, color=FLOOR, linewidth=0.8, label="capacity")
-    left.set_title("Load: what becomes of single-image calls", fontsize=10)
+    left.axvline(curve.capacity, color=FLOOR, linewidth=0.8, label="capacity")
+    left.set_title(f"{curve.title}: what becomes of calls", fontsize=10)
     right.plot(offered, [each.p50 for each in outcomes], color=OWN, marker="o", label="p50 in time")
     right.plot(offered, [each.p99 for each in outcomes], color=OWN, marker="o", linestyle="--",
                label="p99 in time")  # fmt: skip
     right.plot(offered, [each.refused_p50 for each in outcomes], color=GRPC, marker=".",
                label="p50 until refused")  # fmt: skip
-    right.axhline(1000 * growth.deadline, color=FLOOR, linewidth=0.8, label="deadline")
-    right.axvline(growth.capacity, color=FLOOR, linewidth=0.8)
+    right.axhline(1000 * curve.deadline, color=FLOOR, linewidth=0.8, label="deadline")
+    right.axvline(curve.capacity, color=FLOOR, linewidth=0.8)
     right.set_yscale("log")
-    right.set_title("Load: response times", fontsize=10)
+    right.set_title(f"{curve.title}: response times", fontsize=10)
     _label(left, right, "calls offered a second", "calls/s")
 
 

@@ -16,11 +16,14 @@ _MIN_RETRY_AFTER = 0.01
 _DRAINING_RETRY_AFTER = 1.0
 # Calls of more than a turn leave one row in so many to the others.
 _SMALL_SHARE = 4
-# What a predicted answer must come ahead of its deadline, and how much longer than predicted a call
-# may have to wait: a machine's pace changes by so much from one moment to the next, and of answers
-# that should come just in time half would come too late.
+# What a predicted answer must come ahead of its deadline, and how much longer than predicted making
+# a call ready may take: a machine's pace changes by so much from one moment to the next, and of
+# answers that should come just in time half would come too late.
 _SPARE_SECONDS = 0.002
 _SPARE_SHARE = 0.2
+# How much longer than predicted a call may have to wait for others. A longer queue answers no more
+# calls, only all of them later; and the more are refused, the less of the cores is left for it.
+_SPARE_SHARE_OF_WAIT = 1.0
 # A busy loop finds a request up to a turn after it came, and sends its reply up to a turn late.
 _SPARE_TURNS = 2
 
@@ -243,20 +246,21 @@ class Gate:
         if self._places or coming:
             before = self._rows_before(rows) + coming
             wait = max(self.busy_until - now, 0.0) + self._seconds(before)
-            ready_in, own = max(wait, ready_in), self._seconds(rows)
+            own = self._seconds(rows)
         else:
-            own = self._own_pace.seconds(rows, self._runs(rows))
-        needed = ready_in + own
-        needed_with_spare = _with_spare(ready_in) + own + self.lag * _SPARE_TURNS
-        if needed_with_spare <= left or not needed:
+            wait, own = 0.0, self._own_pace.seconds(rows, self._runs(rows))
+        needed = max(wait, ready_in) + own
+        ready_by = _spared(wait, ready_in)
+        lack = ready_by + own + self.lag * _SPARE_TURNS - left
+        if lack <= 0 or not needed:
             return None
         # Whether the call would be let in if it took no time at all: else trying tells nothing.
-        if not self._places and left > _with_spare(ready_in):
+        if not self._places and left > ready_by:
             self._own_pace.doubt()
         return QueueFull(
-            f"{self._label}: the answer would take about {1000 * needed:.0f} ms, and the deadline "
-            f"is in {1000 * left:.0f} ms",
-            retry_after=max(_MIN_RETRY_AFTER, needed_with_spare - left),
+            f"{self._label}: the answer would take about {_shown(needed)} ms, and the deadline "
+            f"is in {_shown(left)} ms",
+            retry_after=max(_MIN_RETRY_AFTER, lack / (1 + _SPARE_SHARE_OF_WAIT) if wait else lack),
         )
 
     def _rows_before(self, rows: int) -> int:
@@ -273,8 +277,16 @@ class Gate:
         return -(-rows // self._turn_rows)
 
 
-def _with_spare(seconds: float) -> float:
-    return seconds * (1 + _SPARE_SHARE) + _SPARE_SECONDS
+def _shown(seconds: float) -> int:
+    """Milliseconds with two digits that count: refusals of the same moment are worded alike."""
+    whole = max(1, round(1000 * seconds))
+    return round(whole, 2 - len(str(whole)))
+
+
+def _spared(wait: float, ready_in: float) -> float:
+    """Seconds after which a call should be ready to run even where things go worse than usual."""
+    waited = wait * (1 + _SPARE_SHARE_OF_WAIT)
+    return max(waited, ready_in * (1 + _SPARE_SHARE)) + _SPARE_SECONDS
 
 
 class Room:

@@ -178,22 +178,21 @@ class Engine:
             self._weighing_pace.note(len(latents), time.monotonic() - started)
         return Weighting(_name(served), weights, histogram)
 
-    def refusal(self, function: FunctionName, deadline: float | None) -> QueueFull | None:
+    def refusal(self, function: FunctionName, target: Target) -> QueueFull | None:
         """Return why a call that begins to come in now would be refused; None lets it come.
 
-        It is not known yet which model it means, so that no model must have room or time for it.
+        Where several versions may get it, none of them must have room or time for it.
 
         Args:
             function: What it asks for.
-            deadline: Time after which nobody waits; None for never.
+            target: Which model, and until when.
         """
         error = None
-        for served in self.registry:
+        for served in self.registry.candidates(target.model, target.version):
             lane = served.lanes.get(function)
-            if lane is not None:
-                error = lane.refusal(deadline)
-                if error is None:
-                    return None
+            error = None if lane is None else lane.refusal(target.deadline)
+            if error is None:
+                return None
         return error
 
     async def drain(self) -> None:

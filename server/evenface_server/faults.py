@@ -37,7 +37,11 @@ class Faults:
 
     def status_of(self, error: Exception) -> StatusError:
         """Return the status that a call ends with."""
-        return error if isinstance(error, StatusError) else _status_of(self.of(error), error)
+        if isinstance(error, StatusError):
+            return error
+        if type(error) is QueueFull:
+            return self.refusal(error)
+        return _status_of(self.of(error), error)
 
     def refusal(self, error: QueueFull) -> StatusError:
         """Return the status of a call that is refused, as many are at once.

@@ -22,7 +22,8 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from evenface_server.access import Access, Caller
-from evenface_server.codec.wire import check_fields
+from evenface_server.calls import Target
+from evenface_server.codec.wire import check_fields, leading_names
 from evenface_server.faults import Faults
 from evenface_server.logs import CURRENT_CALL, CallLog, CallRecord
 from evenface_server.metrics import Metrics
@@ -36,8 +37,8 @@ _DEADLINE_SLACK_SECONDS: Final = 0.02
 _PROCESS: Final = secrets.token_hex(8)
 _NUMBERS: Final = count()
 
-# Why a call with a deadline, if it has one, would be refused.
-Refusal = Callable[[float | None], QueueFull | None]
+# Why a call, of which so much is known, would be refused.
+Refusal = Callable[[Target], QueueFull | None]
 Unary = Callable[[Any, Call], Awaitable[Message]]
 Stream = Callable[[AsyncIterator[Any], Call], AsyncGenerator[Message, None]]
 
@@ -73,7 +74,7 @@ class Rpcs:
         Args:
             service: What there is.
             servicer: Has a handler for each.
-            refusals: By name, what says of a call that begins why it would be refused.
+            refusals: By name, what says of a request that begins why it would be refused.
         """
         return {
             f"/{service.full_name}/{method.name}": self._method(
@@ -127,11 +128,11 @@ class Rpcs:
     ) -> Method:
         rpc = _Rpc(method, self._metrics, self._faults, self._log, self._access, self._max_fields)
         handler = getattr(servicer, method.name)
-        is_asked = refusal is not None or not self._access.is_open
-        refuse = rpc.refuse(refusal) if is_asked else None
+        refuse = None if self._access.is_open else rpc.refuse
         if method.client_streaming:
             return Method(stream=rpc.stream(handler), refuse=refuse)
-        return Method(unary=rpc.unary(handler), refuse=refuse)
+        refuse_request = None if refusal is None else rpc.refuse_request(refusal)
+        return Method(unary=rpc.unary(handler), refuse=refuse, refuse_request=refuse_request)
 
 
 class _Rpc:
@@ -205,28 +206,8 @@ class _Rpc:
 
         return answer
 
-    def refuse(self, refusal: Refusal | None) -> Callable[[Call], StatusError | None]:
-        """Return what refuses calls as they begin: strangers send us nothing.
-
-        Args:
-            refusal: Says of calls that may be made why they would be refused all the same.
-        """
-
-        def refuse(call: Call) -> StatusError | None:
-            denied = None if self._access.is_open else self._denial(call)
-            if denied is not None or refusal is None:
-                return denied
-            error = refusal(call.deadline if call.has_deadline else None)
-            if error is None:
-                return None
-            status = self._faults.refusal(error)
-            self._finish(self._record(call), status.code, time.monotonic())
-            return status
-
-        return refuse
-
-    def _denial(self, call: Call) -> StatusError | None:
-        """Return why a caller may not, without counting the call against its rates yet."""
+    def refuse(self, call: Call) -> StatusError | None:
+        """Say why a caller may not; the call is not counted against its rates yet."""
         caller = _caller(self._access, call)
         error = _denial_of(caller)
         if error is None:
@@ -235,6 +216,22 @@ class _Rpc:
         record.caller = caller.name
         self._finish(record, status.code, time.monotonic())
         return status
+
+    def refuse_request(self, refusal: Refusal) -> Callable[[Call, bytes], StatusError | None]:
+        """Return what refuses calls as their requests begin to come in, as they come in numbers."""
+
+        def refuse(call: Call, beginning: bytes) -> StatusError | None:
+            names = leading_names(beginning)
+            if names is None:
+                return None
+            error = refusal(Target(*names, call.deadline if call.has_deadline else None))
+            if error is None:
+                return None
+            status = self._faults.refusal(error)
+            self._finish(self._record(call), status.code, time.monotonic())
+            return status
+
+        return refuse
 
     def _begin(self, call: Call) -> tuple[CallRecord, float]:
         record = self._record(call)

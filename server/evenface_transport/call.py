@@ -69,8 +69,11 @@ class Method:
         stream: Takes the requests of a call one by one.
         refuse: Asked when a call begins, before its request comes in; an error that it returns
             ends the call, which costs a fraction of what a handler does.
+        refuse_request: For a unary call, asked as soon as its request begins to come in, with the
+            first bytes of it, up to 256; else as `refuse`.
     """
 
     unary: Unary | None = None
     stream: Stream | None = None
     refuse: Callable[[Call], StatusError | None] | None = None
+    refuse_request: Callable[[Call, bytes], StatusError | None] | None = None

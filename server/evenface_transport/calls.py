@@ -27,6 +27,7 @@ _LEAST_GRANT: Final = RECEIVE_WINDOW // 4
 # their own, so it waits for what they send, for so long.
 _REFUSAL_SECONDS: Final = 0.1
 _HALF_OPEN_SECONDS: Final = 1.0
+_ASKED_BYTES: Final = 256
 _SHARE: Final = 2  # one connection may hold one part in so many of the budget
 
 
@@ -92,6 +93,8 @@ class Calls:
                     at = assembler.begin(data, at, end)
                     if assembler.size < 0:
                         break
+                    if stream.method.refuse_request is not None:
+                        _ask_about(stream, bytes(data[at : min(end, at + _ASKED_BYTES)]))
                     self._account.reserve(assembler.size + MESSAGE_BYTES)
                     stream.held.append(assembler.size + MESSAGE_BYTES)
                 at, message = assembler.add(data, at, end)
@@ -252,6 +255,19 @@ class Calls:
         if not stream.is_ended and not stream.closed:
             stream.receive_window += increment
             self._outbox.write(frames.window_update(stream.number, increment))
+
+
+def _ask_about(stream: Stream, beginning: bytes) -> None:
+    """Ask the method whether it wants the request that begins so.
+
+    Raises:
+        StatusError: It does not.
+    """
+    refuse = stream.method.refuse_request
+    if refuse is not None and not stream.assembler.is_compressed:
+        error = _asked(lambda call: refuse(call, beginning), stream.call)
+        if error is not None:
+            raise error
 
 
 def _asked(refuse: Callable[[Call], StatusError | None], call: Call) -> StatusError | None:

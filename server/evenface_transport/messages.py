@@ -26,14 +26,15 @@ class Assembler:
     Attributes:
         size: Of the message at hand; negative between messages.
         missing: Bytes that it still lacks.
+        is_compressed: Whether it is compressed.
     """
 
     __slots__ = (
         "_body",
         "_head",
-        "_is_compressed",
         "_max_bytes",
         "_may_compress",
+        "is_compressed",
         "missing",
         "size",
     )
@@ -43,7 +44,7 @@ class Assembler:
         self._may_compress = may_compress
         self._head = b""
         self._body: BytesIO | None = None
-        self._is_compressed = False
+        self.is_compressed = False
         self.size = -1
         self.missing = 0
 
@@ -77,7 +78,7 @@ class Assembler:
             )
         if flag and (flag > 1 or not self._may_compress):
             raise StatusError(Code.INTERNAL, "a message is compressed without grpc-encoding")
-        self._is_compressed = bool(flag)
+        self.is_compressed = bool(flag)
         self.size = self.missing = size
         return stop
 
@@ -101,4 +102,4 @@ class Assembler:
                 return stop, None
             message, self._body = self._body.getvalue(), None
         self.size, self.missing = -1, 0
-        return stop, Compressed(message) if self._is_compressed else message
+        return stop, Compressed(message) if self.is_compressed else message

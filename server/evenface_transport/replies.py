@@ -20,6 +20,7 @@ _NAME: Final = re.compile(r"[0-9a-z_.-]+")
 _OURS: Final = frozenset(("content-type", "grpc-status", "grpc-message", "grpc-encoding"))
 _UNESCAPED: Final = " !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 _CONTENT_TYPE: Final = b"application/grpc"
+_SIZES: Final = tuple(bytes((size,)) for size in range(127))  # those of one byte
 
 
 def _integer(value: int, prefix_bits: int, first: int = 0) -> bytes:
@@ -58,7 +59,8 @@ def metadata_fields(metadata: Metadata) -> bytes:
     parts: list[bytes] = []
     for name, value in metadata:
         raw = _value(name, value)
-        parts += (_name(name), _integer(len(raw), 7), raw)
+        size = len(raw)
+        parts += (_name(name), _SIZES[size] if size < len(_SIZES) else _integer(size, 7), raw)
     return b"".join(parts)
 
 

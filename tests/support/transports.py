@@ -32,6 +32,7 @@ class Handlers:
     may_read: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
     may_end: asyncio.Event = field(default_factory=asyncio.Event)
     seen: list[Call] = field(default_factory=list)
+    beginnings: list[bytes] = field(default_factory=list)
 
     def methods(self) -> dict[str, Method]:
         """Return all, by path."""
@@ -53,6 +54,7 @@ class Handlers:
             "/t/crashes": Method(stream=self.crashes),
             "/t/judged": Method(unary=self.echo, refuse=_judge),
             "/t/refuses": Method(unary=self.echo, refuse=self.refuse),
+            "/t/asks": Method(unary=self.echo, refuse_request=self.refuse_request),
         }
 
     async def echo(self, message: bytes, call: Call) -> bytes:
@@ -66,6 +68,13 @@ class Handlers:
         if not any(key == "x-refuse" for key, _ in call.metadata):
             return None
         return StatusError(Code.RESOURCE_EXHAUSTED, "full", (("x-retry", "1"),))
+
+    def refuse_request(self, call: Call, beginning: bytes) -> StatusError | None:
+        """Refuse requests that begin with "no"; beginnings are `beginnings`."""
+        del call
+        self.beginnings.append(beginning)
+        is_refused = beginning.startswith(b"no")
+        return StatusError(Code.RESOURCE_EXHAUSTED, "full") if is_refused else None
 
     async def size(self, message: bytes, call: Call) -> bytes:
         """Return as many bytes as the request says."""

@@ -40,6 +40,30 @@ def check_fields(data: bytes, message: Descriptor, limit: int) -> None:
         raise InvalidInput("request", f"more than {limit} fields", limit=limit)
 
 
+def leading_names(data: bytes) -> tuple[str, str] | None:
+    """Read the model and the version that a request begins with, if it names them.
+
+    They are fields 1 and 2 of every request that has them, and written first, as numbers ascend in
+    what is written by all libraries that we know.
+
+    Args:
+        data: The beginning of a request.
+
+    Returns:
+        Both names, empty where there is none; None where that cannot be said.
+    """
+    names, at = ["", ""], 0
+    try:
+        for number in (1, 2):
+            if at < len(data) and data[at] == number << 3 | _BYTES:
+                length, at = _varint(data, at + 1)
+                at += length
+                names[number - 1] = data[at - length : at].decode()
+    except (IndexError, UnicodeDecodeError):
+        return None
+    return (names[0], names[1]) if at < len(data) else None
+
+
 def _count(data: bytes, message: Descriptor, limit: int) -> bool:
     count, parts = 0, [(0, len(data), message)]
     while parts:

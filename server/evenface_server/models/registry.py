@@ -5,7 +5,7 @@ answered, whatever becomes of the registry meanwhile.
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -128,6 +128,16 @@ class Registry:
         """
         split = None if version else self._splits.get(name or self.default or "")
         return self.resolve(name, split.next() if split else version)
+
+    def candidates(self, name: str, version: str) -> Sequence[ServedModel]:
+        """All that `route` may choose for a request; none where it finds nothing."""
+        name = name or self.default or ""
+        versions = self._by_name.get(name, {})
+        if not version and versions:
+            split = self._splits.get(name)
+            chosen = split.versions if split else (next(reversed(versions)),)
+            return [versions[each] for each in chosen]
+        return [versions[version]] if version in versions else []
 
     def is_default(self, served: ServedModel) -> bool:
         """Whether requests that name neither model nor version get this one, some at least."""

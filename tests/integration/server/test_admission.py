@@ -17,6 +17,7 @@ from support.image_files import png
 from support.messages import Details, details, encode, files
 from support.servers import admitted, running, until
 
+ENCODE = 'grpc_method="Encode",grpc_service="evenface.v1.FaceService",grpc_type="unary"'
 SLOW = Tiny(encode_loops=500)  # some 0.3 s a run
 
 
@@ -50,19 +51,18 @@ async def test_a_request_that_cannot_be_answered_in_time_is_refused_at_once(tmp_
         assert metadata["x-request-id"]
         await work
         samples = server.samples()
-    rpc = 'grpc_method="Encode",grpc_service="evenface.v1.FaceService",grpc_type="unary"'
-    assert samples[f'grpc_server_handled_total{{grpc_code="RESOURCE_EXHAUSTED",{rpc}}}'] == 1
+    assert samples[f'grpc_server_handled_total{{grpc_code="RESOURCE_EXHAUSTED",{ENCODE}}}'] == 1
     assert samples['evenface_rejections_total{reason="QUEUE_FULL"}'] == 1
     # It was refused before its request came in.
-    assert samples[f"grpc_server_started_total{{{rpc}}}"] == 3
-    assert samples[f"grpc_server_msg_received_total{{{rpc}}}"] == 2
+    assert samples[f"grpc_server_started_total{{{ENCODE}}}"] == 3
+    assert samples[f"grpc_server_msg_received_total{{{ENCODE}}}"] == 2
 
 
 async def test_a_full_queue_of_one_model_keeps_nobody_from_another(tmp_path: Path) -> None:
     for name in ("a", "z"):
         write_tiny_bundle(tmp_path, Tiny(name=name, encode_loops=500 * (name == "z")))
     limits = {"max_queue_rows": 4, "max_items_per_request": 4}
-    async with running(tmp_path, **limits) as server:
+    async with running(tmp_path, metrics=True, metrics_port=0, **limits) as server:
         work = asyncio.ensure_future(server.face.Encode(encode(images(4), model="z")))
         lane = server.app.engine.registry.resolve("z", "").lanes["encode"]
         await until(lambda: lane.rows == 4)
@@ -71,6 +71,9 @@ async def test_a_full_queue_of_one_model_keeps_nobody_from_another(tmp_path: Pat
         assert (await server.face.Encode(encode(images(1), model="a"))).model == "a"
         assert not work.done()
         await work
+        samples = server.samples()
+    # What was refused was so at the name of its model, before it had come in.
+    assert samples[f"grpc_server_msg_received_total{{{ENCODE}}}"] == 2
 
 
 async def test_photos_that_threads_have_no_time_for_are_refused_and_small_ones_are_not(

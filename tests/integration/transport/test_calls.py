@@ -1,6 +1,7 @@
 """What is wrong with one call ends that call, with a status that says what, and no other."""
 
 import base64
+import gzip
 import zlib
 
 import pytest
@@ -359,3 +360,23 @@ async def test_a_call_may_be_refused_before_its_request_comes_in() -> None:
             peer.call(stream, "/t/judged", b"x", ("x-judge", said))
             assert (await peer.reply(stream)).status == status
         assert len(served.handlers.begun) == 1
+
+
+async def test_a_request_may_be_refused_for_how_it_begins_before_the_rest_is_here() -> None:
+    async with serving() as served, connected(served.port) as peer:
+        peer.open(1, "/t/asks")
+        peer.data(1, prefixed(b"no" + b"x" * 10_000)[:-1])
+        assert (await peer.reply(1)).status == (Code.RESOURCE_EXHAUSTED, "full")
+        await until(lambda: served.held == 0)
+        peer.call(3, "/t/asks", b"yes")
+        assert (await peer.reply(3)).messages == [b"yes"]
+        assert served.handlers.beginnings == [b"no" + b"x" * 254, b"yes"]
+        assert len(served.handlers.begun) == 1
+
+
+async def test_nobody_is_asked_about_requests_that_are_compressed() -> None:
+    async with serving() as served, connected(served.port) as peer:
+        peer.open(1, "/t/asks", ("grpc-encoding", "gzip"))
+        peer.data(1, prefixed(gzip.compress(b"no"), compressed=True), ends=True)
+        assert (await peer.reply(1)).messages == [b"no"]
+        assert not served.handlers.beginnings

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.serving.floors import Floor
-from benchmarks.serving.growth import LoadPoint, ModelsPoint, RowsPoint
+from benchmarks.serving.growth import LoadCurve, LoadPoint, ModelsPoint, RowsPoint
 from benchmarks.serving.growth_report import Growth, write_growth
 from benchmarks.serving.measure import Figures
 from benchmarks.serving.medians import median
@@ -33,7 +33,8 @@ def test_a_time_that_was_not_measured_leaves_the_median_to_the_others() -> None:
 
 
 def test_goodput_past_the_capacity_is_told_as_a_share_of_its_peak() -> None:
-    text = write_growth(Growth(800, 0.25, (load(0.5, 500), load(1, 1000), load(3, 920, 2.0))))
+    points = load(0.5, 500), load(1, 1000), load(3, 920, 2.0)
+    text = write_growth(Growth((LoadCurve("calls", 0.25, 800, points),)))
     assert "Goodput at 300% of the capacity: 0.92 of its peak." in text
     assert "| 50% | 500 | 500 | 0 |" in text
     assert "Models" not in text
@@ -43,7 +44,7 @@ def test_each_part_has_its_table() -> None:
     figures = Figures(10, 320, 1.0, 2.0, 1.5, 0.1, 0.0, 4e-3, 1e-5, "h2load")
     floor = Floor("python", 400, 1.0, 2.0, 1e-3, 2.0, 0.0)
     models = ModelsPoint(4, 900, 30.0, 60.0, 1.5, 0.2, 127.4, 0.9)
-    text = write_growth(Growth(0, 0.25, (), (RowsPoint(32, figures, floor),), (models,)))
+    text = write_growth(Growth((), (RowsPoint(32, figures, floor),), (models,)))
     assert "| 32 | 320 | 400 | 0.80 | 1.0 | 2.0 | 1.50 | 0.00 | 125 |" in text
     assert "| 4 | 900 | 30.0 | 60.0 | 1.50 | 0.20 | 127 | 0.9 |" in text
 

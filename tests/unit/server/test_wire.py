@@ -2,9 +2,16 @@
 
 import pytest
 from evenface.v1 import common_pb2
-from evenface.v1.face_service_pb2 import DecodeRequest, EncodeRequest, EncodeStreamRequest
+from evenface.v1.common_pb2 import Images, RawImages, Tensor
+from evenface.v1.face_service_pb2 import (
+    ClassifyFaceRequest,
+    DecodeRequest,
+    EncodeRequest,
+    EncodeStreamRequest,
+    SampleRequest,
+)
 from evenface_core.errors import InvalidInput
-from evenface_server.codec.wire import check_fields
+from evenface_server.codec.wire import check_fields, leading_names
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 from support.messages import files
@@ -53,3 +60,31 @@ def test_numbers_longer_than_any_are_not_added_up(number: bytes) -> None:
     for field in (b"\x78" + number, number + b"\0", b"\x7a" + number):
         with pytest.raises(InvalidInput, match="a number of more than 10 bytes"):
             check_fields(data + field + bytes(300), REQUEST.DESCRIPTOR, 200)
+
+
+@pytest.mark.parametrize(
+    ("model", "version"), [("", ""), ("faces", ""), ("", "2"), ("faces", "2"), ("f" * 200, "é")]
+)
+def test_a_request_begins_with_the_names_of_what_it_means(model: str, version: str) -> None:
+    for request in (
+        EncodeRequest(model=model, version=version, images=Images(raw=RawImages(data=b"x" * 9))),
+        DecodeRequest(model=model, version=version, latents=Tensor(data=b"x" * 9)),
+        SampleRequest(model=model, version=version, count=1),
+        ClassifyFaceRequest(model=model, version=version, images=Images(raw=RawImages(height=1))),
+    ):
+        assert leading_names(request.SerializeToString()) == (model, version)
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        b"",
+        b"\x0a",
+        b"\x0a\x05fac",
+        b"\x0a\x05faces",
+        b"\x0a\x02\xff\xff\x1a",
+        b"\x0a" + b"\xff" * 20,
+    ],
+)
+def test_names_that_are_not_here_yet_or_are_none_are_not_guessed(beginning: bytes) -> None:
+    assert leading_names(beginning) is None
