@@ -1,0 +1,65 @@
+"""A whole configuration: all sections, and what must hold between them."""
+
+from typing import Literal, Self
+
+from evenface_core.images import Preprocessing
+from pydantic import Field, model_validator
+
+from evenface_training.config.data import DataConfig
+from evenface_training.config.loss import LossConfig
+from evenface_training.config.model import ModelConfig
+from evenface_training.config.optimizer import OptimizerConfig
+from evenface_training.config.resampling import ResamplingConfig
+from evenface_training.config.section import Section
+
+
+class TrainingConfig(Section):
+    """A whole training run.
+
+    Attributes:
+        name: First part of the run folder's name.
+        seed: Seed of every random choice of the run.
+        device: `auto` takes CUDA or MPS where there is one.
+        precision: `auto` is bfloat16 on CUDA, float32 elsewhere.
+        log_every: Steps between two lines of the loss in `metrics.jsonl`.
+        pictures_every: Epochs between two sets of pictures; the last epoch always makes one.
+        model: Shape of the network.
+        data: Where the images are.
+        loss: Terms of the loss.
+        optimizer: Adam and its schedule.
+        resampling: Adaptive resampling of faces.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    log_every: int = Field(default=50, ge=1)
+    pictures_every: int = Field(default=5, ge=1)
+    model: ModelConfig = ModelConfig()
+    data: DataConfig
+    loss: LossConfig = LossConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    resampling: ResamplingConfig = ResamplingConfig()
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> Self:
+        if self.model.classifies and self.data.nonfaces is None:
+            raise ValueError(f"data.nonfaces is needed by model.kind {self.model.kind}")
+        if not self.model.classifies and self.data.nonfaces is not None:
+            raise ValueError("data.nonfaces has no use with model.kind vae; leave it out")
+        if self.resampling.enabled and not self.model.generates:
+            raise ValueError("resampling.enabled needs latents, which model.kind cnn lacks")
+        if self.data.group_columns and self.data.labels is None:
+            raise ValueError("data.group_columns needs data.labels")
+        return self
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How an image file becomes the model's input; travels on into the bundle."""
+        return Preprocessing(
+            size=self.model.image_size,
+            channels=self.model.channels,
+            crop=self.data.crop,
+            resample=self.data.resample,
+        )
