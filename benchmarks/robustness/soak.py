@@ -29,6 +29,7 @@ from matplotlib import pyplot as plt
 _RESULTS = ROOT / "benchmarks" / "results"
 _CONNECTIONS, _CALLERS = 16, 32
 _MEASURE_SECONDS, _SAMPLE_SECONDS, _WARM_UP = 10.0, 5.0, 0.25
+_LEAVE_SECONDS, _LOOK_SECONDS = 10.0, 0.2
 _MIB = 2**20
 
 
@@ -69,7 +70,7 @@ async def _soak(options: argparse.Namespace) -> None:
         print(f"{rate:.0f} calls/s are {options.load:.0%} of capacity", flush=True)
         samples = await _load(traffic, rate, 60 * options.minutes, server.pid)
         await traffic.close()
-        left = _scrape(str(facts["metrics_address"]))
+        left = await _left(str(facts["metrics_address"]))
     _write(options, rate, traffic, samples, left, server.returncode)
 
 
@@ -115,6 +116,14 @@ def _sample(pid: int, now: float, calls: int) -> Sample:
         except (FileNotFoundError, ProcessLookupError):
             continue
     return Sample(round(now, 1), memory(pid), threads, files, calls)
+
+
+async def _left(address: str) -> dict[str, float]:
+    """What the server still holds once all callers have left; it gets some seconds for that."""
+    end = time.monotonic() + _LEAVE_SECONDS
+    while any((left := _scrape(address)).values()) and time.monotonic() < end:  # noqa: ASYNC110 - of other processes
+        await asyncio.sleep(_LOOK_SECONDS)
+    return left
 
 
 def _scrape(address: str) -> dict[str, float]:

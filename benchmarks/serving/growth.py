@@ -18,7 +18,7 @@ from benchmarks.serving.processes import busy_seconds, cores
 from benchmarks.serving.rounds import Plan
 from benchmarks.serving.subjects import evenface
 from benchmarks.serving.wires import EvenfaceWire
-from benchmarks.serving.workloads import SCENARIOS, Scenario
+from benchmarks.serving.workloads import SCENARIOS, SMALL, Scenario
 
 SHARES = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0, 1.25, 1.5, 2.0, 3.0)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -26,8 +26,12 @@ MODELS = (1, 2, 4, 8, 16)
 
 _IN_FLIGHT = 32
 _SINGLE = next(each for each in SCENARIOS if each.key == "single")
-# The cheapest call there is, beside which refusing one costs most, and a photograph.
-OFFERED = (_SINGLE, next(each for each in SCENARIOS if each.key == "portrait"))
+# The cheapest call there is, beside which refusing one costs most; a photograph; and many files.
+OFFERED = (
+    _SINGLE,
+    next(each for each in SCENARIOS if each.key == "portrait"),
+    Scenario("files", "32 JPEG 64×64 in a call", images=32, connections=8, file=SMALL),
+)
 
 
 @dataclass(frozen=True)

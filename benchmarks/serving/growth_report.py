@@ -89,8 +89,8 @@ def _load_tables(growth: Growth) -> str:
 def _load_table(curve: LoadCurve) -> str:
     peak, last = peak_goodput(curve.points), curve.points[-1]
     return (
-        f"{curve.title}: 100 % is the {curve.capacity:,.0f} requests/s that 32 callers in turn "
-        f"get. A call is in time when its right answer comes within "
+        f"{curve.title}: 100 % is the {curve.capacity:,.0f} requests/s that callers in turn get. "
+        f"A call is in time when its right answer comes within "
         f"{1000 * curve.deadline:.0f} ms of when it was due.\n\n"
         f"{table(_LOAD_HEAD, map(_load_row, curve.points))}\n\n"
         f"Goodput at {last.share:.0%} of the capacity: {last.outcome.good / peak:.2f} of its peak."
