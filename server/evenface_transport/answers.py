@@ -147,8 +147,11 @@ class Answers:
         """Encode how a call ends, in the service's own way where that can be sent."""
         try:
             told = self._host.explain(error)
-            metadata = replies.metadata_fields((*call.trailers, *told.trailers))
-            block = replies.status_fields(told.code, told.text) + metadata
+            block = (
+                replies.status_fields(told.code, told.text)
+                + replies.metadata_fields(call.trailers)
+                + replies.error_fields(tuple(told.trailers))
+            )
         except Exception:  # noqa: BLE001 - the peer has to be told something
             _LOG.exception("an error cannot be explained", extra={"path": call.path})
         else:

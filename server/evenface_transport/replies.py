@@ -64,6 +64,16 @@ def metadata_fields(metadata: Metadata) -> bytes:
     return b"".join(parts)
 
 
+def error_fields(metadata: tuple[tuple[str, str | bytes], ...]) -> bytes:
+    """Encode the metadata of an error, which many calls may end with.
+
+    Raises:
+        ValueError: As `metadata_fields`.
+    """
+    size = sum(len(value) for _, value in metadata)
+    return (_error_fields if size <= _REMEMBERED_BYTES else metadata_fields)(metadata)
+
+
 def _value(name: str, value: str | bytes) -> bytes:
     if isinstance(value, bytes) != name.endswith("-bin"):
         raise ValueError(f"'{name[:50]}': text belongs to plain keys, bytes to those in -bin")
@@ -77,6 +87,9 @@ def _value(name: str, value: str | bytes) -> bytes:
 @lru_cache(maxsize=256)
 def _in_base64(value: bytes) -> bytes:
     return base64.b64encode(value).rstrip(b"=")
+
+
+_error_fields = lru_cache(maxsize=256)(metadata_fields)
 
 
 def status_fields(code: Code, text: str) -> bytes:
