@@ -1,0 +1,87 @@
+"""Sends bytes as requests and insists that what comes back is an answer."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import grpc
+from evenface.v1 import face_service_pb2, model_service_pb2
+from evenface_core.errors import EvenfaceError
+from google.protobuf.message_factory import GetMessageClass
+from grpc_status import rpc_status
+
+from support.messages import array, status_details
+from support.servers import Running
+
+PATIENCE_SECONDS = 60
+# What a caller can be told that sends nonsense and has no deadline.
+_CODES = frozenset({
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+})  # fmt: skip
+_SERVICES = (
+    face_service_pb2.DESCRIPTOR.services_by_name["FaceService"],
+    model_service_pb2.DESCRIPTOR.services_by_name["ModelService"],
+)
+_REPLIES: Mapping[str, Any] = {
+    f"/{service.full_name}/{method.name}": GetMessageClass(method.output_type)
+    for service in _SERVICES
+    for method in service.methods
+}
+
+
+async def ask(channel: grpc.aio.Channel, path: str, data: bytes) -> str:
+    """Send a request as it is.
+
+    Returns:
+        The code's name.
+
+    Raises:
+        AssertionError: The answer is none that the API promises.
+        TimeoutError: There is none.
+    """
+    method = channel.unary_unary(path, lambda raw: raw, lambda raw: raw)
+    call: Any = method(data)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        code = await call.code()
+        if code is grpc.StatusCode.OK:
+            _check_reply(_REPLIES[path].FromString(await call))
+        else:
+            await _check_error(call, code)
+    assert "x-request-id" in dict(await call.trailing_metadata())
+    return str(code.name)
+
+
+def check_idle(server: Running) -> None:
+    """Insist that nothing is left of what was asked."""
+    engine = server.app.engine
+    assert all(lane.rows == 0 for served in engine.registry for lane in served.lanes.values())
+    assert server.app.held_bytes == 0
+    assert engine._room.held == 0  # noqa: SLF001 - nothing shows it
+
+
+def _check_reply(reply: Any) -> None:  # noqa: ANN401 - of any RPC
+    for name in ("mean", "log_variance", "weights"):
+        if name in reply.DESCRIPTOR.fields_by_name and reply.HasField(name):
+            array(getattr(reply, name))  # its bytes have its shape
+
+
+async def _check_error(call: Any, code: grpc.StatusCode) -> None:  # noqa: ANN401
+    status = await rpc_status.aio.from_call(call)
+    assert status is not None, f"{code.name} without a google.rpc.Status"
+    found = status_details(status)
+    assert code in _CODES, f"{code.name}: {found.message}"
+    assert found.message
+    assert found.info.domain == "evenface"
+    assert found.info.reason in {kind.reason for kind in _kinds(EvenfaceError)}, found.info.reason
+    if code is grpc.StatusCode.INVALID_ARGUMENT:
+        (bad,) = found.bad_requests
+        assert bad.field_violations[0].field
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        assert len(found.retries) == 1
+
+
+def _kinds(kind: type[EvenfaceError]) -> set[type[EvenfaceError]]:
+    return {kind}.union(*(_kinds(each) for each in kind.__subclasses__()))
