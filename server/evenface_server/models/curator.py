@@ -77,8 +77,8 @@ class Curator:
                 await asyncio.sleep(error.retry_after)
         if not self.plan.bundles:
             raise ConfigError(
-                f"models: {self._watcher.folder}: no usable bundle; they lie in NAME/VERSION/ below "
-                "it, and the log says what is wrong with those that were found"
+                f"models: {self._watcher.folder}: no usable bundle; they lie in NAME/VERSION/ "
+                "below it, and the log says what is wrong with those that were found"
             )
 
     async def join(self, worker: Worker) -> None:
