@@ -113,7 +113,7 @@ class Requests:
         if values is None:
             return
         try:
-            if field.label == field.LABEL_REPEATED:
+            if field.is_repeated:
                 getattr(message, field.name).extend(
                     chance.choice(values) for _ in range(chance.choice((1, 2, 9)))
                 )
@@ -185,7 +185,8 @@ class Requests:
 
     def name(self) -> str:
         """A model's name, most often that of the one there is."""
-        return self._chance.choice(("", "", "", "faces", *_TEXTS))
+        is_right = self._chance.random() < 0.95  # noqa: PLR2004
+        return self._chance.choice(("", "faces") if is_right else _TEXTS)
 
 
 def _empty(_: Requests) -> bytes:

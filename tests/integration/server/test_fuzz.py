@@ -11,6 +11,7 @@ from support.servers import running, until
 from support.spoiling import Requests
 
 
+@pytest.mark.filterwarnings("ignore")  # Pillow warns of much that is wrong with files
 @pytest.mark.parametrize("seed", range(4))
 async def test_whatever_is_sent_is_answered_as_the_api_promises_and_nothing_is_left_of_it(
     tiny_models: Path, seed: int
