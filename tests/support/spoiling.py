@@ -185,7 +185,7 @@ class Requests:
 
     def name(self) -> str:
         """A model's name, most often that of the one there is."""
-        is_right = self._chance.random() < 0.95  # noqa: PLR2004
+        is_right = self._chance.random() < 0.95
         return self._chance.choice(("", "faces") if is_right else _TEXTS)
 
 
