@@ -2,6 +2,7 @@
 
 import math
 import sys
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -34,11 +35,13 @@ def from_bytes(
         A read-only array of `shape` and `dtype` that shares the memory of `data`.
 
     Raises:
-        InvalidInput: The number of bytes does not fit the shape.
+        InvalidInput: The number of bytes does not fit the shape, or nothing could.
     """
     element = np.dtype(dtype).newbyteorder("<")
     expected = math.prod(shape) * element.itemsize
-    if len(data) != expected:
+    # An empty array may not be too long in its other dimensions, either.
+    whole = math.prod(max(length, 1) for length in shape) * element.itemsize
+    if len(data) != expected or min(shape, default=0) < 0 or whole > sys.maxsize:
         shown = "×".join(map(str, shape)) or "scalar"
         raise InvalidInput(
             field,
