@@ -2,7 +2,6 @@
 
 import math
 import sys
-import sys
 from collections.abc import Sequence
 
 import numpy as np
