@@ -9,6 +9,7 @@ import numpy as np
 from evenface_core.errors import DataError
 from numpy.typing import NDArray
 
+from evenface_training.conditions import Float32, read_conditions
 from evenface_training.config import TrainingConfig
 from evenface_training.files import name_bytes
 from evenface_training.folders import BrokenFile, ImageFolder, open_folder, require_few_broken
@@ -49,6 +50,7 @@ class TrainingData:
         nonfaces: Everything else; None for a `vae`.
         labels: Each column of the labels file as one value a face; "" is unknown.
         group_columns: The columns that name groups.
+        conditions: float32 [N, K], what a conditional model is told of each face.
         digest: SHA-256 over names and pixels of all images.
     """
 
@@ -56,6 +58,7 @@ class TrainingData:
     nonfaces: SplitFolder | None
     labels: Mapping[str, tuple[str, ...]] = field(repr=False)
     group_columns: tuple[str, ...]
+    conditions: Float32 = field(repr=False)
     digest: str
 
     @property
@@ -91,16 +94,17 @@ def load_data(config: TrainingConfig) -> TrainingData:
     faces = _load_folder(config.data.faces, config)
     nonfaces = None if config.data.nonfaces is None else _load_folder(config.data.nonfaces, config)
     labels: dict[str, tuple[str, ...]] = {}
+    conditions, files = config.model.conditions, faces.folder.files
     if config.data.labels is not None:
-        labels = read_labels(
-            config.data.labels, faces.folder.folder, faces.folder.files, config.data.group_columns
-        )
+        columns = (*config.data.group_columns, *conditions)
+        labels = read_labels(config.data.labels, faces.folder.folder, files, columns)
     digests = [faces.folder.digest, *([nonfaces.folder.digest] if nonfaces else [])]
     return TrainingData(
         faces=faces,
         nonfaces=nonfaces,
         labels=labels,
         group_columns=config.data.group_columns,
+        conditions=read_conditions(labels, conditions, files, config.data.labels),
         digest=hashlib.sha256(" ".join(digests).encode()).hexdigest(),
     )
 

@@ -75,14 +75,25 @@ def encode_all(model: FaceModel, images: UInt8, rows: Int64) -> Encodings:
         images: uint8 [N, S, S, C].
         rows: int64 [M], which of them.
     """
-    parts = [model.encode(batch) for batch in _batches(model, images, rows)]
+    parts = [model.encode(_load(model, images, batch)) for batch in _batches(rows)]
     return Encodings(*(_join(column) for column in zip(*parts, strict=True)))
 
 
 @torch.inference_mode()
-def decode_all(model: FaceModel, latents: Float32) -> UInt8:
-    """Decode latents float32 [N, L] to images uint8 [N, S, S, C] on the model's device."""
-    return to_images(model.decode(torch.from_numpy(latents).to(device_of(model))))
+def decode_all(model: FaceModel, latents: Float32, conditions: Float32 | None = None) -> UInt8:
+    """Decode latents to images, on the model's device.
+
+    Args:
+        model: In eval mode.
+        latents: float32 [N, L].
+        conditions: float32 [N, K], of a conditional model; None is all zeros.
+
+    Returns:
+        uint8 [N, S, S, C].
+    """
+    device = device_of(model)
+    known = None if conditions is None else torch.from_numpy(conditions).to(device)
+    return to_images(model.decode(torch.from_numpy(latents).to(device), known))
 
 
 @torch.inference_mode()
@@ -90,19 +101,20 @@ def evaluate(model: FaceModel, data: TrainingData, loss: LossConfig) -> Evaluati
     """Measure a model on the held-out part of its data.
 
     Reconstructions are decoded from the mean, so that nothing here is random. As in a training
-    batch, faces and non-faces count alike in the loss, however many there are.
+    batch, faces and non-faces count alike in the loss, however many there are. Of a conditional
+    model the decoder is told the conditions and the encoder is not, as in a server.
 
     Args:
         model: In eval mode.
         data: Its `validation` rows are used.
         loss: The loss to report.
     """
-    faces = _measure(model, data.faces, loss, are_faces=True)
+    faces = _measure(model, data.faces, loss, data.conditions)
     figures = {name: float(np.mean(values)) for name, values in faces.items() if name != "logit"}
     groups = data.groups(data.faces.validation)
     rates: dict[str, float] = {}
     if data.nonfaces is not None:
-        others = _measure(model, data.nonfaces, loss, are_faces=False)
+        others = _measure(model, data.nonfaces, loss, None)
         means = (figures["classification"], float(np.mean(others["classification"])))
         figures["classification"] = sum(means) / 2
         figures["accuracy"] = metrics.accuracy(faces["logit"], others["logit"])
@@ -124,25 +136,38 @@ def _balanced_loss(figures: Mapping[str, float], loss: LossConfig) -> float:
 
 
 def _measure(
-    model: FaceModel, part: SplitFolder, loss: LossConfig, *, are_faces: bool
+    model: FaceModel, part: SplitFolder, loss: LossConfig, conditions: Float32 | None
 ) -> dict[str, Float32]:
-    """Every figure of every held-out image, float32 [V] by name."""
+    """Every figure of every held-out image, float32 [V] by name.
+
+    Args:
+        model: The model.
+        part: The images.
+        loss: The loss to report.
+        conditions: float32 [N, K], of each image of `part` if these are faces; else None.
+    """
     parts = [
-        _measure_batch(model, images, loss, are_faces=are_faces)
-        for images in _batches(model, part.images, part.validation)
+        _measure_batch(
+            model,
+            _load(model, part.images, rows),
+            loss,
+            None if conditions is None else torch.from_numpy(conditions[rows]),
+        )
+        for rows in _batches(part.validation)
     ]
     return {name: torch.cat([values[name] for values in parts]).cpu().numpy() for name in parts[0]}
 
 
 def _measure_batch(
-    model: FaceModel, images: Tensor, loss: LossConfig, *, are_faces: bool
+    model: FaceModel, images: Tensor, loss: LossConfig, conditions: Tensor | None
 ) -> dict[str, Tensor]:
     logit, mean, log_variance = model.encode(images)
-    if not are_faces:  # classification is all that counts for them
+    if conditions is None:  # a non-face: classification is all that counts for it
         mean = log_variance = None
-    reconstruction = None if mean is None else model.decode(mean)
+    known = None if conditions is None else conditions.to(images.device)
+    reconstruction = None if mean is None else model.decode(mean, known)
     output = Output(logit, mean, log_variance, reconstruction)
-    terms = loss_terms(output, images, len(images) if are_faces else 0, loss)
+    terms = loss_terms(output, images, 0 if conditions is None else len(images), loss)
     measured = {"logit": logit, **terms._asdict()}
     if reconstruction is not None:
         measured["l1"] = metrics.l1(images, reconstruction)
@@ -151,9 +176,14 @@ def _measure_batch(
     return {name: values for name, values in measured.items() if values is not None}
 
 
-def _batches(model: FaceModel, images: UInt8, rows: Int64) -> Iterator[Tensor]:
+def _batches(rows: Int64) -> Iterator[Int64]:
     for start in range(0, len(rows), _BATCH):
-        yield to_tensor(images[rows[start : start + _BATCH]], device_of(model))
+        yield rows[start : start + _BATCH]
+
+
+def _load(model: FaceModel, images: UInt8, rows: Int64) -> Tensor:
+    """Images float32 [N, C, S, S] in [0, 1] on the model's device."""
+    return to_tensor(images[rows], device_of(model))
 
 
 def device_of(model: FaceModel) -> torch.device:

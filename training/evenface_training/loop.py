@@ -21,7 +21,7 @@ from evenface_training.config import TrainingConfig
 from evenface_training.data import TrainingData
 from evenface_training.evaluate import Evaluation, encode_all, evaluate, to_tensor
 from evenface_training.metrics import group_shares
-from evenface_training.models import build_model
+from evenface_training.models import Conditions, build_model
 from evenface_training.objective import loss_terms, total_loss
 from evenface_training.pictures import draw_faces, draw_losses
 from evenface_training.run_folder import RunFolder
@@ -169,7 +169,8 @@ class Trainer:
             # Drawn on the CPU, so that a seed means the same on every device.
             shape = (faces, self._config.model.latent_size)
             eps = torch.randn(shape, generator=self._random).to(self.device)
-        terms = loss_terms(self._model(images, eps), images, faces, self._config.loss)
+        output = self._model(images, eps, self._conditions(plan, position))
+        terms = loss_terms(output, images, faces, self._config.loss)
         loss = total_loss(terms, self._config.loss)
         values = {"loss": loss.item(), **{k: v.item() for k, v in terms.means().items()}}
         self._require_finite(values["loss"], position)
@@ -202,6 +203,16 @@ class Trainer:
             mirrored = mirrored.to(self.device)[:, None, None, None]
             images = torch.where(mirrored, images.flip(-1), images)
         return images, len(chosen)
+
+    def _conditions(self, plan: EpochPlan, position: int) -> Conditions | None:
+        """What the decoder and the encoder of a conditional model are told of a step's faces."""
+        if not self._config.model.conditions:
+            return None
+        rows = self._data.faces.train[plan.faces[position].numpy()]
+        known = torch.from_numpy(self._data.conditions[rows])
+        draws = torch.rand(len(known), 1, generator=self._random)
+        told = known * (draws >= self._config.model.untold_fraction)
+        return Conditions(known.to(self.device), told.to(self.device))
 
     def _advance(self, position: int, figures: dict[str, float]) -> None:
         old = self._progress

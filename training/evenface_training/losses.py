@@ -4,7 +4,13 @@ Pure functions of tensors: no state, no configuration objects. q(z|x) is a Gauss
 mean and log_variance = log sigma^2.
 
 Sources: Kingma & Welling 2014 (appendix B) for the KL term; Amini et al., AIES 2019, and
-MIT 6.S191 lab 2 for the rest.
+MIT 6.S191 lab 2 for the rest. Which article of docs/models.md uses which:
+
+| | reconstruction | KL |
+|---|---|---|
+| 000, 001 (the lab) | l1, mean | sum, weight 0.0005 |
+| 003 | unnamed in the text ("BCE" in its code, over pixels of 0 to 255) | sum, weight 1 |
+| 004 | mse, mean | mean, weight 0.01 |
 """
 
 from collections.abc import Callable, Mapping
@@ -12,10 +18,10 @@ from collections.abc import Callable, Mapping
 from torch import Tensor
 from torch.nn import functional
 
-from evenface_training.config import Reconstruction
+from evenface_training.config import Reconstruction, Reduction
 
 
-def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+def kl_divergence(mean: Tensor, log_variance: Tensor, reduction: Reduction = "sum") -> Tensor:
     """KL divergence of q(z|x) from the standard normal, per image.
 
     L_KL = 1/2 * sum_d (exp(log_variance_d) + mean_d^2 - 1 - log_variance_d)
@@ -23,27 +29,39 @@ def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     Args:
         mean: [N, L].
         log_variance: [N, L].
+        reduction: `sum` is the divergence itself; `mean` is it divided by L, so that a weight
+            means the same at every length of the latent.
 
     Returns:
         [N], in nats; at least 0.
     """
-    return 0.5 * (log_variance.exp() + mean.square() - 1.0 - log_variance).sum(dim=1)
+    terms = 0.5 * (log_variance.exp() + mean.square() - 1.0 - log_variance)
+    return _reduced(terms, reduction)
 
 
-def reconstruction_error(images: Tensor, reconstruction: Tensor, kind: Reconstruction) -> Tensor:
-    """How far each reconstruction is from its image, averaged over channels and pixels.
+def reconstruction_error(
+    images: Tensor, reconstruction: Tensor, kind: Reconstruction, reduction: Reduction = "mean"
+) -> Tensor:
+    """How far each reconstruction is from its image, over channels and pixels.
 
-    l1: mean |x - x'|;  mse: mean (x - x')^2;  bce: -mean (x log x' + (1 - x) log(1 - x'))
+    l1: |x - x'|;  mse: (x - x')^2;  bce: -(x log x' + (1 - x) log(1 - x'))
 
     Args:
         images: [N, C, S, S] in [0, 1].
         reconstruction: [N, C, S, S] in [0, 1].
         kind: Which of the three.
+        reduction: `mean`; or `sum`, with which `bce` is the negative log-likelihood of Bernoulli
+            pixels and `mse`, but for a constant, 2 sigma^2 times that of Gaussian ones. The ELBO
+            then has a KL weight (a sum, too) of 1, or of 2 sigma^2.
 
     Returns:
         [N].
     """
-    return _PIXEL_ERRORS[kind](reconstruction, images).flatten(start_dim=1).mean(dim=1)
+    return _reduced(_PIXEL_ERRORS[kind](reconstruction, images).flatten(start_dim=1), reduction)
+
+
+def _reduced(values: Tensor, reduction: Reduction) -> Tensor:
+    return values.sum(dim=1) if reduction == "sum" else values.mean(dim=1)
 
 
 def _absolute(reconstruction: Tensor, images: Tensor) -> Tensor:

@@ -41,17 +41,20 @@ def loss_terms(output: Output, images: Tensor, faces: int, config: LossConfig) -
         output: The model's output on `images`.
         images: float32 [N, C, S, S] in [0, 1].
         faces: F, how many of them are faces.
-        config: Kind of the reconstruction term.
+        config: Kinds of the terms.
     """
     classification = kl = reconstruction = None
     if output.logit is not None:
         is_face = (torch.arange(len(images), device=images.device) < faces).float()
         classification = classification_error(output.logit, is_face)
     if output.mean is not None and output.log_variance is not None:
-        kl = kl_divergence(output.mean[:faces], output.log_variance[:faces])
+        kl = kl_divergence(output.mean[:faces], output.log_variance[:faces], config.kl_reduction)
     if output.reconstruction is not None:
         reconstruction = reconstruction_error(
-            images[:faces], output.reconstruction, config.reconstruction
+            images[:faces],
+            output.reconstruction,
+            config.reconstruction,
+            config.reconstruction_reduction,
         )
     return Terms(classification, kl, reconstruction)
 

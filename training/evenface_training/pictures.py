@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from evenface_training.config import ResamplingConfig
-from evenface_training.data import SplitFolder, TrainingData
+from evenface_training.data import TrainingData
 from evenface_training.evaluate import decode_all, encode_all
 from evenface_training.files import explained
 from evenface_training.models import FaceModel
@@ -43,7 +43,7 @@ def draw_faces(
     mean, log_variance = encodings.mean, encodings.log_variance
     assert mean is not None  # noqa: S101 - callers leave a cnn out
     assert log_variance is not None  # noqa: S101 - as above
-    _draw_reconstructions(folder / "reconstructions.png", model, data.faces)
+    _draw_reconstructions(folder / "reconstructions.png", model, data)
     _draw_samples(folder / "samples.png", model, AggregatePosterior.fit(mean, log_variance))
     order = np.argsort(face_weights(mean, resampling).values, kind="stable")
     chosen = {"commonest.png": order[:_SHOWN], "rarest.png": order[::-1][:_SHOWN]}
@@ -80,12 +80,12 @@ def draw_losses(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
         figure.savefig(path, dpi=100)
 
 
-def _draw_reconstructions(path: Path, model: FaceModel, faces: SplitFolder) -> None:
-    rows = faces.validation[: _SHOWN // 2]
-    originals = faces.images[rows]
-    mean = encode_all(model, faces.images, rows).mean
+def _draw_reconstructions(path: Path, model: FaceModel, data: TrainingData) -> None:
+    rows = data.faces.validation[: _SHOWN // 2]
+    originals = data.faces.images[rows]
+    mean = encode_all(model, data.faces.images, rows).mean
     assert mean is not None  # noqa: S101 - callers leave a cnn out
-    rebuilt = decode_all(model, mean)
+    rebuilt = decode_all(model, mean, data.conditions[rows])
     pairs = [
         part[start : start + _COLUMNS // 2]
         for start in range(0, len(rows), _COLUMNS // 2)

@@ -7,7 +7,16 @@ from evenface_training.config import load_config, ready_made
 
 def test_every_ready_made_configuration_is_valid() -> None:
     names = ready_made()
-    assert names == ["faces", "lab-cnn", "lab-dbvae", "lab-vae"]
+    assert names == [
+        "conv-vae",
+        "cvae",
+        "faces",
+        "lab-cnn",
+        "lab-dbvae",
+        "lab-vae",
+        "mlp-vae",
+        "vae112",
+    ]
     assert [load_config(name).name for name in names] == names
 
 
@@ -20,6 +29,31 @@ def test_the_lab_configuration_has_the_labs_figures() -> None:
     )
     assert (config.loss.kl_weight, config.loss.reconstruction) == (0.0005, "l1")
     assert (config.resampling.bins, config.resampling.smoothing) == (10, 0.001)
+
+
+def test_the_conditional_configuration_has_forty_attributes_and_a_latent_of_16() -> None:
+    model = load_config("cvae").model
+    assert (len(set(model.conditions)), model.latent_size) == (40, 16)
+
+
+@pytest.mark.parametrize("name", ["mlp-vae", "conv-vae"])
+def test_the_small_configurations_are_of_grey_images(name: str) -> None:
+    model = load_config(name).model
+    assert (model.image_size, model.channels, model.latent_size) == (30, 1, 10)
+
+
+def test_the_large_configuration_has_its_article_s_figures() -> None:
+    config = load_config("vae112")
+    assert (config.model.image_size, config.model.latent_size) == (112, 200)
+    loss = config.loss
+    assert (loss.reconstruction, loss.reconstruction_reduction) == ("mse", "mean")
+    assert (loss.kl_weight, loss.kl_reduction) == (0.01, "mean")
+
+
+def test_a_section_without_the_newer_keys_means_what_it_did() -> None:
+    config = load_config("lab-dbvae")
+    assert (config.model.architecture, config.model.conditions) == ("lab", ())
+    assert (config.loss.reconstruction_reduction, config.loss.kl_reduction) == ("mean", "sum")
 
 
 def test_a_typo_is_answered_with_the_nearest_key(tmp_path: Path) -> None:
@@ -41,7 +75,14 @@ def test_an_override_replaces_one_value() -> None:
         ("lab-vae", "data.nonfaces=other", "data.nonfaces has no use"),
         ("lab-cnn", "resampling.enabled=true", "needs latents"),
         ("lab-dbvae", "resampling.rule=newest", "known rules are lab, paper"),
-        ("lab-dbvae", "model.image_size=60", "multiple of 16"),
+        ("lab-dbvae", "model.image_size=60", "image_size 60: .*lab needs a multiple of 16"),
+        ("vae112", "model.image_size=100", "image_size 100: .*vae112 needs a multiple of 16"),
+        ("conv-vae", "model.image_size=32", "image_size 32: .*conv30 needs 30"),
+        ("conv-vae", "model.n_filters=1", "n_filters 1: .*at least 2"),
+        ("lab-dbvae", "model.architecture=lap", "architecture"),
+        ("lab-cnn", "model.conditions=[tone]", "conditions need latents"),
+        ("cvae", "model.conditions=[hat, beard, hat]", "'hat' twice"),
+        ("lab-vae", "model.conditions=[hat]", "model.conditions needs data.labels"),
         ("lab-dbvae", "data.group_columns=[tone]", "needs data.labels"),
     ],
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from evenface_training import losses
-from evenface_training.config import LossConfig, ModelConfig, Reconstruction
+from evenface_training.config import LossConfig, ModelConfig, Reconstruction, Reduction
 from evenface_training.models import FaceModel, Output, build_model
 from evenface_training.objective import loss_terms, total_loss
 from numpy.typing import NDArray
@@ -42,16 +42,30 @@ def test_kl_divergence_equals_the_integral_of_the_definition() -> None:
     assert found.item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_kl_divergence_as_a_mean_does_not_depend_on_the_length_of_the_latent() -> None:
+    mean, log_variance = torch.from_numpy(_random(1, 4, 6)), torch.from_numpy(_random(2, 4, 6))
+    once = losses.kl_divergence(mean, log_variance, "mean")
+    twice = losses.kl_divergence(mean.repeat(1, 2), log_variance.repeat(1, 2), "mean")
+    torch.testing.assert_close(once, twice)
+    torch.testing.assert_close(once, losses.kl_divergence(mean, log_variance) / 6)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("kind", ["l1", "mse", "bce"])
-def test_reconstruction_error_is_the_mean_over_all_pixels(kind: Reconstruction) -> None:
+def test_reconstruction_error_is_the_mean_or_sum_over_all_pixels(
+    kind: Reconstruction, reduction: Reduction
+) -> None:
     image, rebuilt = _pixels(1), _pixels(2)
     by_kind = {
         "l1": np.abs(image - rebuilt),
         "mse": (image - rebuilt) ** 2,
         "bce": -(image * np.log(rebuilt) + (1 - image) * np.log(1 - rebuilt)),
     }
-    found = losses.reconstruction_error(torch.from_numpy(image), torch.from_numpy(rebuilt), kind)
-    np.testing.assert_allclose(found.numpy(), by_kind[kind].mean(axis=(1, 2, 3)), rtol=1e-5)
+    found = losses.reconstruction_error(
+        torch.from_numpy(image), torch.from_numpy(rebuilt), kind, reduction
+    )
+    expected = getattr(by_kind[kind], reduction)(axis=(1, 2, 3))
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5)
 
 
 def test_classification_error_equals_the_cross_entropy_written_out() -> None:
@@ -114,6 +128,19 @@ def test_decoding_faces_only_gives_the_gradient_of_decoding_all_and_masking() ->
         assert parameter.grad is not None
         assert other is not None
         torch.testing.assert_close(parameter.grad, other, msg=name)
+
+
+def test_the_terms_are_reduced_as_configured() -> None:
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    output: Output = _model()(images, torch.zeros(2, 4))
+    usual = loss_terms(output, images, 2, LossConfig())
+    config = LossConfig(reconstruction_reduction="sum", kl_reduction="mean")
+    other = loss_terms(output, images, 2, config)
+    for term in (usual, other):
+        assert term.kl is not None
+        assert term.reconstruction is not None
+    torch.testing.assert_close(other.kl, usual.kl / 4)  # type: ignore[operator]
+    torch.testing.assert_close(other.reconstruction, usual.reconstruction * images[0].numel())  # type: ignore[operator]
 
 
 def test_the_vae_weight_multiplies_the_vae_term_of_a_dbvae_alone() -> None:

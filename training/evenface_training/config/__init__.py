@@ -5,19 +5,21 @@ One module a section; ready-made files ship in `configs/`. Nothing here reads da
 
 from evenface_training.config.data import DataConfig
 from evenface_training.config.files import load_config, ready_made
-from evenface_training.config.loss import LossConfig, Reconstruction
-from evenface_training.config.model import Kind, ModelConfig
+from evenface_training.config.loss import LossConfig, Reconstruction, Reduction
+from evenface_training.config.model import ArchitectureName, Kind, ModelConfig
 from evenface_training.config.optimizer import OptimizerConfig
 from evenface_training.config.resampling import ResamplingConfig
 from evenface_training.config.training import TrainingConfig
 
 __all__ = [
+    "ArchitectureName",
     "DataConfig",
     "Kind",
     "LossConfig",
     "ModelConfig",
     "OptimizerConfig",
     "Reconstruction",
+    "Reduction",
     "ResamplingConfig",
     "TrainingConfig",
     "load_config",

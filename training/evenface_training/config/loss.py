@@ -7,18 +7,23 @@ from pydantic import Field
 from evenface_training.config.section import Section
 
 Reconstruction = Literal["l1", "mse", "bce"]
+Reduction = Literal["mean", "sum"]
 
 
 class LossConfig(Section):
     """Terms of the loss (see `losses`).
 
     Attributes:
-        reconstruction: The reconstruction term, averaged over pixels and channels.
-        kl_weight: c in c * L_KL + L_reconstruction; L_KL is summed over the latent.
+        reconstruction: The reconstruction term.
+        reconstruction_reduction: What becomes of it over pixels and channels.
+        kl_weight: c in c * L_KL + L_reconstruction.
+        kl_reduction: What becomes of L_KL over the dimensions of the latent.
         vae_weight: Factor on a DB-VAE's VAE term. The reconstruction is a mean over pixels and so
             far smaller than the classification's gradient: at 1 the encoder hardly learns faces.
     """
 
     reconstruction: Reconstruction = "l1"
+    reconstruction_reduction: Reduction = "mean"
     kl_weight: float = Field(default=0.0005, ge=0)
+    kl_reduction: Reduction = "sum"
     vae_weight: float = Field(default=1.0, gt=0)

@@ -1,12 +1,16 @@
 """The section `model`: shape of the network."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from evenface_training.config.section import Section
 
 Kind = Literal["cnn", "vae", "dbvae"]
+ArchitectureName = Literal["lab", "mlp", "conv30", "vae112"]
+
+_HALVED_FOUR_TIMES = ("lab", "vae112")
+_CONV30 = 30
 
 
 class ModelConfig(Section):
@@ -14,19 +18,49 @@ class ModelConfig(Section):
 
     Attributes:
         kind: `cnn` classifies, `vae` encodes and decodes, `dbvae` does both.
-        image_size: Height and width in pixels; four stride-2 convolutions need a multiple of 16.
+        architecture: A module of `models`: `lab` (the lab's convolutions), `mlp` (dense layers
+            alone), `conv30` (few convolutions), `vae112` (upsampling, leaky ReLU).
+        image_size: Height and width in pixels. `lab` and `vae112` halve them four times and need a
+            multiple of 16, `conv30` is for 30.
         channels: 1 for gray, 3 for RGB.
         latent_size: Length L of a latent.
-        n_filters: Width of the first convolution; the others have 2, 4 and 6 times as many.
-        hidden_size: Units of the encoder's dense layer.
+        n_filters: Width of the first convolution; the others are multiples of it. Not of `mlp`.
+        hidden_size: Units of the encoder's first dense layer, of `lab` and `mlp`.
+        conditions: Columns of `data.labels`, of -1, 0 and 1, that the decoder is told beside the
+            latent and the encoder beside the image.
+        untold_fraction: Share of the training faces whose conditions the encoder is not told, so
+            that it learns to do without: a server encodes images alone.
     """
 
     kind: Kind = "dbvae"
-    image_size: int = Field(default=64, ge=16, le=1024, multiple_of=16)
+    architecture: ArchitectureName = "lab"
+    image_size: int = Field(default=64, ge=16, le=1024)
     channels: Literal[1, 3] = 3
     latent_size: int = Field(default=100, ge=1)
     n_filters: int = Field(default=12, ge=1)
     hidden_size: int = Field(default=512, ge=1)
+    conditions: tuple[str, ...] = ()
+    untold_fraction: float = Field(default=0.5, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _size_fits(self) -> Self:
+        size, name = self.image_size, self.architecture
+        if name in _HALVED_FOUR_TIMES and size % 16:
+            raise ValueError(f"image_size {size}: architecture {name} needs a multiple of 16")
+        if name == "conv30" and size != _CONV30:
+            raise ValueError(f"image_size {size}: architecture conv30 needs {_CONV30}")
+        if name == "conv30" and self.n_filters < 2:  # noqa: PLR2004 - it is halved
+            raise ValueError(f"n_filters {self.n_filters}: architecture conv30 needs at least 2")
+        return self
+
+    @model_validator(mode="after")
+    def _conditions_fit(self) -> Self:
+        if self.conditions and not self.generates:
+            raise ValueError("conditions need latents, which kind cnn lacks")
+        twice = {name for name in self.conditions if self.conditions.count(name) > 1}
+        if twice:
+            raise ValueError(f"conditions name '{min(twice)}' twice")
+        return self
 
     @property
     def classifies(self) -> bool:

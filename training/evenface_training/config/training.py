@@ -52,6 +52,8 @@ class TrainingConfig(Section):
             raise ValueError("resampling.enabled needs latents, which model.kind cnn lacks")
         if self.data.group_columns and self.data.labels is None:
             raise ValueError("data.group_columns needs data.labels")
+        if self.model.conditions and self.data.labels is None:
+            raise ValueError("model.conditions needs data.labels")
         return self
 
     @property

@@ -1,17 +1,18 @@
-"""The networks of MIT 6.S191 lab 2: CNN classifier, VAE and debiasing VAE, in one class.
+"""A CNN classifier, a VAE or both at once (DB-VAE), whatever the architecture; also conditional.
 
-Architecture alone: knows nothing of losses, data or devices. Against the lab, convolutions are
-followed by batch norm and then ReLU, so that export can fold the batch norms away; the decoder
-has batch norms too, which gained 1 dB of held-out PSNR after ten epochs on portraits, and ends in
-a sigmoid, so that its images stay in [0, 1].
+A conditional model (CVAE; Sohn, Lee & Yan, NeurIPS 2015) knows attributes of a face beside its
+pixels: q(z|x, c) and p(x|z, c). Its encoder is told them in training for a part of the faces only,
+and its latents do without them where it is told nothing, for a server encodes images alone.
 """
 
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from evenface_training.config import ModelConfig
+from evenface_training.models.architectures import ARCHITECTURES
 
 
 class Encoding(NamedTuple):
@@ -44,43 +45,81 @@ class Output(NamedTuple):
     reconstruction: Tensor | None
 
 
+class Conditions(NamedTuple):
+    """Attributes of a batch's F faces for a conditional model, by `ModelConfig.conditions`.
+
+    Attributes:
+        known: float32 [F, K]; what the decoder is told.
+        told: float32 [F, K]; what the encoder is told: the same, or zeros for nothing.
+    """
+
+    known: Tensor
+    told: Tensor
+
+
 class FaceModel(nn.Module):
     """CNN classifier (`cnn`), variational autoencoder (`vae`) or both at once (`dbvae`).
 
     Images are float32 [N, C, S, S] in [0, 1], latents float32 [N, L].
 
     Args:
-        config: Kind and sizes.
+        config: Architecture, kind and sizes.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        architecture = ARCHITECTURES[config.architecture]
         latent_outputs = 2 * config.latent_size if config.generates else 0
-        self.encoder = _encoder(config, outputs=int(config.classifies) + latent_outputs)
-        self.decoder = _decoder(config) if config.generates else None
+        self.encoder = architecture.encoder(config, int(config.classifies) + latent_outputs)
+        self.decoder: nn.Sequential | None = None
+        self.telling: nn.Linear | None = None
+        if config.generates:
+            known = len(config.conditions)
+            self.decoder = architecture.decoder(config, config.latent_size + known)
+            # The same as joining conditions to the features before the encoder's last layer.
+            self.telling = nn.Linear(known, latent_outputs, bias=False) if known else None
 
-    def encode(self, images: Tensor) -> Encoding:
-        """Classify N images and give the Gaussians q(z|x) of their latents."""
+    def encode(self, images: Tensor, told: Tensor | None = None) -> Encoding:
+        """Classify N images and give the Gaussians q(z|x) of their latents.
+
+        Args:
+            images: [N, C, S, S].
+            told: [F, K], F <= N; conditions of the first F images. None tells nothing.
+        """
         outputs: Tensor = self.encoder(images)
         logit = outputs[:, 0] if self.config.classifies else None
         if not self.config.generates:
             return Encoding(logit, None, None)
-        mean, log_variance = outputs[:, int(self.config.classifies) :].chunk(2, dim=1)
+        posterior = outputs[:, int(self.config.classifies) :]
+        if self.telling is not None and told is not None:
+            rest = len(images) - len(told)
+            posterior = posterior + functional.pad(self.telling(told), (0, 0, 0, rest))
+        mean, log_variance = posterior.chunk(2, dim=1)
         return Encoding(logit, mean, log_variance)
 
-    def decode(self, latents: Tensor) -> Tensor:
+    def decode(self, latents: Tensor, known: Tensor | None = None) -> Tensor:
         """Turn latents [N, L] into images [N, C, S, S] in [0, 1].
+
+        Args:
+            latents: [N, L].
+            known: [N, K]; conditions, of a conditional model. None is all zeros.
 
         Raises:
             TypeError: The model is a `cnn`, which has no decoder.
         """
         if self.decoder is None:
             raise TypeError("a cnn has no decoder")
+        if self.config.conditions:
+            if known is None:
+                known = latents.new_zeros(len(latents), len(self.config.conditions))
+            latents = torch.cat([latents, known], dim=1)
         images: Tensor = self.decoder(latents)
         return images
 
-    def forward(self, images: Tensor, eps: Tensor | None = None) -> Output:
+    def forward(
+        self, images: Tensor, eps: Tensor | None = None, conditions: Conditions | None = None
+    ) -> Output:
         """Encode all images and reconstruct the first of them.
 
         Faces stand first in a batch and only they are reconstructed, for a non-face counts in
@@ -91,60 +130,15 @@ class FaceModel(nn.Module):
             images: [N, C, S, S].
             eps: Standard normal noise [F, L], F <= N; the first F images are decoded from
                 z = mean + exp(log_variance / 2) * eps. None decodes nothing.
+            conditions: Of the first F images, where the model is conditional.
         """
-        logit, mean, log_variance = self.encode(images)
+        known, told = (None, None) if conditions is None else conditions
+        logit, mean, log_variance = self.encode(images, told)
         if eps is None or mean is None or log_variance is None:
             return Output(logit, mean, log_variance, None)
         rows = len(eps)
         latents = mean[:rows] + torch.exp(0.5 * log_variance[:rows]) * eps
-        return Output(logit, mean, log_variance, self.decode(latents))
-
-
-def _encoder(config: ModelConfig, outputs: int) -> nn.Sequential:
-    n, side = config.n_filters, config.image_size // 16
-    return nn.Sequential(
-        *_down(config.channels, n, kernel=5),
-        *_down(n, 2 * n, kernel=5),
-        *_down(2 * n, 4 * n, kernel=3),
-        *_down(4 * n, 6 * n, kernel=3),
-        nn.Flatten(),
-        nn.Linear(6 * n * side * side, config.hidden_size),
-        nn.ReLU(),
-        nn.Linear(config.hidden_size, outputs),
-    )
-
-
-def _decoder(config: ModelConfig) -> nn.Sequential:
-    n, side = config.n_filters, config.image_size // 16
-    return nn.Sequential(
-        nn.Linear(config.latent_size, 6 * n * side * side),
-        nn.ReLU(),
-        nn.Unflatten(1, (6 * n, side, side)),
-        *_up(6 * n, 4 * n, kernel=3),
-        *_up(4 * n, 2 * n, kernel=3),
-        *_up(2 * n, n, kernel=5),
-        _doubling(n, config.channels, kernel=5, bias=True),
-        nn.Sigmoid(),
-    )
-
-
-def _down(inputs: int, outputs: int, kernel: int) -> tuple[nn.Module, ...]:
-    """Halve height and width."""
-    # The batch norm brings its own offset, so the convolution needs none.
-    convolution = nn.Conv2d(inputs, outputs, kernel, stride=2, padding=kernel // 2, bias=False)
-    return convolution, nn.BatchNorm2d(outputs), nn.ReLU()
-
-
-def _up(inputs: int, outputs: int, kernel: int) -> tuple[nn.Module, ...]:
-    """Double height and width."""
-    convolution = _doubling(inputs, outputs, kernel, bias=False)
-    return convolution, nn.BatchNorm2d(outputs), nn.ReLU()
-
-
-def _doubling(inputs: int, outputs: int, kernel: int, *, bias: bool) -> nn.ConvTranspose2d:
-    return nn.ConvTranspose2d(
-        inputs, outputs, kernel, stride=2, padding=kernel // 2, output_padding=1, bias=bias
-    )
+        return Output(logit, mean, log_variance, self.decode(latents, known))
 
 
 def build_model(config: ModelConfig, seed: int) -> FaceModel:
