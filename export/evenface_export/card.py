@@ -112,6 +112,17 @@ def _what(facts: CardFacts) -> str:
         f"This is {_KINDS[model.kind]}. It takes {colour} images of {model.image_size} × "
         f"{model.image_size} pixels.{latents}",
         bullets(*(_ABILITIES[name] for name in facts.functions)),
+        _conditions(model.conditions),
+    )
+
+
+def _conditions(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    return (
+        "It is conditional: Decode and Sample take as attributes "
+        f"{', '.join(f'`{name}`' for name in names)}, numbers as in the label columns of these "
+        "names (there -1, 0 or 1); what a request leaves out is 0. Encode does not take them."
     )
 
 

@@ -132,6 +132,7 @@ def build_manifest(facts: CardFacts, graphs: dict[FunctionName, Graph]) -> Manif
         preprocessing=config.preprocessing,
         latent_size=config.model.latent_size if config.model.generates else 0,
         functions={name: graph.function for name, graph in graphs.items()},
+        conditions=config.model.conditions,
         attribute_vectors={} if latents is None else latents.attribute_vectors,
         aggregate_posterior=None if latents is None else latents.posterior,
         training_histogram=None

@@ -101,10 +101,14 @@ def _latents(served: ServedModel, data: TrainingData, config: TrainingConfig) ->
 
 
 def _reconstruction(served: ServedModel, data: TrainingData, size: int) -> dict[str, float]:
-    images, rows = data.faces.images, data.faces.validation
+    images, rows, told = data.faces.images, data.faces.validation, data.conditions
     components = PrincipalComponents.fit(images, data.faces.train, size)
-    ours = measure_reconstruction(images, rows, served.reconstruct)
-    yardstick = measure_reconstruction(images, rows, components.reconstruct)
+    ours = measure_reconstruction(
+        images, rows, lambda batch: served.reconstruct(images[batch], told[batch])
+    )
+    yardstick = measure_reconstruction(
+        images, rows, lambda batch: components.reconstruct(images[batch])
+    )
     return {f"reconstruction_{name}": value for name, value in ours.items()} | {
         f"pca_{name}": value for name, value in yardstick.items()
     }

@@ -92,15 +92,16 @@ def export_graph(name: FunctionName, module: nn.Module, config: ModelConfig) -> 
 
 def describe(name: FunctionName, config: ModelConfig) -> Function:
     """Say how the manifest describes a function of a model of these sizes."""
-    side, depth = config.image_size, config.latent_size
+    side, depth, known = config.image_size, config.latent_size, len(config.conditions)
     images = TensorSpec(name="images", dtype="uint8", shape=(BATCH, side, side, config.channels))
 
     def floats(tensor: str, *shape: int) -> TensorSpec:
         return TensorSpec(name=tensor, dtype="float32", shape=(BATCH, *shape))
 
+    conditions = (floats("conditions", known),) if known else ()
     inputs, outputs = {
         "encode": ((images,), (floats("mean", depth), floats("log_variance", depth))),
-        "decode": ((floats("latents", depth),), (images,)),
+        "decode": ((floats("latents", depth), *conditions), (images,)),
         "classify": ((images,), (floats("logits"),)),
     }[name]
     return Function(graph=f"{name}.onnx", inputs=inputs, outputs=outputs)

@@ -1,7 +1,8 @@
 """The functions of a bundle as torch modules, in the form in which they are exported.
 
 They take and give what a bundle's graphs do (see `evenface_core.manifest.Function`). Batch norms
-and the division by 255 are folded into the convolutions of a copy; the model stays as it is.
+and the division by 255 are folded into the layers of a copy; the model stays as it is. Encode is a
+conditional model's encoder that is told nothing.
 """
 
 import copy
@@ -54,16 +55,20 @@ class Classify(nn.Module):
 class Decode(nn.Module):
     """Latents float32 [N, D] to `images` uint8 [N, S, S, C].
 
+    A conditional model's takes conditions float32 [N, K], too.
+
     Args:
-        network: [N, D] to [N, C, S, S] in 0 to 1.
+        network: [N, D + K] to [N, C, S, S] in 0 to 1.
     """
 
     def __init__(self, network: nn.Sequential) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, latents: Tensor) -> Tensor:
+    def forward(self, latents: Tensor, conditions: Tensor | None = None) -> Tensor:
         """Decode."""
+        if conditions is not None:
+            latents = torch.cat([latents, conditions], dim=1)
         planes: Tensor = self.network(latents.to(_dtype(self.network)))
         levels = (planes.float() * WHITE).clamp(0.0, WHITE).round()
         return levels.permute(0, 2, 3, 1).to(torch.uint8)
@@ -106,7 +111,8 @@ def _dtype(network: nn.Sequential) -> torch.dtype:
 def _fold(encoder: nn.Sequential, outputs: slice) -> nn.Sequential:
     """Copy an encoder without batch norms, for pixels of 0 to 255, with some of its outputs."""
     folded = _without_norms(encoder)
-    first, last = cast(nn.Conv2d, folded[0]), cast(nn.Linear, folded[-1])
+    first = next(layer for layer in folded if isinstance(layer, nn.Conv2d | nn.Linear))
+    last = cast(nn.Linear, folded[-1])
     first.weight.data /= WHITE
     last.weight.data, last.bias.data = last.weight.data[outputs], last.bias.data[outputs]
     return nn.Sequential(*folded).float()

@@ -75,7 +75,7 @@ def measure_graphs(
         for batch in BATCHES:
             rows = _inputs(model, name, np.resize(images, (batch, *images.shape[1:])))
             for output, expected, got in zip(
-                session.output_names, _expected(model, name, rows), session.run(rows), strict=True
+                session.output_names, _expected(model, name, rows), session.run(*rows), strict=True
             ):
                 error = _error(expected, got)
                 found.append(Deviation(name, output, precision, batch, error))
@@ -108,22 +108,28 @@ def worst_by_output(deviations: Sequence[Deviation]) -> dict[tuple[Precision, st
 
 
 @torch.inference_mode()
-def _inputs(model: FaceModel, name: FunctionName, images: UInt8) -> Array:
-    """The images themselves or, for the decoder, latents drawn from their posteriors."""
+def _inputs(model: FaceModel, name: FunctionName, images: UInt8) -> tuple[Array, ...]:
+    """The images themselves or, for the decoder, latents drawn from their posteriors.
+
+    Conditions are drawn too, from N(0, 1): a caller may ask for any numbers.
+    """
     if name != "decode":
-        return images
+        return (images,)
     encoding = model.encode(to_tensor(images, _CPU))
     if encoding.mean is None or encoding.log_variance is None:
         raise TypeError("a model that decodes encodes too")
     noise = standard_normal(0, range(len(images)), model.config.latent_size)
-    return posterior_sample(encoding.mean.numpy(), encoding.log_variance.numpy(), noise)
+    latents = posterior_sample(encoding.mean.numpy(), encoding.log_variance.numpy(), noise)
+    if not model.config.conditions:
+        return (latents,)
+    return latents, standard_normal(1, range(len(images)), len(model.config.conditions))
 
 
 @torch.inference_mode()
-def _expected(model: FaceModel, name: FunctionName, rows: Array) -> tuple[Array, ...]:
+def _expected(model: FaceModel, name: FunctionName, rows: tuple[Array, ...]) -> tuple[Array, ...]:
     if name == "decode":
-        return (to_images(model.decode(torch.from_numpy(rows))),)
-    encoding = model.encode(to_tensor(rows.astype(np.uint8, copy=False), _CPU))
+        return (to_images(model.decode(*map(torch.from_numpy, rows))),)
+    encoding = model.encode(to_tensor(rows[0].astype(np.uint8, copy=False), _CPU))
     parts = (encoding.logit,) if name == "classify" else (encoding.mean, encoding.log_variance)
     return tuple(part.numpy() for part in parts if part is not None)
 

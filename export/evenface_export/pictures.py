@@ -32,7 +32,8 @@ def draw_pictures(
     Without images of the data set: `samples.png` (from the aggregate posterior), `traversal.png`
     (each row one of the dimensions that tell most, from -3 to 3 deviations) and, where there are
     attribute vectors, `attributes.png` (each row one of them, from -2 to 2 times its length, added
-    to the mean). With them, under `originals`: `reconstructions.png` (held-out faces, each row
+    to the mean), of a conditional model `conditions.png` (each row one of them, from -1 to 1, at
+    the mean). With them, under `originals`: `reconstructions.png` (held-out faces, each row
     above its reconstructions), `rarest.png` and `commonest.png` (training faces by the lab's
     weights).
 
@@ -48,13 +49,15 @@ def draw_pictures(
         "samples.png": _page(_samples(served, latents), _COLUMNS),
         "traversal.png": _page(_traversal(served, latents), len(_DEVIATIONS)),
         f"{ORIGINALS}/reconstructions.png": _reconstructions(
-            served, faces, data.faces.validation[:_SHOWN]
+            served, data, data.faces.validation[:_SHOWN]
         ),
         f"{ORIGINALS}/rarest.png": _page(faces[train[order[::-1][:_SHOWN]]], _COLUMNS),
         f"{ORIGINALS}/commonest.png": _page(faces[train[order[:_SHOWN]]], _COLUMNS),
     }
     if latents.attribute_vectors:
         pages["attributes.png"] = _page(_attributes(served, latents), _COLUMNS + 1)
+    if conditions := data.conditions.shape[1]:
+        pages["conditions.png"] = _page(_conditions(served, latents, conditions), _COLUMNS + 1)
     for name, page in pages.items():
         save_png(folder / name, page)
     return [folder / name for name in pages]
@@ -82,10 +85,18 @@ def _attributes(served: ServedModel, latents: LatentFigures) -> UInt8:
     return served.decode(np.concatenate([centre + steps * vector for vector in vectors]))
 
 
-def _reconstructions(served: ServedModel, images: UInt8, rows: Int64) -> UInt8:
+def _conditions(served: ServedModel, latents: LatentFigures, count: int) -> UInt8:
+    steps = np.linspace(-1, 1, _COLUMNS + 1, dtype=np.float32)[:, None]
+    asked = np.concatenate([steps * one for one in np.eye(count, dtype=np.float32)])
+    centre = np.array(latents.posterior.mean, np.float32)
+    return served.decode(np.tile(centre, (len(asked), 1)), asked)
+
+
+def _reconstructions(served: ServedModel, data: TrainingData, rows: Int64) -> UInt8:
     columns = min(_COLUMNS, len(rows))
-    originals = images[rows[: len(rows) // columns * columns]]  # whole rows alone
-    rebuilt = served.reconstruct(originals)
+    shown = rows[: len(rows) // columns * columns]  # whole rows alone
+    originals = data.faces.images[shown]
+    rebuilt = served.reconstruct(originals, data.conditions[shown])
     pairs = [
         part[start : start + columns]
         for start in range(0, len(originals), columns)

@@ -101,14 +101,14 @@ def choose_threshold(faces: Float64, nonfaces: Float64) -> float:
 
 @torch.inference_mode()
 def measure_reconstruction(
-    images: UInt8, rows: Int64, rebuild: Callable[[UInt8], UInt8]
+    images: UInt8, rows: Int64, rebuild: Callable[[Int64], UInt8]
 ) -> dict[str, float]:
     """Compare images with their reconstructions, both of 256 levels.
 
     Args:
         images: uint8 [N, S, S, C].
         rows: int64 [M], which of them.
-        rebuild: Makes reconstructions of a batch of images.
+        rebuild: Makes reconstructions of a batch of them, given its rows.
 
     Returns:
         `l1` (0 to 1), `psnr` (dB) and `ssim`, each the mean over images.
@@ -117,7 +117,7 @@ def measure_reconstruction(
     cpu = torch.device("cpu")
     for batch in batches(rows, "reconstructing"):
         originals = images[batch]
-        pair = to_tensor(originals, cpu), to_tensor(rebuild(originals), cpu)
+        pair = to_tensor(originals, cpu), to_tensor(rebuild(batch), cpu)
         found["l1"].append(metrics.l1(*pair).numpy())
         found["psnr"].append(metrics.psnr(*pair).numpy())
         found["ssim"].append(metrics.ssim(*pair).numpy())

@@ -41,12 +41,13 @@ class GraphSession:
             raise ExportError(
                 f"{graph.function.graph}: ONNX Runtime refuses it: {error}"
             ) from error
-        self._input = graph.function.inputs[0].name
+        self.inputs = graph.function.inputs
         self.output_names = [spec.name for spec in graph.function.outputs]
 
-    def run(self, rows: Array) -> tuple[Array, ...]:
-        """Run a batch; the outputs stand in the function's order."""
-        return tuple(self._session.run(self.output_names, {self._input: rows}))
+    def run(self, *arrays: Array) -> tuple[Array, ...]:
+        """Run a batch; inputs and outputs stand in the function's order."""
+        feed = {spec.name: array for spec, array in zip(self.inputs, arrays, strict=True)}
+        return tuple(self._session.run(self.output_names, feed))
 
 
 class ServedModel:
@@ -81,16 +82,29 @@ class ServedModel:
         parts = [self._run("classify", images[batch])[0] for batch in batches(rows, "classifying")]
         return np.concatenate(parts).astype(np.float32, copy=False)
 
-    def decode(self, latents: Float32) -> UInt8:
-        """Decode one batch of latents float32 [N, D] to images uint8 [N, S, S, C]."""
-        return self._run("decode", latents)[0].astype(np.uint8, copy=False)
+    def decode(self, latents: Float32, conditions: Float32 | None = None) -> UInt8:
+        """Decode one batch of latents.
 
-    def reconstruct(self, images: UInt8) -> UInt8:
-        """Encode one batch of images uint8 [N, S, S, C] and decode their means."""
-        return self.decode(self._run("encode", images)[0].astype(np.float32, copy=False))
+        Args:
+            latents: float32 [N, D].
+            conditions: float32 [N, K], of a conditional model; None is all zeros, as in a server.
 
-    def _run(self, name: FunctionName, rows: Array) -> tuple[Array, ...]:
-        return self._sessions[name].run(rows)
+        Returns:
+            uint8 [N, S, S, C].
+        """
+        inputs: list[Array] = [latents]
+        for spec in self._sessions["decode"].inputs[1:]:
+            zeros = np.zeros((len(latents), int(spec.shape[1])), np.float32)
+            inputs.append(zeros if conditions is None else conditions)
+        return self._run("decode", *inputs)[0].astype(np.uint8, copy=False)
+
+    def reconstruct(self, images: UInt8, conditions: Float32 | None = None) -> UInt8:
+        """Encode one batch of images uint8 [N, S, S, C] and decode their means, as in `decode`."""
+        mean = self._run("encode", images)[0].astype(np.float32, copy=False)
+        return self.decode(mean, conditions)
+
+    def _run(self, name: FunctionName, *arrays: Array) -> tuple[Array, ...]:
+        return self._sessions[name].run(*arrays)
 
 
 def batches(rows: Int64, doing: str) -> Iterator[Int64]:

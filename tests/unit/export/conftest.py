@@ -1,4 +1,4 @@
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import pytest
@@ -19,9 +19,11 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def _make_model() -> FaceModel:
+_TINY = ModelConfig(kind="dbvae", image_size=32, latent_size=8, n_filters=4, hidden_size=16)
+
+
+def _make_model(config: ModelConfig = _TINY) -> FaceModel:
     """A tiny model whose batch norms do something, as those of a trained one do."""
-    config = ModelConfig(kind="dbvae", image_size=32, latent_size=8, n_filters=4, hidden_size=16)
     model = build_model(config, seed=0).eval()
     generator = torch.Generator().manual_seed(1)
     for layer in model.modules():
@@ -33,6 +35,11 @@ def _make_model() -> FaceModel:
             assert layer.running_var is not None
             layer.running_var.uniform_(0.5, 2.0, generator=generator)
     return model
+
+
+@pytest.fixture
+def make_model() -> Callable[[ModelConfig], FaceModel]:
+    return _make_model
 
 
 @pytest.fixture
