@@ -74,12 +74,13 @@ def _explain_one(
     *,
     hidden: bool,
 ) -> str:
-    path = [str(part) for part in item["loc"]]
+    path, _ = _walk(model, item["loc"])
     name = ".".join(path)
     if item["type"] == "extra_forbidden":
-        known = _keys_at(model, path[:-1])
+        _, models = _walk(model, item["loc"][:-1])
+        known = sorted({key for inner in models for key in inner.model_fields})
         near = difflib.get_close_matches(path[-1], known, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known))}"
+        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
         return f"unknown key '{name}' ({hint})"
     if item["type"] == "missing":
         return f"missing key '{name}'"
@@ -93,23 +94,40 @@ def _explain_one(
     return f"'{name}' is {shown}: {message}"
 
 
-def _keys_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:
-    for part in path:
-        if part.isdigit():  # a place in a list, of models of one kind
+def _walk(
+    model: type[BaseModel], location: Sequence[object]
+) -> tuple[list[str], list[type[BaseModel]]]:
+    """Follow the place of an error.
+
+    Returns:
+        The keys on the way, without the `kind` of a union's member, which pydantic puts between
+        them and nobody has written there; and the models that may have keys at the end of it.
+    """
+    path: list[str] = []
+    models = [model]
+    for part in map(str, location):
+        chosen = [member for member in models if _kind(member) == part]
+        if chosen:
+            models = chosen
             continue
-        field = model.model_fields.get(part)
-        nested = _nested_model(field.annotation) if field else None
-        if nested is None:
-            return []
-        model = nested
-    return list(model.model_fields)
+        path.append(part)
+        if not part.isdigit():  # a place in a list, of models of one kind
+            fields = [known.model_fields[part] for known in models if part in known.model_fields]
+            models = [inner for field in fields for inner in _nested_models(field.annotation)]
+    return path, models
 
 
-def _nested_model(annotation: object) -> type[BaseModel] | None:
-    for candidate in (annotation, *get_args(annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-    return None
+def _kind(model: type[BaseModel]) -> str | None:
+    """What tells a member of a union from the others: its `kind`, if that has one value alone."""
+    field = model.model_fields.get("kind")
+    values = get_args(field.annotation) if field else ()
+    return str(values[0]) if len(values) == 1 else None
+
+
+def _nested_models(annotation: object) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _nested_models(part)]
 
 
 def _override(values: dict[str, Any], override: str) -> None:

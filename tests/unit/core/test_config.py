@@ -1,7 +1,7 @@
 """Configuration files, command-line errors and picture grids."""
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import pytest
@@ -19,6 +19,20 @@ class Inner(BaseModel):
     learning_rate: float = Field(default=0.1, gt=0)
 
 
+class Circle(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["circle"]
+    radius: float
+
+
+class Square(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["square"]
+    side: float
+
+
 class Outer(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -26,6 +40,7 @@ class Outer(BaseModel):
     optimizer: Inner = Inner()
     extra: Inner | None = None
     stages: tuple[Inner, ...] = ()
+    shape: Annotated[Circle | Square, Field(discriminator="kind")] | None = None
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
@@ -59,8 +74,17 @@ def test_values_and_overrides_are_read(tmp_path: Path) -> None:
             "name: a\nstages: [{}, {leaning_rate: 1}]",
             r"unknown key 'stages.1.leaning_rate' \(did you mean 'learning_rate'\?\)",
         ),
-        ("name: a\nzzz: 1", r"unknown key 'zzz' \(known: extra, name, optimizer, stages\)"),
+        ("name: a\nzzz: 1", r"unknown key 'zzz' \(known: extra, name, optimizer, shape, stages\)"),
         ("optimizer: {}", "missing key 'name'"),
+        ("name: a\nshape: {kind: square}", "missing key 'shape.side'"),
+        (
+            "name: a\nshape: {kind: square, side: 1, radus: 1}",
+            r"unknown key 'shape.radus' \(known: kind, side\)",
+        ),
+        (
+            "name: a\nshape: {kind: circle, radius: 1, radus: 1}",
+            r"unknown key 'shape.radus' \(did you mean 'radius'\?\)",
+        ),
         ("name: a\noptimizer: {learning_rate: -1}", r"'optimizer.learning_rate' is -1: .*greater"),
         ("name: extra", r"run.yaml: name 'extra' needs extra$"),
         ("- a", "expected a mapping"),
