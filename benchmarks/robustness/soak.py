@@ -97,9 +97,7 @@ async def _load(traffic: Traffic, rate: float, seconds: float, pid: int) -> list
     while (now := time.monotonic() - start) < seconds:
         while due < int(now * rate):
             due += 1
-            if (
-                len(at_work) >= _MOST_AT_WORK
-            ):  # the machine has become slower: no load is made up for
+            if len(at_work) >= _MOST_AT_WORK:  # the machine is slower now: nothing is made up for
                 continue
             calls += 1
             task = asyncio.create_task(traffic.one())
