@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from evenface_core.manifest import GroupQuality
 from evenface_training.config import TrainingConfig
-from evenface_training.data import SplitFolder, TrainingData
+from evenface_training.data import SplitImages, TrainingData
 from numpy.typing import NDArray
 
 from evenface_export.baseline import PrincipalComponents
@@ -76,7 +76,7 @@ def _counts(data: TrainingData) -> dict[str, float]:
     return counts
 
 
-def _trained_on(part: SplitFolder) -> int:
+def _trained_on(part: SplitImages) -> int:
     """How many held-out images are in the training part too, under another name."""
     seen = {_fingerprint(part.images[row]) for row in part.train}
     return sum(_fingerprint(part.images[row]) in seen for row in part.validation)

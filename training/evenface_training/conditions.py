@@ -13,7 +13,7 @@ _ALLOWED = ("-1", "0", "1")
 
 
 def read_conditions(
-    labels: Mapping[str, Sequence[str]],
+    labels: Mapping[str, Sequence[str] | NDArray[np.str_]],
     columns: Sequence[str],
     files: Sequence[str],
     source: Path | None,

@@ -12,8 +12,15 @@ from numpy.typing import NDArray
 from evenface_training.conditions import Float32, read_conditions
 from evenface_training.config import TrainingConfig
 from evenface_training.files import name_bytes
-from evenface_training.folders import BrokenFile, ImageFolder, open_folder, require_few_broken
-from evenface_training.labels import read_labels
+from evenface_training.sources.cache import (
+    BrokenFile,
+    DecodedImages,
+    open_images,
+    require_few_broken,
+)
+from evenface_training.sources.columns import LabelColumn
+from evenface_training.sources.folders import FolderSource
+from evenface_training.sources.labels import read_labels
 
 Int64 = NDArray[np.int64]
 UInt8 = NDArray[np.uint8]
@@ -22,23 +29,23 @@ _HASH_RANGE = 2**64
 
 
 @dataclass(frozen=True)
-class SplitFolder:
-    """A folder's images, split.
+class SplitImages:
+    """A source's images, split.
 
     Attributes:
-        folder: All of them.
-        train: int64 [T], rows of `folder.images` to learn from.
+        source: All of them.
+        train: int64 [T], rows of `images` to learn from.
         validation: int64 [V], rows held out.
     """
 
-    folder: ImageFolder
+    source: DecodedImages
     train: Int64 = field(repr=False)
     validation: Int64 = field(repr=False)
 
     @property
     def images(self) -> UInt8:
         """uint8 [N, S, S, C], both parts."""
-        return self.folder.images
+        return self.source.images
 
 
 @dataclass(frozen=True)
@@ -54,18 +61,18 @@ class TrainingData:
         digest: SHA-256 over names and pixels of all images.
     """
 
-    faces: SplitFolder
-    nonfaces: SplitFolder | None
-    labels: Mapping[str, tuple[str, ...]] = field(repr=False)
+    faces: SplitImages
+    nonfaces: SplitImages | None
+    labels: Mapping[str, LabelColumn] = field(repr=False)
     group_columns: tuple[str, ...]
     conditions: Float32 = field(repr=False)
     digest: str
 
     @property
     def broken(self) -> dict[Path, tuple[BrokenFile, ...]]:
-        """The files left out, by folder."""
+        """The files left out, by source."""
         parts = [self.faces] if self.nonfaces is None else [self.faces, self.nonfaces]
-        return {part.folder.folder: part.folder.broken for part in parts}
+        return {part.source.path: part.source.broken for part in parts}
 
     def groups(self, rows: Int64) -> dict[str, NDArray[np.bool_]]:
         """Which of the given faces belong to each group.
@@ -77,10 +84,12 @@ class TrainingData:
             By name, such as `tone=gray`: bool [N]. Groups without a member are left out.
         """
         members: dict[str, NDArray[np.bool_]] = {}
-        for column in self.group_columns:
-            values = np.array(self.labels[column])[rows]
-            for value in sorted(set(values.tolist()) - {""}):
-                members[f"{column}={value}"] = values == value
+        for name in self.group_columns:
+            column = self.labels[name]
+            for value in sorted(set(column.values) - {""}):
+                found = column.members(value)[rows]
+                if found.any():
+                    members[f"{name}={value}"] = found
         return members
 
 
@@ -93,18 +102,19 @@ def load_data(config: TrainingConfig) -> TrainingData:
     """
     faces = _load_folder(config.data.faces, config)
     nonfaces = None if config.data.nonfaces is None else _load_folder(config.data.nonfaces, config)
-    labels: dict[str, tuple[str, ...]] = {}
-    conditions, files = config.model.conditions, faces.folder.files
+    labels: dict[str, LabelColumn] = {}
+    conditions, files = config.model.conditions, faces.source.files
     if config.data.labels is not None:
-        columns = (*config.data.group_columns, *conditions)
-        labels = read_labels(config.data.labels, faces.folder.folder, files, columns)
-    digests = [faces.folder.digest, *([nonfaces.folder.digest] if nonfaces else [])]
+        labels = read_labels(config.data.labels, faces.source.path, files)
+        _require_columns(config.data.labels, labels, (*config.data.group_columns, *conditions))
+    digests = [faces.source.digest, *([nonfaces.source.digest] if nonfaces else [])]
+    known = {column: labels[column].texts() for column in conditions}
     return TrainingData(
         faces=faces,
         nonfaces=nonfaces,
         labels=labels,
         group_columns=config.data.group_columns,
-        conditions=read_conditions(labels, conditions, files, config.data.labels),
+        conditions=read_conditions(known, conditions, files, config.data.labels),
         digest=hashlib.sha256(" ".join(digests).encode()).hexdigest(),
     )
 
@@ -122,16 +132,23 @@ def held_out(file: str, fraction: float) -> bool:
     return number < fraction * _HASH_RANGE
 
 
-def _load_folder(path: Path, config: TrainingConfig) -> SplitFolder:
-    folder = open_folder(path, config.preprocessing, config.data.cache)
-    require_few_broken(folder, config.data.max_broken_fraction)
-    train, validation = _split(folder.files, config.data.validation_fraction)
+def _load_folder(path: Path, config: TrainingConfig) -> SplitImages:
+    images = open_images(FolderSource(path), config.preprocessing, config.data.cache)
+    require_few_broken(images, config.data.max_broken_fraction)
+    train, validation = _split(images.files, config.data.validation_fraction)
     if len(train) == 0 or len(validation) == 0:
         raise DataError(
-            f"{path}: {len(folder.files)} images leave {len(train)} for training and "
+            f"{path}: {len(images.files)} images leave {len(train)} for training and "
             f"{len(validation)} for validation; both need at least one"
         )
-    return SplitFolder(folder, train, validation)
+    return SplitImages(images, train, validation)
+
+
+def _require_columns(path: Path, labels: Mapping[str, LabelColumn], columns: Sequence[str]) -> None:
+    for column in columns:
+        if column not in labels:
+            known = ", ".join(sorted(labels)) or "none"
+            raise DataError(f"{path}: no column '{column}'; it has {known}")
 
 
 def _split(files: Sequence[str], fraction: float) -> tuple[Int64, Int64]:

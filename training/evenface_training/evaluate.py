@@ -13,7 +13,7 @@ from torch import Tensor
 
 from evenface_training import metrics
 from evenface_training.config import LossConfig
-from evenface_training.data import Int64, SplitFolder, TrainingData, UInt8
+from evenface_training.data import Int64, SplitImages, TrainingData, UInt8
 from evenface_training.models import FaceModel, Output
 from evenface_training.objective import loss_terms
 
@@ -136,7 +136,7 @@ def _balanced_loss(figures: Mapping[str, float], loss: LossConfig) -> float:
 
 
 def _measure(
-    model: FaceModel, part: SplitFolder, loss: LossConfig, conditions: Float32 | None
+    model: FaceModel, part: SplitImages, loss: LossConfig, conditions: Float32 | None
 ) -> dict[str, Float32]:
     """Every figure of every held-out image, float32 [V] by name.
 

@@ -191,9 +191,10 @@ def test_a_stop_while_images_are_decoded_leaves_no_scratch_file(
     config_file: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     code = (
-        "import sys, time; from evenface_training import folders, main;"
-        "decode = folders.load_image;"
-        "folders.load_image = lambda *given: (time.sleep(0.2), decode(*given))[1];"
+        "import sys, time; from evenface_training import main;"
+        "from evenface_training.sources import decoding;"
+        "decode = decoding.load_image;"
+        "decoding.load_image = lambda *given: (time.sleep(0.2), decode(*given))[1];"
         "sys.exit(main.main(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", code, str(config_file), "--run", str(tmp_path / "run")]

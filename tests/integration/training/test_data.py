@@ -1,30 +1,40 @@
-"""Image folders: decoding, cache, broken files, labels and split."""
+"""Images of a run: decoding, cache, broken files, labels and split, with folders as the source."""
 
 import os
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from evenface_core.errors import DataError, TrainingError
 from evenface_core.images import Preprocessing, load_image
-from evenface_training import folders
 from evenface_training.config import TrainingConfig
-from evenface_training.data import held_out, load_data
+from evenface_training.data import SplitImages, held_out, load_data
 from evenface_training.files import replacing
-from evenface_training.folders import open_folder
 from evenface_training.run_folder import RunFolder
+from evenface_training.sources import decoding
+from evenface_training.sources.cache import DecodedImages, open_images
+from evenface_training.sources.folders import FolderSource
+from evenface_training.sources.source import Item
 
 ConfigMaker = Callable[..., TrainingConfig]
 
 
+def open_faces(config: TrainingConfig) -> DecodedImages:
+    assert isinstance(config.data.faces, Path)
+    return open_images(FolderSource(config.data.faces), config.preprocessing, config.data.cache)
+
+
+def held_out_files(part: SplitImages) -> set[str]:
+    return {part.source.files[row] for row in part.validation}
+
+
 def test_images_are_decoded_as_the_server_decodes_them(make_config: ConfigMaker) -> None:
     config = make_config()
-    folder = open_folder(config.data.faces, config.preprocessing, config.data.cache)
+    folder = open_faces(config)
     assert folder.images.shape == (48, 32, 32, 3)
     for row in (0, 17, 47):
-        data = (config.data.faces / folder.files[row]).read_bytes()
+        data = (folder.path / folder.files[row]).read_bytes()
         np.testing.assert_array_equal(folder.images[row], load_image(data, config.preprocessing))
 
 
@@ -37,7 +47,7 @@ def test_a_second_run_decodes_nothing(
     def refuse(*_: object) -> None:
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(folders, "load_image", refuse)
+    monkeypatch.setattr(decoding, "load_image", refuse)
     second = load_data(config)
     assert second.digest == first.digest
     np.testing.assert_array_equal(second.faces.images, first.faces.images)
@@ -48,17 +58,17 @@ def test_any_change_of_the_folder_or_its_preprocessing_decodes_anew(
     make_config: ConfigMaker, change: str
 ) -> None:
     config = make_config()
-    first = open_folder(config.data.faces, config.preprocessing, config.data.cache)
-    file = config.data.faces / "000.png"
+    first = open_faces(config)
+    file = first.path / "000.png"
     if change == "added":
-        (config.data.faces / "new.png").write_bytes(file.read_bytes())
+        (first.path / "new.png").write_bytes(file.read_bytes())
     if change == "rewritten":
-        file.write_bytes((config.data.faces / "001.png").read_bytes())
+        file.write_bytes((first.path / "001.png").read_bytes())
     if change == "touched":
         os.utime(file, ns=(1, 1))
     if change == "other size":
         config = make_config(model={"image_size": 16})
-    second = open_folder(config.data.faces, config.preprocessing, config.data.cache)
+    second = open_faces(config)
     assert second.listing != first.listing
     assert (second.digest == first.digest) == (change == "touched")
 
@@ -66,10 +76,10 @@ def test_any_change_of_the_folder_or_its_preprocessing_decodes_anew(
 @pytest.mark.parametrize("left", [0, 50, 1000])
 def test_a_damaged_cache_is_made_anew(make_config: ConfigMaker, left: int) -> None:
     config = make_config()
-    first = open_folder(config.data.faces, config.preprocessing, config.data.cache)
+    first = open_faces(config)
     array = first.listing.with_suffix(".npy")
     array.write_bytes(array.read_bytes()[:left])
-    second = open_folder(config.data.faces, config.preprocessing, config.data.cache)
+    second = open_faces(config)
     assert second.digest == first.digest
     assert len(second.images) == 48
 
@@ -83,27 +93,40 @@ def test_pixels_reach_the_disk_before_the_listing_that_makes_them_valid(
     config = make_config()
     monkeypatch.setattr("os.fsync", disk_full)
     with pytest.raises(TrainingError, match=r"cannot write .*\.npy: No space left"):
-        open_folder(config.data.faces, config.preprocessing, config.data.cache)
+        open_faces(config)
     assert not list(config.data.cache.iterdir())
 
 
-def test_decoding_does_not_run_far_ahead_of_the_disk(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+class CountedSource:
+    """A million images, counted as they are read."""
+
+    path = Path("endless")
+
+    def __init__(self) -> None:
+        self.read = 0
+
+    def fingerprint(self) -> str:
+        return "endless"
+
+    def count(self) -> int:
+        return 10**6
+
+    def items(self) -> Iterator[Item]:
+        for number in range(self.count()):
+            self.read += 1
+            yield Item(f"{number}.png", b"broken")
+
+
+def test_a_source_is_read_no_further_ahead_of_the_disk_than_a_few_tasks_a_core(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    begun: list[str] = []
-
-    def note(path: Path, _: object) -> str:
-        begun.append(path.name)
-        return "broken"
-
-    monkeypatch.setattr(folders, "_decode_one", note)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
-    names = [f"{number}.png" for number in range(1000)]
-    decoded = folders._decode_all(tmp_path, names, Preprocessing(size=16))  # noqa: SLF001
-    assert next(decoded) == ("0.png", "broken")
-    time.sleep(0.2)
-    assert len(begun) < 100
-    assert [name for name, _ in decoded] == names[1:]
+    source = CountedSource()
+    decoded = decoding.decode_all(source, source.items(), Preprocessing(size=16))
+    for number in range(200):
+        assert next(decoded)[0].name == f"{number}.png"
+        assert source.read - number <= 8 * 2 * 2 + 8
+    assert source.read < 300
 
 
 def test_a_file_too_large_to_be_an_image_is_not_read(
@@ -120,7 +143,7 @@ def test_a_file_too_large_to_be_an_image_is_not_read(
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
     data = load_data(make_config(data={"max_broken_fraction": 0.1}))
-    (broken,) = data.faces.folder.broken
+    (broken,) = data.faces.source.broken
     assert (broken.file, broken.problem) == ("000.png", "31457280 bytes; limit 20971520")
 
 
@@ -133,7 +156,7 @@ def test_names_that_are_no_utf_8_are_images_like_others(
     except OSError:
         pytest.skip("this file system takes UTF-8 alone")
     config = make_config(data={"max_broken_fraction": 0.1})
-    assert odd.name in load_data(config).faces.folder.files
+    assert odd.name in load_data(config).faces.source.files
     odd.write_bytes(b"broken")
     run = RunFolder.create(tmp_path / "run")
     run.describe(config, load_data(config))
@@ -154,7 +177,7 @@ def test_broken_files_are_listed_and_left_out(make_config: ConfigMaker, images: 
     (images / "face" / "010.png").write_bytes(b"no image at all")
     (images / "face" / "020.png").write_bytes((images / "face" / "021.png").read_bytes()[:60])
     data = load_data(make_config(data={"max_broken_fraction": 0.1}))
-    folder = data.faces.folder
+    folder = data.faces.source
     assert [item.file for item in folder.broken] == ["010.png", "020.png"]
     assert all(item.problem for item in folder.broken)
     assert len(folder.files) == len(folder.images) == 46
@@ -203,8 +226,7 @@ def test_adding_files_moves_no_file_to_the_other_part(
     make_config: ConfigMaker, images: Path
 ) -> None:
     def validation_files() -> set[str]:
-        faces = load_data(make_config()).faces
-        return {faces.folder.files[row] for row in faces.validation}
+        return held_out_files(load_data(make_config()).faces)
 
     before = validation_files()
     for number in range(20):
@@ -226,7 +248,7 @@ def test_labels_are_joined_by_the_end_of_the_path(make_config: ConfigMaker) -> N
         "tone=blue": 4,
         "tone=plain": 44,
     }
-    assert data.labels["tone"][data.faces.folder.files.index("012.png")] == "blue"
+    assert data.labels["tone"][data.faces.source.files.index("012.png")] == "blue"
 
 
 def test_empty_lines_of_a_spreadsheet_and_its_byte_order_mark_do_no_harm(
