@@ -188,11 +188,12 @@ def _load_data(request: ExportRequest, loaded: LoadedModel) -> TrainingData:
     values = loaded.config.model_dump()
     config = TrainingConfig.model_validate({**values, "data": {**values["data"], **moved}})
     data = load_data(config)
-    if data.digest != loaded.data_digest:
+    if not data.matches(loaded.data_digest):
         raise DataError(
-            f"{config.data.faces}: these are not the images that the run was trained on (digest "
-            f"{data.digest[:12]}, the checkpoint's is {loaded.data_digest[:12]}), and its split "
-            "would not be theirs; give the right folders with --faces and --nonfaces"
+            f"{data.faces.source.path}: these are not the images that the run was trained on, or "
+            f"not their labels (digest {data.digest[:12]}, the checkpoint's is "
+            f"{loaded.data_digest[:12]}), and its split would not be theirs; give the right ones "
+            "with --faces, --nonfaces and --labels"
         )
     return data
 

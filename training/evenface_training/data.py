@@ -1,7 +1,8 @@
 """The images of a run: faces, non-faces, their split and their labels."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,30 +11,30 @@ from evenface_core.errors import DataError
 from numpy.typing import NDArray
 
 from evenface_training.conditions import Float32, read_conditions
-from evenface_training.config import TrainingConfig
-from evenface_training.files import name_bytes
+from evenface_training.config import DataConfig, GroupKey, TrainingConfig
 from evenface_training.sources.cache import (
     BrokenFile,
     DecodedImages,
     open_images,
     require_few_broken,
 )
-from evenface_training.sources.columns import LabelColumn
+from evenface_training.sources.columns import LabelColumn, digest_labels
 from evenface_training.sources.folders import FolderSource
 from evenface_training.sources.labels import read_labels
+from evenface_training.split import Bools, Key, held_out, hold_out
 
 Int64 = NDArray[np.int64]
 UInt8 = NDArray[np.uint8]
 
-_HASH_RANGE = 2**64
+_UNKNOWN = ""
 
 
 @dataclass(frozen=True)
 class SplitImages:
-    """A source's images, split.
+    """Images of one source, split.
 
     Attributes:
-        source: All of them.
+        source: All images of the source, perhaps more than `train` and `validation` name.
         train: int64 [T], rows of `images` to learn from.
         validation: int64 [V], rows held out.
     """
@@ -55,10 +56,12 @@ class TrainingData:
     Attributes:
         faces: The faces.
         nonfaces: Everything else; None for a `vae`.
-        labels: Each column of the labels file as one value a face; "" is unknown.
+        labels: Each label column as one value for each of `faces.images`; "" is unknown.
         group_columns: The columns that name groups.
-        conditions: float32 [N, K], what a conditional model is told of each face.
-        digest: SHA-256 over names and pixels of all images.
+        conditions: float32 [N, K], what a conditional model is told of each of `faces.images`.
+        digest: SHA-256 over names, pixels, labels and split.
+        images_digest: SHA-256 over names and pixels, which is all that checkpoints of before
+            knew; None where they would have split the images otherwise.
     """
 
     faces: SplitImages
@@ -67,12 +70,17 @@ class TrainingData:
     group_columns: tuple[str, ...]
     conditions: Float32 = field(repr=False)
     digest: str
+    images_digest: str | None
 
     @property
     def broken(self) -> dict[Path, tuple[BrokenFile, ...]]:
         """The files left out, by source."""
         parts = [self.faces] if self.nonfaces is None else [self.faces, self.nonfaces]
         return {part.source.path: part.source.broken for part in parts}
+
+    def matches(self, digest: str) -> bool:
+        """Whether a checkpoint with this digest learned from these data."""
+        return digest in (self.digest, self.images_digest)
 
     def groups(self, rows: Int64) -> dict[str, NDArray[np.bool_]]:
         """Which of the given faces belong to each group.
@@ -86,71 +94,172 @@ class TrainingData:
         members: dict[str, NDArray[np.bool_]] = {}
         for name in self.group_columns:
             column = self.labels[name]
-            for value in sorted(set(column.values) - {""}):
+            for value in sorted(set(column.values) - {_UNKNOWN}):
                 found = column.members(value)[rows]
                 if found.any():
                     members[f"{name}={value}"] = found
         return members
 
 
+@dataclass(frozen=True)
+class _Part:
+    """The faces or the non-faces, before they are split."""
+
+    name: str
+    source: DecodedImages
+    rows: Int64
+    labels: Mapping[str, LabelColumn]
+
+    def keys(self, group_key: GroupKey | None) -> Iterator[Key]:
+        """What decides on which side each row lies."""
+        for row in self.rows:
+            file = self.source.files[row]
+            group = _UNKNOWN if group_key is None else self._group(group_key, file, row)
+            # An image by itself is told apart from one of the other part with the same name;
+            # a group has both faces and non-faces.
+            yield (_UNKNOWN, group) if group else (self.name, file)
+
+    def partitions(self) -> Iterator[str]:
+        column = self.source.partitions
+        return (_UNKNOWN if column is None else column[row] for row in self.rows)
+
+    def _group(self, group_key: GroupKey, file: str, row: int) -> str:
+        if group_key.column is not None:
+            column = self.labels.get(group_key.column)
+            return _UNKNOWN if column is None else column[row]
+        found = re.search(group_key.pattern or "", file)
+        return found[found.re.groups and 1] or _UNKNOWN if found else _UNKNOWN
+
+    def split(self, held: Bools) -> SplitImages:
+        train, validation = self.rows[~held], self.rows[held]
+        if len(train) == 0 or len(validation) == 0:
+            raise DataError(
+                f"{self.source.path}: {len(self.rows)} {self.name} leave {len(train)} for training "
+                f"and {len(validation)} for validation; both need at least one"
+            )
+        return SplitImages(self.source, train, validation)
+
+
 def load_data(config: TrainingConfig) -> TrainingData:
     """Decode (or find decoded) all images of a run.
 
     Raises:
-        DataError: A folder or the labels file cannot be used, or too many files are broken.
+        DataError: A source or the labels file cannot be used, or too many files are broken.
         TrainingError: The cache cannot be written.
     """
-    faces = _load_folder(config.data.faces, config)
-    nonfaces = None if config.data.nonfaces is None else _load_folder(config.data.nonfaces, config)
-    labels: dict[str, LabelColumn] = {}
-    conditions, files = config.model.conditions, faces.source.files
-    if config.data.labels is not None:
-        labels = read_labels(config.data.labels, faces.source.path, files)
-        _require_columns(config.data.labels, labels, (*config.data.group_columns, *conditions))
-    digests = [faces.source.digest, *([nonfaces.source.digest] if nonfaces else [])]
-    known = {column: labels[column].texts() for column in conditions}
+    parts = _open_parts(config)
+    _require_columns(parts[0], config)
+    held = _hold_out(parts, config.data)
+    splits = [part.split(side) for part, side in zip(parts, held, strict=True)]
+    images_digest = _images_digest(parts)
     return TrainingData(
-        faces=faces,
-        nonfaces=nonfaces,
-        labels=labels,
+        faces=splits[0],
+        nonfaces=splits[1] if len(splits) > 1 else None,
+        labels=parts[0].labels,
         group_columns=config.data.group_columns,
-        conditions=read_conditions(known, conditions, files, config.data.labels),
-        digest=hashlib.sha256(" ".join(digests).encode()).hexdigest(),
+        conditions=_conditions(parts[0], config),
+        digest=_digest(images_digest, parts, held),
+        images_digest=images_digest if _is_by_name(parts, held, config.data) else None,
     )
 
 
-def held_out(file: str, fraction: float) -> bool:
-    """Whether a file belongs to the validation part.
-
-    It depends on the file's name alone, so adding files moves no other file to the other part.
-
-    Args:
-        file: Path below its folder, with forward slashes.
-        fraction: Share of files to hold out.
-    """
-    number = int.from_bytes(hashlib.sha256(name_bytes(file)).digest()[:8], "big")
-    return number < fraction * _HASH_RANGE
+def _open_parts(config: TrainingConfig) -> list[_Part]:
+    data = config.data
+    faces = _open(data.faces, config)
+    parts = [_Part("faces", faces, np.arange(len(faces.files)), _labels(faces, data))]
+    if data.nonfaces is not None:
+        others = _open(data.nonfaces, config)
+        rows = np.arange(len(others.files))
+        parts.append(_Part("non-faces", others, rows, _nonface_labels(others, data)))
+    return parts
 
 
-def _load_folder(path: Path, config: TrainingConfig) -> SplitImages:
+def _open(path: Path, config: TrainingConfig) -> DecodedImages:
     images = open_images(FolderSource(path), config.preprocessing, config.data.cache)
     require_few_broken(images, config.data.max_broken_fraction)
-    train, validation = _split(images.files, config.data.validation_fraction)
-    if len(train) == 0 or len(validation) == 0:
+    return images
+
+
+def _labels(
+    images: DecodedImages, data: DataConfig, *, required: bool = True
+) -> dict[str, LabelColumn]:
+    """What the source and the labels file know."""
+    if data.labels is None:
+        return dict(images.labels)
+    added = read_labels(data.labels, images.path, images.files, required=required)
+    twice = sorted(added.keys() & images.labels.keys())
+    if twice:
+        raise DataError(f"{data.labels}: column '{twice[0]}' is one that {images.path} has itself")
+    return {**images.labels, **added}
+
+
+def _nonface_labels(images: DecodedImages, data: DataConfig) -> Mapping[str, LabelColumn]:
+    """As for the faces, where the non-faces are told by a column which faces they belong to."""
+    column = data.group_key and data.group_key.column
+    if column is None or column in images.labels or data.labels is None:
+        return images.labels
+    return _labels(images, data, required=False)
+
+
+def _require_columns(faces: _Part, config: TrainingConfig) -> None:
+    """Refuse settings that name what no label column or name has."""
+    key = config.data.group_key
+    wanted = dict.fromkeys(config.data.group_columns, "data.group_columns")
+    wanted |= dict.fromkeys(config.model.conditions, "model.conditions")
+    if key is not None and key.column is not None:
+        wanted[key.column] = "data.group_key.column"
+    for name, setting in wanted.items():
+        if name not in faces.labels:
+            where = config.data.labels or faces.source.path
+            raise DataError(f"{where}: {_no_column(name, faces.labels, setting)}")
+    if key is not None and key.pattern is not None and all(name for name, _ in faces.keys(key)):
         raise DataError(
-            f"{path}: {len(images.files)} images leave {len(train)} for training and "
-            f"{len(validation)} for validation; both need at least one"
+            f"{faces.source.path}: data.group_key.pattern '{key.pattern}' finds nothing in any "
+            f"name; the first is {faces.source.files[0]}"
         )
-    return SplitImages(images, train, validation)
 
 
-def _require_columns(path: Path, labels: Mapping[str, LabelColumn], columns: Sequence[str]) -> None:
-    for column in columns:
-        if column not in labels:
-            known = ", ".join(sorted(labels)) or "none"
-            raise DataError(f"{path}: no column '{column}'; it has {known}")
+def _conditions(faces: _Part, config: TrainingConfig) -> Float32:
+    """What is told of each face."""
+    columns = config.model.conditions
+    known = {column: faces.labels[column].texts()[faces.rows] for column in columns}
+    files = [faces.source.files[row] for row in faces.rows]
+    where = config.data.labels or faces.source.path
+    conditions = np.zeros((len(faces.source.files), len(columns)), np.float32)
+    conditions[faces.rows] = read_conditions(known, columns, files, where)
+    return conditions
 
 
-def _split(files: Sequence[str], fraction: float) -> tuple[Int64, Int64]:
-    held = np.array([held_out(file, fraction) for file in files])
-    return np.flatnonzero(~held), np.flatnonzero(held)
+def _no_column(name: str, labels: Mapping[str, LabelColumn], setting: str) -> str:
+    return f"no column '{name}' ({setting}); it has {', '.join(sorted(labels)) or 'none'}"
+
+
+def _hold_out(parts: Sequence[_Part], data: DataConfig) -> list[Bools]:
+    """Which rows of each part are held out; decided for all at once, for groups have both."""
+    held = hold_out(
+        [key for part in parts for key in part.keys(data.group_key)],
+        np.concatenate([part.source.image_digests[part.rows] for part in parts]),
+        [partition for part in parts for partition in part.partitions()],
+        data.validation_fraction,
+    )
+    return np.split(held, np.cumsum([len(part.rows) for part in parts])[:-1])
+
+
+def _is_by_name(parts: Sequence[_Part], held: Sequence[Bools], data: DataConfig) -> bool:
+    """Whether each image is on the side that its own name says."""
+    return all(
+        side == held_out(part.source.files[row], data.validation_fraction)
+        for part, sides in zip(parts, held, strict=True)
+        for row, side in zip(part.rows, sides, strict=True)
+    )
+
+
+def _images_digest(parts: Sequence[_Part]) -> str:
+    return hashlib.sha256(" ".join(part.source.digest for part in parts).encode()).hexdigest()
+
+
+def _digest(images_digest: str, parts: Sequence[_Part], held: Sequence[Bools]) -> str:
+    digest = hashlib.sha256(f"{images_digest} {digest_labels(parts[0].labels)}".encode())
+    for part, sides in zip(parts, held, strict=True):
+        digest.update(part.rows.astype("<i8").tobytes() + np.packbits(sides).tobytes())
+    return digest.hexdigest()

@@ -106,9 +106,10 @@ class Trainer:
         Raises:
             TrainingError: It belongs to other data or another model.
         """
-        if checkpoint.data_digest != self._data.digest:
+        if not self._data.matches(checkpoint.data_digest):
             raise TrainingError(
-                f"the images have changed since {self._run.last} was written; start a new run"
+                f"the images have changed since {self._run.last} was written, or their labels, or "
+                "which of them are held out; start a new run"
             )
         try:
             self._raw_model.load_state_dict(checkpoint.section("model"))

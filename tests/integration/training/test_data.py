@@ -9,13 +9,14 @@ import pytest
 from evenface_core.errors import DataError, TrainingError
 from evenface_core.images import Preprocessing, load_image
 from evenface_training.config import TrainingConfig
-from evenface_training.data import SplitImages, held_out, load_data
+from evenface_training.data import SplitImages, load_data
 from evenface_training.files import replacing
 from evenface_training.run_folder import RunFolder
 from evenface_training.sources import decoding
 from evenface_training.sources.cache import DecodedImages, open_images
 from evenface_training.sources.folders import FolderSource
 from evenface_training.sources.source import Item
+from evenface_training.split import held_out
 
 ConfigMaker = Callable[..., TrainingConfig]
 
