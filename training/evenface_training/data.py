@@ -19,8 +19,9 @@ from evenface_training.sources.cache import (
     require_few_broken,
 )
 from evenface_training.sources.columns import LabelColumn, digest_labels
-from evenface_training.sources.folders import FolderSource
 from evenface_training.sources.labels import read_labels
+from evenface_training.sources.opening import open_source
+from evenface_training.sources.settings import SourceSettings
 from evenface_training.split import Bools, Key, held_out, hold_out
 
 Int64 = NDArray[np.int64]
@@ -165,6 +166,10 @@ def load_data(config: TrainingConfig) -> TrainingData:
 
 def _open_parts(config: TrainingConfig) -> list[_Part]:
     data = config.data
+    if data.source is not None:
+        both = _open(data.source, config)
+        return _told_apart(both, _labels(both, data), config)
+    assert data.faces is not None  # noqa: S101 - the configuration has one of the two
     faces = _open(data.faces, config)
     parts = [_Part("faces", faces, np.arange(len(faces.files)), _labels(faces, data))]
     if data.nonfaces is not None:
@@ -174,8 +179,8 @@ def _open_parts(config: TrainingConfig) -> list[_Part]:
     return parts
 
 
-def _open(path: Path, config: TrainingConfig) -> DecodedImages:
-    images = open_images(FolderSource(path), config.preprocessing, config.data.cache)
+def _open(settings: SourceSettings, config: TrainingConfig) -> DecodedImages:
+    images = open_images(open_source(settings), config.preprocessing, config.data.cache)
     require_few_broken(images, config.data.max_broken_fraction)
     return images
 
@@ -201,6 +206,34 @@ def _nonface_labels(images: DecodedImages, data: DataConfig) -> Mapping[str, Lab
     return _labels(images, data, required=False)
 
 
+def _told_apart(
+    images: DecodedImages, labels: Mapping[str, LabelColumn], config: TrainingConfig
+) -> list[_Part]:
+    """Faces and non-faces of one source."""
+    wanted = config.data.face_label
+    column = labels.get(wanted.column)
+    if column is None:
+        raise DataError(
+            f"{images.path}: {_no_column(wanted.column, labels, 'data.face_label.column')}"
+        )
+    unknown = np.flatnonzero(column.members(_UNKNOWN))
+    if len(unknown):
+        raise DataError(
+            f"{images.path}: {len(unknown)} images have no '{wanted.column}' "
+            f"(data.face_label.column), as {images.files[unknown[0]]}"
+        )
+    faces = column.members(wanted.value)
+    if not faces.any():
+        raise DataError(
+            f"{images.path}: no image has '{wanted.column}' = '{wanted.value}' (data.face_label); "
+            f"values are {', '.join(sorted(column.values)[:10])}"
+        )
+    parts = [_Part("faces", images, np.flatnonzero(faces), labels)]
+    if config.model.classifies:
+        parts.append(_Part("non-faces", images, np.flatnonzero(~faces), labels))
+    return parts
+
+
 def _require_columns(faces: _Part, config: TrainingConfig) -> None:
     """Refuse settings that name what no label column or name has."""
     key = config.data.group_key
@@ -220,7 +253,7 @@ def _require_columns(faces: _Part, config: TrainingConfig) -> None:
 
 
 def _conditions(faces: _Part, config: TrainingConfig) -> Float32:
-    """What is told of each face."""
+    """What is told of each face; zeros where a source of both has a non-face."""
     columns = config.model.conditions
     known = {column: faces.labels[column].texts()[faces.rows] for column in columns}
     files = [faces.source.files[row] for row in faces.rows]
@@ -247,7 +280,7 @@ def _hold_out(parts: Sequence[_Part], data: DataConfig) -> list[Bools]:
 
 def _is_by_name(parts: Sequence[_Part], held: Sequence[Bools], data: DataConfig) -> bool:
     """Whether each image is on the side that its own name says."""
-    return all(
+    return data.source is None and all(
         side == held_out(part.source.files[row], data.validation_fraction)
         for part, sides in zip(parts, held, strict=True)
         for row, side in zip(part.rows, sides, strict=True)

@@ -9,6 +9,8 @@ from evenface_training.config import TrainingConfig
 from support.faces import write_images
 
 ConfigMaker = Callable[..., TrainingConfig]
+VaeMaker = Callable[..., TrainingConfig]
+BothMaker = Callable[..., TrainingConfig]
 
 
 @pytest.fixture(autouse=True)
@@ -60,5 +62,32 @@ def make_config(images: Path, tmp_path: Path) -> ConfigMaker:
             merged = isinstance(old, dict) and isinstance(section, dict)
             values[name] = {**old, **section} if merged else section  # type: ignore[dict-item]
         return TrainingConfig.model_validate(values)
+
+    return make
+
+
+@pytest.fixture
+def vae_of(make_config: ConfigMaker) -> VaeMaker:
+    """A function that makes a small VAE's configuration out of a source and other data settings."""
+
+    def make(source: dict[str, object], **data: object) -> TrainingConfig:
+        alone: dict[str, object] = {"nonfaces": None, "labels": None, "group_columns": []}
+        return make_config(model={"kind": "vae"}, data={**alone, "faces": source, **data})
+
+    return make
+
+
+@pytest.fixture
+def both_of(make_config: ConfigMaker) -> BothMaker:
+    """A function that makes a small DB-VAE's configuration out of one source of both."""
+
+    def make(source: dict[str, object], **data: object) -> TrainingConfig:
+        none: dict[str, object] = {
+            "faces": None,
+            "nonfaces": None,
+            "labels": None,
+            "group_columns": [],
+        }
+        return make_config(data={**none, "source": source, **data})
 
     return make

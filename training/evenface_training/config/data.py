@@ -2,11 +2,13 @@
 
 import re
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from evenface_training.config.section import Section
+from evenface_training.sources.columns import label_text
+from evenface_training.sources.settings import SourceSettings, has_labels
 
 
 class GroupKey(Section):
@@ -36,17 +38,33 @@ class GroupKey(Section):
         return self
 
 
+class FaceLabel(Section):
+    """Which images of a source of both are faces.
+
+    Attributes:
+        column: A label column; every image has a value in it.
+        value: Its value for a face; all others are non-faces.
+    """
+
+    column: str = "label"
+    value: Annotated[str, BeforeValidator(label_text)] = "1"
+
+
 class DataConfig(Section):
     """Where the images are and how they are read. Relative paths start at the current directory.
 
+    A source is a folder, searched recursively, or a mapping with a `kind` (docs/data.md).
+
     Attributes:
-        faces: Folder of face images, searched recursively.
-        nonfaces: Folder of other images; needed by `cnn` and `dbvae`, absent for `vae`.
+        faces: Source of face images.
+        nonfaces: Source of other images; needed by `cnn` and `dbvae`, absent for `vae`.
+        source: One source of both, in place of `faces` and `nonfaces`.
+        face_label: Which images of `source` are faces.
         labels: CSV with a column `file`; its other columns describe the image.
         group_columns: Label columns that name groups, each reported by itself.
         group_key: What images have in common that must not be parted, such as the person.
         validation_fraction: Share of the images held out, chosen by a hash of their names or of
-            what `group_key` finds.
+            what `group_key` finds. A source with a partition of its own keeps that.
         cache: Folder of the decoded arrays.
         max_broken_fraction: More unreadable files than this share are an error.
         crop: `center` cuts a square, `none` stretches.
@@ -54,8 +72,10 @@ class DataConfig(Section):
         horizontal_flip: Mirror every other training image, at random.
     """
 
-    faces: Path
-    nonfaces: Path | None = None
+    faces: SourceSettings | None = None
+    nonfaces: SourceSettings | None = None
+    source: SourceSettings | None = None
+    face_label: FaceLabel = FaceLabel()
     labels: Path | None = None
     group_columns: tuple[str, ...] = ()
     group_key: GroupKey | None = None
@@ -65,3 +85,16 @@ class DataConfig(Section):
     crop: Literal["center", "none"] = "center"
     resample: Literal["bilinear", "lanczos", "box"] = "bilinear"
     horizontal_flip: bool = False
+
+    @model_validator(mode="after")
+    def _faces_come_from_one_place(self) -> Self:
+        if (self.faces is None) == (self.source is None):
+            raise ValueError("give either faces (and nonfaces) or source, and null for the other")
+        if self.source is not None and self.nonfaces is not None:
+            raise ValueError("source holds the non-faces too; nonfaces must be null")
+        return self
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether more is known of the faces than their pixels."""
+        return self.labels is not None or has_labels(self.faces) or has_labels(self.source)

@@ -44,16 +44,16 @@ class TrainingConfig(Section):
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
-        if self.model.classifies and self.data.nonfaces is None:
+        if self.model.classifies and self.data.nonfaces is None and self.data.source is None:
             raise ValueError(f"data.nonfaces is needed by model.kind {self.model.kind}")
         if not self.model.classifies and self.data.nonfaces is not None:
             raise ValueError("data.nonfaces has no use with model.kind vae; leave it out")
         if self.resampling.enabled and not self.model.generates:
             raise ValueError("resampling.enabled needs latents, which model.kind cnn lacks")
-        if self.data.group_columns and self.data.labels is None:
-            raise ValueError("data.group_columns needs data.labels")
-        if self.model.conditions and self.data.labels is None:
-            raise ValueError("model.conditions needs data.labels")
+        if self.data.group_columns and not self.data.has_labels:
+            raise ValueError("data.group_columns needs data.labels or a source with labels")
+        if self.model.conditions and not self.data.has_labels:
+            raise ValueError("model.conditions needs data.labels or a source with labels")
         return self
 
     @property

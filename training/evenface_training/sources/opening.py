@@ -1,0 +1,28 @@
+"""From settings to a source."""
+
+from pathlib import Path
+from typing import assert_never
+
+from evenface_training.sources.celeba import CelebaSource
+from evenface_training.sources.folders import FolderSource
+from evenface_training.sources.settings import (
+    CelebaSettings,
+    SourceSettings,
+)
+from evenface_training.sources.source import Source
+
+
+def open_source(settings: SourceSettings) -> Source:
+    """Make the source that a configuration names.
+
+    Raises:
+        DataError: It is not there, or not of its kind.
+    """
+    match settings:
+        case Path():
+            source: Source = FolderSource(settings)
+        case CelebaSettings():
+            source = CelebaSource(settings.path)
+        case _:
+            assert_never(settings)
+    return source

@@ -1,0 +1,51 @@
+"""How a configuration names a source: a folder's path, or a mapping with a `kind`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Tag
+
+_FOLDER = "folder"
+_KINDS = ("celeba",)
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: Path
+
+
+class CelebaSettings(_Settings):
+    """CelebA in its authors' layout (see `celeba.CelebaSource`).
+
+    Attributes:
+        path: Folder of `img_align_celeba`, `list_attr_celeba.txt` and `list_eval_partition.txt`.
+    """
+
+    kind: Literal["celeba"]
+
+
+def _kind_of(value: object) -> str | None:
+    if isinstance(value, str | Path):
+        return _FOLDER
+    kind = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
+    return kind if kind in _KINDS else None
+
+
+SourceSettings = Annotated[
+    Annotated[Path, Tag(_FOLDER)] | Annotated[CelebaSettings, Tag("celeba")],
+    Discriminator(
+        _kind_of,
+        custom_error_type="source_kind",
+        custom_error_message=(
+            f"give a folder's path, or a mapping with path and kind, one of {', '.join(_KINDS)}"
+        ),
+    ),
+]
+"""A folder of images, or a source of another kind."""
+
+
+def has_labels(settings: SourceSettings | None) -> bool:
+    """Whether a source says more of its images than their pixels."""
+    return not isinstance(settings, Path | None)
