@@ -14,6 +14,7 @@ from evenface_training.device import open_device
 from evenface_training.loop import Trainer
 from evenface_training.run_folder import RunFolder
 from evenface_training.split import held_out
+from support.faces import write_images
 
 ConfigMaker = Callable[..., TrainingConfig]
 
@@ -162,6 +163,20 @@ def test_such_a_checkpoint_is_refused_where_its_split_had_copies_on_both_sides(
     age(run, load_data(config))
     with pytest.raises(TrainingError, match="which of them are held out"):
         restore(run)
+
+
+def test_a_labels_file_may_not_name_a_column_of_the_source(
+    make_config: ConfigMaker, images: Path
+) -> None:
+    folder = write_images(images / "utk") / "face"
+    for number, path in enumerate(sorted(folder.iterdir())):
+        path.rename(folder / f"30_0_1_{number}.png")
+    (images / "labels.csv").write_text("file,race\n30_0_1_0.png,White\n")
+    faces = {"faces": {"kind": "utkface", "path": folder}, "group_columns": ["race"]}
+    with pytest.raises(
+        DataError, match=r"labels\.csv: column 'race' is one that .*face has itself"
+    ):
+        load_data(make_config(data=faces))
 
 
 def test_a_labels_file_that_knows_of_faces_alone_parts_no_non_faces(

@@ -8,8 +8,10 @@ from evenface_training.sources.folders import FolderSource
 from evenface_training.sources.settings import (
     CelebaSettings,
     SourceSettings,
+    UtkfaceSettings,
 )
 from evenface_training.sources.source import Source
+from evenface_training.sources.utkface import UtkfaceSource
 
 
 def open_source(settings: SourceSettings) -> Source:
@@ -23,6 +25,8 @@ def open_source(settings: SourceSettings) -> Source:
             source: Source = FolderSource(settings)
         case CelebaSettings():
             source = CelebaSource(settings.path)
+        case UtkfaceSettings():
+            source = UtkfaceSource(settings.path)
         case _:
             assert_never(settings)
     return source

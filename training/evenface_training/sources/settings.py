@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag
 
 _FOLDER = "folder"
-_KINDS = ("celeba",)
+_KINDS = ("celeba", "utkface")
 
 
 class _Settings(BaseModel):
@@ -26,6 +26,16 @@ class CelebaSettings(_Settings):
     kind: Literal["celeba"]
 
 
+class UtkfaceSettings(_Settings):
+    """UTKFace (see `utkface.UtkfaceSource`).
+
+    Attributes:
+        path: Folder of images named `age_gender_race_date.jpg`, searched recursively.
+    """
+
+    kind: Literal["utkface"]
+
+
 def _kind_of(value: object) -> str | None:
     if isinstance(value, str | Path):
         return _FOLDER
@@ -34,7 +44,9 @@ def _kind_of(value: object) -> str | None:
 
 
 SourceSettings = Annotated[
-    Annotated[Path, Tag(_FOLDER)] | Annotated[CelebaSettings, Tag("celeba")],
+    Annotated[Path, Tag(_FOLDER)]
+    | Annotated[CelebaSettings, Tag("celeba")]
+    | Annotated[UtkfaceSettings, Tag("utkface")],
     Discriminator(
         _kind_of,
         custom_error_type="source_kind",
