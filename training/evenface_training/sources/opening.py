@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import assert_never
 
 from evenface_training.sources.celeba import CelebaSource
+from evenface_training.sources.fairface import FairfaceSource
 from evenface_training.sources.folders import FolderSource
 from evenface_training.sources.settings import (
     CelebaSettings,
+    FairfaceSettings,
     SourceSettings,
     UtkfaceSettings,
 )
@@ -25,6 +27,8 @@ def open_source(settings: SourceSettings) -> Source:
             source: Source = FolderSource(settings)
         case CelebaSettings():
             source = CelebaSource(settings.path)
+        case FairfaceSettings():
+            source = FairfaceSource(settings.path)
         case UtkfaceSettings():
             source = UtkfaceSource(settings.path)
         case _:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag
 
 _FOLDER = "folder"
-_KINDS = ("celeba", "utkface")
+_KINDS = ("celeba", "fairface", "utkface")
 
 
 class _Settings(BaseModel):
@@ -24,6 +24,16 @@ class CelebaSettings(_Settings):
     """
 
     kind: Literal["celeba"]
+
+
+class FairfaceSettings(_Settings):
+    """FairFace (see `fairface.FairfaceSource`).
+
+    Attributes:
+        path: Folder of `fairface_label_train.csv`, `fairface_label_val.csv` and their images.
+    """
+
+    kind: Literal["fairface"]
 
 
 class UtkfaceSettings(_Settings):
@@ -46,6 +56,7 @@ def _kind_of(value: object) -> str | None:
 SourceSettings = Annotated[
     Annotated[Path, Tag(_FOLDER)]
     | Annotated[CelebaSettings, Tag("celeba")]
+    | Annotated[FairfaceSettings, Tag("fairface")]
     | Annotated[UtkfaceSettings, Tag("utkface")],
     Discriminator(
         _kind_of,
