@@ -1,0 +1,177 @@
+"""Every ready-made configuration at small size: trained, exported, served and called."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from evenface_client import Client
+from evenface_core.bundle import open_bundle
+from evenface_core.manifest import Manifest
+from evenface_core.pictures import save_png
+from evenface_export.main import main as export
+from evenface_training.checkpoint import load_model
+from evenface_training.config import ready_made
+from evenface_training.evaluate import decode_all, encode_all
+from evenface_training.main import main as train
+from support.faces import draw_face, draw_nonface
+from support.servers import server_process
+
+FACES, NONFACES = 48, 40
+EPOCHS = 6
+
+_LAB: dict[str, object] = {"model.image_size": 32, "model.latent_size": 8, "model.n_filters": 4}
+SMALL: dict[str, dict[str, object]] = {
+    "lab-cnn": _LAB,
+    "lab-vae": _LAB,
+    "lab-dbvae": _LAB,
+    "faces": {**_LAB, "data.group_columns": "[tone]", "optimizer.warmup_steps": 2},
+    "cvae": {
+        **_LAB,
+        "model.n_filters": 8,
+        "model.conditions": "[blue, left]",
+        "optimizer.epochs": 30,  # until the decoder heeds what it is told
+    },
+    "mlp-vae": {"model.hidden_size": 64},
+    "conv-vae": {},
+    "vae112": {"model.n_filters": 4, "model.latent_size": 16},
+}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A configuration's run and its bundle, of the same name, in the model directory."""
+
+    name: str
+    run: Path
+    models: Path
+
+    @property
+    def manifest(self) -> Manifest:
+        return open_bundle(self.models / self.name / "1").manifest
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`face/`, every second blue, `nonface/`, and `labels.csv`: tone, blue (0, 1), left (-1, 1)."""
+    root, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(3)
+    lines = ["file,tone,blue,left"]
+    for number in range(FACES):
+        blue, left = number % 2, 2 * (number // 2 % 2) - 1
+        face = np.roll(draw_face(rng, rare=bool(blue)), -4 * left, axis=1)
+        save_png(root / "face" / f"{number:03}.png", face)
+        lines.append(f"face/{number:03}.png,{'blue' if blue else 'plain'},{blue},{left}")
+    for number in range(NONFACES):
+        save_png(root / "nonface" / f"{number:03}.png", draw_nonface(rng))
+    (root / "labels.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+@pytest.fixture(scope="module", params=sorted(SMALL))
+def trained(
+    request: pytest.FixtureRequest, data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Trained:
+    name = request.param
+    folder = tmp_path_factory.mktemp(name)
+    values = {
+        "device": "cpu",
+        "optimizer.epochs": EPOCHS,
+        "optimizer.batch_size": 8,
+        "optimizer.learning_rate": 0.003,
+        "optimizer.ema_decay": 0.0,
+        "data.validation_fraction": 0.25,
+        "data.cache": folder / "cache",
+        "data.faces": data / "face",
+        **(
+            {"data.nonfaces": data / "nonface"} if name in ("lab-cnn", "lab-dbvae", "faces") else {}
+        ),
+        **SMALL[name],
+    }
+    if name in ("cvae", "faces"):
+        values["data.labels"] = data / "labels.csv"
+    settings = [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
+    assert train([name, "--run", str(folder / "run"), *settings]) == 0
+    assert export([str(folder / "run"), "--out", str(folder / "models"), "--name", name]) == 0
+    return Trained(name, folder / "run", folder / "models")
+
+
+@pytest.fixture(scope="module")
+def client(trained: Trained) -> Iterator[Client]:
+    with (
+        server_process(trained.models, "--default-model", trained.name) as server,
+        Client(server.address) as opened,
+    ):
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def files(data: Path) -> list[Path]:
+    return sorted((data / "face").glob("*.png"))
+
+
+def test_every_ready_made_configuration_is_tested_here() -> None:
+    assert sorted(SMALL) == ready_made()
+
+
+def test_training_lowers_the_loss(trained: Trained) -> None:
+    lines = (trained.run / "metrics.jsonl").read_text().splitlines()
+    epochs = [line for line in map(json.loads, lines) if line["kind"] == "epoch"]
+    assert len(epochs) == SMALL[trained.name].get("optimizer.epochs", EPOCHS)
+    assert epochs[-1]["train"]["loss"] < epochs[0]["train"]["loss"]
+
+
+def test_the_client_gets_what_the_trained_model_computes(
+    trained: Trained, client: Client, files: list[Path]
+) -> None:
+    manifest = trained.manifest
+    loaded = load_model(trained.run / "checkpoints" / "best.safetensors")
+    size = manifest.preprocessing.size
+    images = np.random.default_rng(0).integers(
+        0, 256, (7, size, size, manifest.preprocessing.channels), np.uint8
+    )
+    expected = encode_all(loaded.model, images, np.arange(7))
+    if expected.logit is not None:
+        np.testing.assert_allclose(client.classify(images).logits, expected.logit, atol=1e-3)
+        assert len(client.classify(files).is_face) == FACES
+    if expected.mean is not None:
+        np.testing.assert_allclose(client.encode(images).mean, expected.mean, atol=1e-3)
+        latents = client.encode(files).mean
+        assert latents.shape == (FACES, manifest.latent_size)
+        decoded = client.decode(latents).images.astype(int)
+        assert np.abs(decoded - decode_all(loaded.model, latents)).max() <= 1
+
+
+@pytest.mark.parametrize("trained", sorted({*SMALL} - {"lab-cnn"}), indirect=True)
+def test_faces_are_drawn_and_weighted(trained: Trained, client: Client, files: list[Path]) -> None:
+    manifest = trained.manifest
+    size = manifest.preprocessing.size
+    drawn = client.sample(3, seed=5).images
+    assert drawn.shape == (3, size, size, manifest.preprocessing.channels)
+    assert (drawn != client.sample(3, seed=6).images).any()
+    assert client.resample_weights(files).weights.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("trained", ["cvae"], indirect=True)
+def test_a_conditional_model_draws_what_it_is_asked_for(trained: Trained, client: Client) -> None:
+    assert trained.manifest.conditions == ("blue", "left")
+    assert client.model().info.attributes == ("blue", "left")
+
+    def middle(**attributes: float) -> float:
+        """How much more blue than red the middle of a drawn face is."""
+        images = client.sample(24, seed=1, attributes=attributes).images.astype(float)
+        red, _, blue = images[:, 12:20, 12:20].mean(axis=(0, 1, 2))
+        return float(blue - red)
+
+    assert middle(blue=1, left=1) > middle(blue=0, left=1) + 20
+    assert middle(blue=1, left=-1) > middle(blue=0, left=-1) + 20
