@@ -6,9 +6,11 @@ from typing import assert_never
 from evenface_training.sources.celeba import CelebaSource
 from evenface_training.sources.fairface import FairfaceSource
 from evenface_training.sources.folders import FolderSource
+from evenface_training.sources.hdf5 import Hdf5Source
 from evenface_training.sources.settings import (
     CelebaSettings,
     FairfaceSettings,
+    Hdf5Settings,
     SourceSettings,
     UtkfaceSettings,
 )
@@ -29,6 +31,8 @@ def open_source(settings: SourceSettings) -> Source:
             source = CelebaSource(settings.path)
         case FairfaceSettings():
             source = FairfaceSource(settings.path)
+        case Hdf5Settings():
+            source = Hdf5Source(settings.path, settings.channel_order)
         case UtkfaceSettings():
             source = UtkfaceSource(settings.path)
         case _:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag
 
 _FOLDER = "folder"
-_KINDS = ("celeba", "fairface", "utkface")
+_KINDS = ("celeba", "fairface", "hdf5", "utkface")
 
 
 class _Settings(BaseModel):
@@ -36,6 +36,18 @@ class FairfaceSettings(_Settings):
     kind: Literal["fairface"]
 
 
+class Hdf5Settings(_Settings):
+    """The lab's HDF5 file (see `hdf5.Hdf5Source`).
+
+    Attributes:
+        path: The file, with the data sets `images` and `labels`.
+        channel_order: Of the pixels in the file; the lab's are BGR.
+    """
+
+    kind: Literal["hdf5"]
+    channel_order: Literal["bgr", "rgb"] = "bgr"
+
+
 class UtkfaceSettings(_Settings):
     """UTKFace (see `utkface.UtkfaceSource`).
 
@@ -57,6 +69,7 @@ SourceSettings = Annotated[
     Annotated[Path, Tag(_FOLDER)]
     | Annotated[CelebaSettings, Tag("celeba")]
     | Annotated[FairfaceSettings, Tag("fairface")]
+    | Annotated[Hdf5Settings, Tag("hdf5")]
     | Annotated[UtkfaceSettings, Tag("utkface")],
     Discriminator(
         _kind_of,
