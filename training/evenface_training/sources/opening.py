@@ -13,9 +13,11 @@ from evenface_training.sources.settings import (
     Hdf5Settings,
     SourceSettings,
     UtkfaceSettings,
+    WebdatasetSettings,
 )
 from evenface_training.sources.source import Source
 from evenface_training.sources.utkface import UtkfaceSource
+from evenface_training.sources.webdataset import WebdatasetSource
 
 
 def open_source(settings: SourceSettings) -> Source:
@@ -35,6 +37,8 @@ def open_source(settings: SourceSettings) -> Source:
             source = Hdf5Source(settings.path, settings.channel_order)
         case UtkfaceSettings():
             source = UtkfaceSource(settings.path)
+        case WebdatasetSettings():
+            source = WebdatasetSource(settings.path)
         case _:
             assert_never(settings)
     return source

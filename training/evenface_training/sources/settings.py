@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag
 
 _FOLDER = "folder"
-_KINDS = ("celeba", "fairface", "hdf5", "utkface")
+_KINDS = ("celeba", "fairface", "hdf5", "utkface", "webdataset")
 
 
 class _Settings(BaseModel):
@@ -58,6 +58,16 @@ class UtkfaceSettings(_Settings):
     kind: Literal["utkface"]
 
 
+class WebdatasetSettings(_Settings):
+    """WebDataset shards (see `webdataset.WebdatasetSource`).
+
+    Attributes:
+        path: A tar file, or a folder searched recursively.
+    """
+
+    kind: Literal["webdataset"]
+
+
 def _kind_of(value: object) -> str | None:
     if isinstance(value, str | Path):
         return _FOLDER
@@ -70,7 +80,8 @@ SourceSettings = Annotated[
     | Annotated[CelebaSettings, Tag("celeba")]
     | Annotated[FairfaceSettings, Tag("fairface")]
     | Annotated[Hdf5Settings, Tag("hdf5")]
-    | Annotated[UtkfaceSettings, Tag("utkface")],
+    | Annotated[UtkfaceSettings, Tag("utkface")]
+    | Annotated[WebdatasetSettings, Tag("webdataset")],
     Discriminator(
         _kind_of,
         custom_error_type="source_kind",
