@@ -7,10 +7,12 @@ from evenface_training.sources.celeba import CelebaSource
 from evenface_training.sources.fairface import FairfaceSource
 from evenface_training.sources.folders import FolderSource
 from evenface_training.sources.hdf5 import Hdf5Source
+from evenface_training.sources.parquet import ParquetSource
 from evenface_training.sources.settings import (
     CelebaSettings,
     FairfaceSettings,
     Hdf5Settings,
+    ParquetSettings,
     SourceSettings,
     UtkfaceSettings,
     WebdatasetSettings,
@@ -35,6 +37,8 @@ def open_source(settings: SourceSettings) -> Source:
             source = FairfaceSource(settings.path)
         case Hdf5Settings():
             source = Hdf5Source(settings.path, settings.channel_order)
+        case ParquetSettings():
+            source = ParquetSource(settings.path, settings.image_column)
         case UtkfaceSettings():
             source = UtkfaceSource(settings.path)
         case WebdatasetSettings():

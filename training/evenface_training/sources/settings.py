@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 _FOLDER = "folder"
-_KINDS = ("celeba", "fairface", "hdf5", "utkface", "webdataset")
+_KINDS = ("celeba", "fairface", "hdf5", "parquet", "utkface", "webdataset")
 
 
 class _Settings(BaseModel):
@@ -48,6 +48,18 @@ class Hdf5Settings(_Settings):
     channel_order: Literal["bgr", "rgb"] = "bgr"
 
 
+class ParquetSettings(_Settings):
+    """Parquet files as Hugging Face writes them (see `parquet.ParquetSource`).
+
+    Attributes:
+        path: A file, or a folder searched recursively.
+        image_column: The column that holds the image files.
+    """
+
+    kind: Literal["parquet"]
+    image_column: str = Field(default="image", min_length=1)
+
+
 class UtkfaceSettings(_Settings):
     """UTKFace (see `utkface.UtkfaceSource`).
 
@@ -80,6 +92,7 @@ SourceSettings = Annotated[
     | Annotated[CelebaSettings, Tag("celeba")]
     | Annotated[FairfaceSettings, Tag("fairface")]
     | Annotated[Hdf5Settings, Tag("hdf5")]
+    | Annotated[ParquetSettings, Tag("parquet")]
     | Annotated[UtkfaceSettings, Tag("utkface")]
     | Annotated[WebdatasetSettings, Tag("webdataset")],
     Discriminator(
