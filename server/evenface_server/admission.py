@@ -21,9 +21,10 @@ _SMALL_SHARE = 4
 # answers that should come just in time half would come too late.
 _SPARE_SECONDS = 0.002
 _SPARE_SHARE = 0.2
-# How much longer than predicted a call may have to wait for others. A longer queue answers no more
-# calls, only all of them later; and the more are refused, the less of the cores is left for it.
-_SPARE_SHARE_OF_WAIT = 1.0
+# Where rows are cheap, refusing many calls takes much of the cores, and what is in the queue has to
+# wait for up to so much longer.
+_SPARE_SHARE_OF_CHEAP = 1.0
+_CHEAP_ROW_SECONDS = 0.005
 # A busy loop finds a request up to a turn after it came, and sends its reply up to a turn late.
 _SPARE_TURNS = 2
 
@@ -60,6 +61,11 @@ class Door:
         self._inside -= 1
         if not self._inside:
             self._empty.set()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether no one is let in any more."""
+        return self._closed
 
     def close(self) -> None:
         """Let no one in any more."""
@@ -175,7 +181,7 @@ class Gate:
     def refusal(self, deadline: float | None) -> QueueFull | None:
         """Return why a call that begins to come in now would be refused, however small it is.
 
-        None lets it come: it counts as a row until the loop has turned, by when it is admitted.
+        None lets it come: it counts as a row until what came with it is admitted.
 
         Args:
             deadline: As in `admit`.
@@ -186,8 +192,8 @@ class Gate:
                 return error
         self._coming += 1
         if self._coming == 1:
-            loop = asyncio.get_running_loop()
-            loop.call_soon(loop.call_soon, self._forget_coming)
+            # After all that came at once was asked about, and just before its handlers admit it.
+            asyncio.get_running_loop().call_soon(self._forget_coming)
         return None
 
     def _forget_coming(self) -> None:
@@ -250,18 +256,24 @@ class Gate:
         else:
             wait, own = 0.0, self._own_pace.seconds(rows, self._runs(rows))
         needed = max(wait, ready_in) + own
-        ready_by = _spared(wait, ready_in)
+        ready_by = self._spared(wait, ready_in)
         lack = ready_by + own + self.lag * _SPARE_TURNS - left
         if lack <= 0 or not needed:
             return None
         # Whether the call would be let in if it took no time at all: else trying tells nothing.
-        if not self._places and left > ready_by:
+        if not self._places and not coming and left > ready_by:
             self._own_pace.doubt()
         return QueueFull(
             f"{self._label}: the answer would take about {_shown(needed)} ms, and the deadline "
             f"is in {_shown(left)} ms",
-            retry_after=max(_MIN_RETRY_AFTER, lack / (1 + _SPARE_SHARE_OF_WAIT) if wait else lack),
+            retry_after=max(_MIN_RETRY_AFTER, lack),
         )
+
+    def _spared(self, wait: float, ready_in: float) -> float:
+        """Seconds after which a call should be ready to run even where things go badly."""
+        is_cheap = self._pace.per_row <= _CHEAP_ROW_SECONDS
+        waited = wait * (1 + (_SPARE_SHARE_OF_CHEAP if is_cheap else _SPARE_SHARE))
+        return max(waited, ready_in * (1 + _SPARE_SHARE)) + _SPARE_SECONDS
 
     def _rows_before(self, rows: int) -> int:
         """Rows of other calls that will run before the last row of a new call does."""
@@ -281,12 +293,6 @@ def _shown(seconds: float) -> int:
     """Milliseconds with two digits that count: refusals of the same moment are worded alike."""
     whole = max(1, round(1000 * seconds))
     return round(whole, 2 - len(str(whole)))
-
-
-def _spared(wait: float, ready_in: float) -> float:
-    """Seconds after which a call should be ready to run even where things go worse than usual."""
-    waited = wait * (1 + _SPARE_SHARE_OF_WAIT)
-    return max(waited, ready_in * (1 + _SPARE_SHARE)) + _SPARE_SECONDS
 
 
 class Room:

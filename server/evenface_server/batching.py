@@ -39,8 +39,6 @@ _ROUNDING = 1e-9
 # batch's calls are answered and new requests come in; in the second these reach the lane, and the
 # replies go out at its end.
 _GATHERING_TURNS = 3
-# Where as many calls wait as a batch takes, it is enough that the replies go out.
-_REPLYING_TURNS = 2
 
 
 class Lane:
@@ -244,8 +242,7 @@ class Lane:
 
     def _run_here(self, parts: Sequence[Part]) -> None:
         self._settle(execute(parts, self._run, self._clock))
-        is_next_here = len(self._waiting) >= len(parts)
-        _after_turns(_REPLYING_TURNS if is_next_here else _GATHERING_TURNS, self._pump_here)
+        _after_turns(_GATHERING_TURNS, self._pump_here)
 
     def _run_in_thread(self, parts: Sequence[Part]) -> None:
         loop = asyncio.get_running_loop()

@@ -188,6 +188,8 @@ class Engine:
             target: Which model, and until when.
         """
         error = None
+        if self.door.is_closed:
+            return None  # it will be told so
         for served in self.registry.candidates(target.model, target.version):
             lane = served.lanes.get(function)
             error = None if lane is None else lane.refusal(target.deadline)
@@ -216,7 +218,11 @@ class Engine:
     ) -> Place:
         """Hold room for a call's rows until it is answered; all work on it is done inside."""
         place = served.lanes[function].admit(rows, target.deadline, ready_in=ready_in)
-        note_rows(served.manifest.name, served.manifest.version, rows)
+        try:
+            note_rows(served.manifest.name, served.manifest.version, rows)
+        except BaseException:
+            place.__exit__(None, None, None)
+            raise
         return place
 
     def _admit_images(

@@ -13,15 +13,15 @@ from typing import Final
 # Several processes write to one pipe, which keeps writes of up to so many bytes whole (PIPE_BUF).
 MAX_WRITE_BYTES: Final = 4096
 _MAX_WAITING: Final = 256  # writes: about 1 MiB
-_PATIENCE_SECONDS: Final = 1.0
+_LAST_SECONDS: Final = 1.0
 
 
 class Lines:
-    """Writes lines, and does not wait long for who reads them from a pipe.
+    """Writes lines, and waits for nobody who reads them.
 
-    About 1 MiB of lines waits for a reader that is behind, and the process for a second in all.
-    What is more is lost; once the reader goes on, it is told how many lines that were. Files are
-    written to as fast as they take it.
+    About 1 MiB of lines waits for a reader that is behind; a thread writes them as it goes on. What
+    is more is lost, and a line in its place says how many lines that were. Files are written to as
+    fast as they take it. A line may come at any time, as from a finalizer while another is written.
 
     Args:
         descriptor: Of the file.
@@ -29,82 +29,104 @@ class Lines:
     """
 
     def __init__(self, descriptor: int, describe_lost: Callable[[int], str]) -> None:
-        self._descriptor = _own(descriptor)
+        self._descriptor, self._may_block = _without_waiting(descriptor)
         self._describe_lost = describe_lost
         self._gathered = bytearray()
         self._waiting: deque[bytes] = deque()
         self._lost = 0
-        self._patience = _PATIENCE_SECONDS
-        self._lock = threading.Lock()
+        self._is_writing = False
+        self._writer: threading.Thread | None = None
+        self._lock = threading.RLock()
 
-    def add(self, line: str) -> bool:
-        """Gather a line with its end; whether it is the first since the last flush."""
+    def add(self, line: str) -> None:
+        """Gather a line with its end."""
         data = line.encode()
         with self._lock:
             if len(self._gathered) + len(data) > MAX_WRITE_BYTES:
                 self._write()
-            is_first = not self._gathered
             self._gathered += data
-        return is_first
 
-    def flush(self) -> bool:
-        """Write what has been gathered; whether some of it waits for the reader."""
+    def flush(self) -> None:
+        """Write what has been gathered, or leave it to the thread."""
         with self._lock:
             self._write()
-            return bool(self._waiting)
 
     def drain(self) -> None:
         """Write all that waits, as far as the reader takes it within a second."""
-        with self._lock:
-            self._write()
-            self._patience = _PATIENCE_SECONDS
-            while self._waiting and self._has_waited():
-                self._write_waiting()
+        end = time.monotonic() + _LAST_SECONDS
+        self.flush()
+        while self._waiting and self._is_writable(max(0.0, end - time.monotonic())):
+            self.flush()
 
     def _write(self) -> None:
-        if self._gathered:
-            self._waiting.append(bytes(self._gathered))
-            self._gathered.clear()
-        self._write_waiting()
-        while len(self._waiting) > _MAX_WAITING:
-            if self._has_waited():
-                self._write_waiting()
-            else:
-                self._lost += self._waiting.pop().count(b"\n")
+        if self._is_writing:  # and this is a line that came of it
+            return
+        self._is_writing = True
+        try:
+            self._take_gathered()
+            self._write_waiting()
+        finally:
+            self._is_writing = False
+        if self._waiting and self._writer is None:
+            self._writer = threading.Thread(target=self._write_on, daemon=True)
+            self._writer.start()
+
+    def _take_gathered(self) -> None:
+        gathered = bytes(self._gathered)
+        self._gathered.clear()
+        if not gathered:
+            return
+        if len(self._waiting) >= _MAX_WAITING:
+            self._lost += gathered.count(b"\n")
+            return
+        if self._lost:
+            self._waiting.append(f"{self._describe_lost(self._lost)}\n".encode())
+            self._lost = 0
+        self._waiting.append(gathered)
 
     def _write_waiting(self) -> None:
         try:
             while self._waiting:
+                if self._may_block and not self._is_writable(0.0):
+                    return
                 written = os.write(self._descriptor, self._waiting[0])
                 rest = self._waiting.popleft()[written:]
                 if rest:
                     self._waiting.appendleft(rest)
-                elif self._lost and not self._waiting:
-                    self._waiting.append(f"{self._describe_lost(self._lost)}\n".encode())
-                    self._lost = 0
-            self._patience = _PATIENCE_SECONDS
         except BlockingIOError:
             return
         except OSError:  # nobody reads any more, or the disk is full: serving goes on without
+            self._lost += sum(data.count(b"\n") for data in self._waiting)
             self._waiting.clear()
 
-    def _has_waited(self) -> bool:
-        """Wait until the reader takes more; whether it does, while there is patience left."""
-        if self._patience <= 0:
-            return False
-        poll, began = select.poll(), time.monotonic()
+    def _write_on(self) -> None:
+        while True:
+            self._is_writable(None)
+            with self._lock:
+                self._write()
+                if not self._waiting:
+                    self._writer = None
+                    return
+
+    def _is_writable(self, seconds: float | None) -> bool:
+        poll = select.poll()
         poll.register(self._descriptor, select.POLLOUT)
-        is_ready = bool(poll.poll(self._patience * 1000))
-        self._patience -= time.monotonic() - began
-        return is_ready
+        return bool(poll.poll(None if seconds is None else seconds * 1000))
 
 
-def _own(descriptor: int) -> int:
-    """Open a pipe anew, so that no write waits: the flag would count for all who share it."""
+def _without_waiting(descriptor: int) -> tuple[int, bool]:
+    """Return a descriptor of the same file, and whether writing to it may have to wait.
+
+    A pipe is opened anew, as the flag that keeps writes from waiting would count for all who share
+    the descriptor.
+    """
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor, False
     again = Path(f"/proc/self/fd/{descriptor}")
-    if not stat.S_ISFIFO(os.fstat(descriptor).st_mode) or not again.exists():
-        return descriptor
-    try:
-        return os.open(again, os.O_WRONLY | os.O_NONBLOCK)
-    except OSError:  # nobody reads any more
-        return descriptor
+    if stat.S_ISFIFO(mode) and again.exists():
+        try:
+            return os.open(again, os.O_WRONLY | os.O_NONBLOCK), False
+        except OSError:  # another user's, or nobody reads any more
+            return descriptor, True
+    return descriptor, True

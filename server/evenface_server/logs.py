@@ -10,7 +10,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from dataclasses import dataclass
 from functools import partial
 from json.encoder import encode_basestring_ascii as _quoted
@@ -155,16 +155,13 @@ class CallLog:
         )
         self._lines.add(line)
         if not self._is_due:
-            self._flush_soon(self._lines)
+            self._is_due = True
+            asyncio.get_running_loop().call_later(_GATHER_SECONDS, self._flush)
 
-    def _flush_soon(self, lines: Lines) -> None:
-        self._is_due = True
-        asyncio.get_running_loop().call_later(_GATHER_SECONDS, self._flush, lines)
-
-    def _flush(self, lines: Lines) -> None:
+    def _flush(self) -> None:
         self._is_due = False
-        if lines.flush():
-            self._flush_soon(lines)
+        if self._lines is not None:
+            self._lines.flush()
 
     def _now(self) -> str:
         now = time.time()
@@ -180,7 +177,8 @@ def _caller(record: CallRecord) -> str:
 
 def _describe_lost(formatter: JsonFormatter, lines: int) -> str:
     said = {"msg": "log lines were lost", "levelname": "WARNING", "lines": lines}
-    return formatter.format(logging.makeLogRecord(said))
+    # Of no call, though it may be one's line that finds it out.
+    return Context().run(formatter.format, logging.makeLogRecord(said))
 
 
 def _stamp(seconds: float) -> str:

@@ -227,8 +227,14 @@ class _Rpc:
             error = refusal(Target(*names, call.deadline if call.has_deadline else None))
             if error is None:
                 return None
-            status = self._faults.refusal(error)
-            self._finish(self._record(call), status.code, time.monotonic())
+            record = self._record(call)
+            try:
+                self._enter(record, call)
+            except EvenfaceError as denial:
+                status = self._faults.status_of(denial)
+            else:
+                status = self._faults.refusal(error)
+            self._finish(record, status.code, time.monotonic())
             return status
 
         return refuse

@@ -94,13 +94,17 @@ class Calls:
                     if assembler.size < 0:
                         break
                     if stream.method.refuse_request is not None:
-                        _ask_about(stream, bytes(data[at : min(end, at + _ASKED_BYTES)]))
+                        _ask_about(
+                            stream,
+                            bytes(data[at : min(end, at + min(assembler.size, _ASKED_BYTES))]),
+                        )
                     self._account.reserve(assembler.size + MESSAGE_BYTES)
                     stream.held.append(assembler.size + MESSAGE_BYTES)
                 at, message = assembler.add(data, at, end)
                 if message is not None:
                     self._take(stream, message)
         except StatusError as error:
+            stream.refusal = error  # the peer may be slow to hear of it, and go on
             self._answers.fail(stream, error)
             return
         if stream.coming_since is None and not assembler.is_between:

@@ -135,6 +135,7 @@ class Reader:
         if at < end:
             self._missing -= end - at
             if stream is not None and not stream.closed:
+                stream.is_ended = self._is_last and not self._missing
                 self._sink.on_piece(stream, self._buffer, at, end)
         if self._missing:
             return end

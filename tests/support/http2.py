@@ -201,6 +201,14 @@ class Peer:
         while (frame := await self.next()) is None or frame.payload != mark:
             assert frame is not None, f"the connection ended; {self.seen[-5:]}"
 
+    def stop_reading(self) -> None:
+        """Take nothing off the network until `read_on`."""
+        self._writer.transport.pause_reading()  # type: ignore[attr-defined]
+
+    def read_on(self) -> None:
+        """Go on after `stop_reading`."""
+        self._writer.transport.resume_reading()  # type: ignore[attr-defined]
+
     def hang_up(self) -> None:
         """End the connection as if the peer had crashed."""
         self._writer.transport.abort()

@@ -40,6 +40,7 @@ _CODES: Mapping[type[EvenfaceError], int] = {
 # All of it travels in the trailing metadata, of which gRPC's clients take 8 KiB.
 _MAX_TEXT_BYTES = 800
 _MAX_FACT_BYTES = 200
+_DIGITS = 6  # of a millisecond, as clocks have; what is beyond comes from binary fractions
 
 
 # Where a google.rpc.Status travels in the trailing metadata.
@@ -77,7 +78,8 @@ def pushback_of(error: Exception) -> tuple[tuple[str, str], ...]:
     if not isinstance(error, QueueFull | RateLimited):
         return ()
     # Rounded up: who comes back a millisecond early is refused again.
-    return (("grpc-retry-pushback-ms", str(math.ceil(error.retry_after * 1000))),)
+    milliseconds = math.ceil(round(error.retry_after * 1000, _DIGITS))
+    return (("grpc-retry-pushback-ms", str(milliseconds)),)
 
 
 def unexplained(code: int, text: str) -> status_pb2.Status:

@@ -93,6 +93,30 @@ async def test_a_stream_needs_a_known_token(server: Running) -> None:
     assert await server.face.EncodeStream(iter(())).code() is StatusCode.UNAUTHENTICATED
 
 
+async def test_a_call_refused_for_its_rows_leaves_none_in_the_queue(server: Running) -> None:
+    await server.face.Encode(encode(images(3)), metadata=bearing("small"))
+    for _ in range(2):
+        await refused(server.face.Encode(encode(images(3)), metadata=bearing("small")))
+    lane = server.app.engine.registry.resolve("", "").lanes["encode"]
+    assert lane.rows == 0
+
+
+async def test_a_call_refused_as_it_begins_counts_for_its_caller_as_any_other(
+    tiny_models: Path, tokens: Path
+) -> None:
+    limits = {"max_queue_rows": 4, "max_items_per_request": 4}
+    async with running(tiny_models, tokens_file=tokens, **limits) as server:
+        lane = server.app.engine.registry.resolve("", "").lanes["encode"]
+        with lane.admit(4):
+            found = [
+                await refused(server.face.Encode(encode(images(1)), metadata=bearing("slow")))
+                for _ in range(4)
+            ]
+        samples = server.samples()
+    assert [each.info.reason for each in found] == ["QUEUE_FULL"] * 3 + ["RATE_LIMITED"]
+    assert samples['evenface_caller_requests_total{caller="slow",outcome="allowed"}'] == 3
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -380,3 +380,30 @@ async def test_nobody_is_asked_about_requests_that_are_compressed() -> None:
         peer.data(1, prefixed(gzip.compress(b"no"), compressed=True), ends=True)
         assert (await peer.reply(1)).messages == [b"no"]
         assert not served.handlers.beginnings
+
+
+async def test_a_request_refused_while_its_peer_reads_nothing_is_taken_no_further() -> None:
+    windows = {frames.SETTINGS_INITIAL_WINDOW_SIZE: 2**30}
+    async with serving() as served, connected(served.port, windows) as peer:
+        peer.send(frames.window_update(0, 2**30))
+        await peer.settled()
+        peer.stop_reading()
+        peer.call(1, "/t/size", b"30000000")
+        await until(lambda: bool(served.handlers.begun))
+        peer.open(3, "/t/asks")
+        peer.data(3, prefixed(b"no" + b"x" * 8)[:-8])
+        await until(lambda: bool(served.handlers.beginnings))
+        peer.data(3, b"x" * 10, ends=True)
+        peer.call(5, "/t/echo", b"still")
+        await until(lambda: len(served.handlers.begun) == 2)
+        peer.read_on()
+        assert (await peer.reply(3)).status[0] == Code.RESOURCE_EXHAUSTED
+        assert [call.path for call in served.handlers.begun] == ["/t/size", "/t/echo"]
+
+
+async def test_a_small_request_that_is_refused_is_not_reset_too() -> None:
+    async with serving() as served, connected(served.port) as peer:
+        peer.call(1, "/t/asks", b"no")
+        assert (await peer.reply(1)).status[0] == Code.RESOURCE_EXHAUSTED
+        await answers_still(peer, 3)
+        assert not any(f.kind == frames.RST_STREAM for f in peer.seen)

@@ -122,10 +122,20 @@ def test_a_call_that_would_be_late_is_refused_with_what_it_lacks(gate: Gate, clo
         gate.admit(TURN)
     with pytest.raises(QueueFull, match="take about 130 ms, and the deadline is in 100 ms") as why:
         gate.admit(1, clock.now + 0.1)
-    assert 0.07 < why.value.retry_after < 0.08
-    with pytest.raises(QueueFull):  # it may have to wait for twice as long
-        gate.admit(1, clock.now + 0.24)
-    gate.admit(1, clock.now + 0.26)
+    assert 0.03 < why.value.retry_after < 0.06
+    gate.admit(1, clock.now + 0.2)
+
+
+def test_calls_of_cheap_rows_have_to_fit_even_if_they_wait_for_twice_as_long(clock: Clock) -> None:
+    pace = Pace()
+    pace.note(1, 0.001)
+    gate = make_gate(clock, pace, max_rows=1000)
+    for _ in range(25):
+        gate.admit(TURN)
+    with pytest.raises(QueueFull, match="take about 100 ms, and the deadline is in 200 ms") as why:
+        gate.admit(1, clock.now + 0.2)
+    assert 0 < why.value.retry_after < 0.02
+    gate.admit(1, clock.now + 0.204)
 
 
 def test_a_run_in_progress_counts_for_what_is_left_of_it(gate: Gate, clock: Clock) -> None:
@@ -142,12 +152,12 @@ def test_preparing_goes_on_while_others_run(gate: Gate, clock: Clock) -> None:
     gate.admit(TURN)
     with pytest.raises(QueueFull, match="take about 60 ms"):
         gate.admit(1, clock.now + 0.05, ready_in=0.05)
-    gate.admit(1, clock.now + 0.095, ready_in=0.05)
+    gate.admit(1, clock.now + 0.08, ready_in=0.05)
 
 
 def test_a_small_call_waits_for_one_turn_of_a_large_one_alone(gate: Gate, clock: Clock) -> None:
     gate.admit(16 - 1)
-    gate.admit(1, clock.now + 0.093)
+    gate.admit(1, clock.now + 0.061)
 
 
 def test_a_large_call_waits_for_as_many_turns_of_others_as_it_takes_itself(
@@ -157,8 +167,8 @@ def test_a_large_call_waits_for_as_many_turns_of_others_as_it_takes_itself(
     gate.admit(100)
     gate.admit(2)
     with pytest.raises(QueueFull, match="take about 180 ms"):
-        gate.admit(8, clock.now + 0.27)
-    gate.admit(8, clock.now + 0.285)
+        gate.admit(8, clock.now + 0.17)
+    gate.admit(8, clock.now + 0.203)
 
 
 def test_an_idle_queue_refuses_what_cannot_fit_until_it_has_doubts(
@@ -235,14 +245,12 @@ def test_what_waits_before_a_call_is_counted_right_whatever_happens(
 
 
 async def test_calls_that_were_let_come_count_until_they_are_here(gate: Gate, clock: Clock) -> None:
-    deadline = clock.now + 0.08
+    deadline = clock.now + 0.05
     gate.admit(1)
     assert [gate.refusal(deadline) is None for _ in range(5)] == [True] * 3 + [False] * 2
     full = gate.refusal(deadline)
     assert full is not None
-    assert "take about 50 ms, and the deadline is in 80 ms" in str(full)
-    await asyncio.sleep(0)
-    assert gate.refusal(deadline) is not None
+    assert "take about 50 ms, and the deadline is in 50 ms" in str(full)
     await asyncio.sleep(0)
     assert gate.refusal(deadline) is None
 
@@ -271,7 +279,7 @@ def test_a_busy_loop_needs_more_time(gate: Gate, clock: Clock) -> None:
     with gate.admit(1):
         with pytest.raises(QueueFull, match="take about 20 ms, and the deadline is in 80 ms"):
             gate.admit(1, clock.now + 0.08)
-        gate.admit(1, clock.now + 0.095)
+        gate.admit(1, clock.now + 0.09)
 
 
 def test_bytes_are_held_up_to_a_limit_and_given_back() -> None:

@@ -164,8 +164,8 @@ async def test_a_call_that_cannot_be_answered_in_time_is_refused_at_once() -> No
     await session.next_run()
     with pytest.raises(QueueFull, match="take about 90 ms, and the deadline is in 95 ms") as caught:
         lane.admit(1, session.clock.now + 0.095)
-    assert 0.03 < caught.value.retry_after < 0.05
-    lane.admit(1, session.clock.now + 0.175).__exit__(None, None, None)
+    assert 0.005 < caught.value.retry_after < 0.02
+    lane.admit(1, session.clock.now + 0.109).__exit__(None, None, None)
     session.free.set()
     await asyncio.gather(running, waiting)
     lane.admit(1, session.clock.now + 0.02).__exit__(None, None, None)
@@ -180,7 +180,7 @@ async def test_a_run_that_ended_early_keeps_nobody_waiting() -> None:
     session.seconds = 0.0
     with lane.admit(1):  # and still being prepared
         await start(lane, 2)
-        lane.admit(1, session.clock.now + 2.0).__exit__(None, None, None)
+        lane.admit(1, session.clock.now + 1.5).__exit__(None, None, None)
     lane.stop()
 
 
@@ -227,7 +227,7 @@ async def test_a_busy_loops_turns_are_left_room_for() -> None:
     lane.stop()
     stated = float(str(refusals[8]).split("take about ")[1].split(" ms")[0]) / 1000
     # A turn is some 20 ms, of which there may be two.
-    assert refusals[8].retry_after > stated + 0.005
+    assert refusals[8].retry_after > 1.1 * stated - 0.01 + 0.035
 
 
 async def test_callers_learn_of_a_long_batch_before_a_short_one_runs() -> None:

@@ -4,10 +4,12 @@ import asyncio
 import json
 import logging
 import os
+import select
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -66,51 +68,89 @@ def test_a_reader_that_is_gone_is_no_error() -> None:
     os.close(writer)
 
 
-def test_nobody_waits_for_a_reader_that_has_stopped_and_it_is_told_what_it_missed() -> None:
-    reader, writer = os.pipe()
-    lines = Lines(writer, "lost {}".format)
-    for number in range(3000):
-        lines.add(f"{number}{'x' * 1000}\n")
-    assert lines.flush()  # some wait, as the pipe is full
-    received = b""
-    while b"lost" not in received:
-        received += os.read(reader, 2**20)
+def read(reader: int) -> bytes:
+    """What is there to read, which some has to be soon."""
+    assert select.select([reader], [], [], 30)[0]
+    return os.read(reader, 2**20)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket"])
+def test_nobody_waits_for_a_reader_that_has_stopped_and_it_is_told_what_it_missed(
+    kind: str,
+) -> None:
+    with ExitStack() as opened:
+        reader, writer = os.pipe() if kind == "pipe" else _socket_ends(opened)
+        lines = Lines(writer, "lost {}".format)
+        for number in range(3000):
+            lines.add(f"{number}{'x' * 1000}\n")
         lines.flush()
-    seen, _, lost = received.decode().rpartition("lost ")
-    numbers = [int(line.rstrip("x")) for line in seen.splitlines()]
-    assert numbers[:1000] == list(range(1000))
-    assert len(numbers) + int(lost) == 3000
-    lines.add("then\n")
-    assert not lines.flush()
-    assert os.read(reader, PIPE_BYTES) == b"then\n"
-    os.close(reader)
-    os.close(writer)
+        received, later = b"", 0
+        while b"lost" not in received or not received.endswith(b"later\n"):
+            received += read(reader)
+            lines.add("later\n")
+            lines.flush()
+            later += 1
+        lines.add("last\n")
+        lines.drain()
+        while not received.endswith(b"last\n"):
+            received += read(reader)
+        if kind == "pipe":
+            os.close(reader)
+            os.close(writer)
+    seen = received.decode().splitlines()
+    numbers = [int(line.rstrip("x")) for line in seen if line.endswith("x")]
+    lost = sum(int(line.removeprefix("lost ")) for line in seen if line.startswith("lost"))
+    assert numbers == list(range(len(numbers)))
+    assert len(numbers) > 1000
+    assert len(numbers) + seen.count("later") + lost == 3000 + later
 
 
-def test_a_reader_that_is_behind_gets_all_lines_at_the_end() -> None:
+def _socket_ends(opened: ExitStack) -> tuple[int, int]:
+    """A socket, as the system's journal gives to services."""
+    ends = socket.socketpair()
+    return tuple(opened.enter_context(end).fileno() for end in ends)  # type: ignore[return-value]
+
+
+def test_lines_that_wait_for_a_reader_are_written_once_it_goes_on_with_no_line_after_them() -> None:
     reader, writer = os.pipe()
     lines = Lines(writer, str)
-    for number in range(500):
+    for number in range(200):
         lines.add(f"{number}{'x' * 1000}\n")
-    with ThreadPoolExecutor(1) as pool:
-        draining = pool.submit(lines.drain)
-        received = b""
-        while received.count(b"\n") < 500:
-            received += os.read(reader, 2**16)
-        draining.result()
-    assert [int(line.rstrip("x")) for line in received.decode().splitlines()] == list(range(500))
+    lines.flush()
+    received = b""
+    while received.count(b"\n") < 200:
+        received += read(reader)
+    assert [int(line.rstrip("x")) for line in received.decode().splitlines()] == list(range(200))
     os.close(reader)
     os.close(writer)
 
 
-async def test_lines_that_wait_for_a_reader_are_written_once_it_goes_on() -> None:
+def test_a_line_that_comes_of_writing_one_is_written_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     reader, writer = os.pipe()
-    log = CallLog(Lines(writer, str))
-    for _ in range(1000):
-        log.write(CallRecord("id"), "service", "m", "OK", 0.1)
-    received = b""
-    while received.count(b"\n") < 1000:
-        received += await asyncio.to_thread(os.read, reader, 2**16)
+    lines = Lines(writer, str)
+    write = os.write
+
+    def write_and_log(descriptor: int, data: bytes) -> int:
+        monkeypatch.setattr(os, "write", write)
+        lines.add("from a finalizer\n")
+        lines.flush()
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", write_and_log)
+    lines.add("a line\n")
+    lines.flush()
+    lines.flush()
+    assert read(reader) == b"a line\nfrom a finalizer\n"
+    os.close(reader)
+    os.close(writer)
+
+
+async def test_lines_about_calls_are_written_soon() -> None:
+    reader, writer = os.pipe()
+    CallLog(Lines(writer, str)).write(CallRecord("id"), "service", "m", "OK", 0.1)
+    assert json.loads(await asyncio.to_thread(read, reader))["request_id"] == "id"
     os.close(reader)
     os.close(writer)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from evenface_server import worker as module
+from evenface_server.logs import CallLog
 from evenface_server.settings import Settings
 from evenface_server.supervisor.channel import Channel
 from evenface_server.supervisor.messages import Connection, Message, Ready, Report, Start, Stop
@@ -16,6 +17,7 @@ async def test_a_connection_that_is_gone_is_told_at_once_so_that_the_next_go_whe
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_LOOK_SECONDS", 3600.0)
+    monkeypatch.setattr(module, "configure_logging", lambda *_, **__: CallLog(None))
     heard: asyncio.Queue[Message] = asyncio.Queue()
     ours, theirs = socket.socketpair()
     channel = Channel(ours, lambda message, _: heard.put_nowait(message), lambda: None)
