@@ -186,10 +186,9 @@ def test_ctrl_c_and_sigterm_save_and_end_with_130(
     assert saved.progress.step == last_step
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stop_while_images_are_decoded_leaves_no_scratch_file(
-    config_file: Path, tmp_path: Path, number: signal.Signals
-) -> None:
+@pytest.fixture
+def decoding(config_file: Path, tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
+    """A run that decodes slowly, seen to have begun with it."""
     code = (
         "import sys, time; from evenface_training import main;"
         "from evenface_training.sources import decoding;"
@@ -203,11 +202,30 @@ def test_a_stop_while_images_are_decoded_leaves_no_scratch_file(
         deadline = time.monotonic() + 60
         while not list((tmp_path / "cache").glob("*.tmp")) and time.monotonic() < deadline:
             time.sleep(0.02)
-        process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
+        yield process
     finally:
         process.kill()
         process.wait()
-    assert process.returncode == 130
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_while_images_are_decoded_leaves_no_scratch_file(
+    decoding: "subprocess.Popen[str]", tmp_path: Path, number: signal.Signals
+) -> None:
+    decoding.send_signal(number)
+    _, errors = decoding.communicate(timeout=60)
+    assert decoding.returncode == 130
     assert "Traceback" not in errors
     assert not list((tmp_path / "cache").iterdir())
+
+
+def test_what_a_kill_while_images_are_decoded_leaves_is_gone_after_the_next_run(
+    decoding: "subprocess.Popen[str]", config_file: Path, tmp_path: Path
+) -> None:
+    decoding.kill()
+    decoding.communicate(timeout=60)
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".tmp"]
+    run = [str(config_file), "--run", str(tmp_path / "again"), "--set", "optimizer.epochs=1"]
+    assert main(run) == 0
+    suffixes = sorted(path.suffix for path in (tmp_path / "cache").iterdir())
+    assert suffixes == [".json", ".json", ".npy", ".npy"]

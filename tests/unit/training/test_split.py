@@ -71,8 +71,9 @@ def test_a_partition_overrules_names() -> None:
 
 
 def test_copies_on_both_sides_of_a_partition_are_all_learned_from() -> None:
-    held = hold(faces("a", "b", "c"), [1, 1, 2], ["validation", "train", "validation"])
-    assert held == [False, False, True]
+    for both in (["validation", "train"], ["train", "validation"]):
+        held = hold(faces("a", "b", "c"), [1, 1, 2], [*both, "validation"])
+        assert held == [False, False, True]
 
 
 def test_digests_at_the_ends_of_their_range_are_told_apart() -> None:
