@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from evenface_core.bundle import write_bundle
+from evenface_core.config import parse
 from evenface_core.errors import BundleError, DataError, ExportError
 from evenface_core.manifest import CARD_FILE, FunctionName, Manifest, TrainingHistogram, check_name
 from evenface_training.checkpoint import LoadedModel, load_model
@@ -46,7 +47,8 @@ class ExportRequest:
         version: Its version.
         precision: Of the graphs.
         replace: Whether an existing version may be replaced.
-        faces: Where the faces are now; None for where the run found them.
+        faces: Where the faces, or faces and non-faces of one source, are now; None for where the
+            run found them.
         nonfaces: Likewise the non-faces.
         labels: Likewise the labels file.
         cache: Likewise the folder of decoded arrays.
@@ -76,6 +78,7 @@ def export_bundle(request: ExportRequest) -> Path:
 
     Raises:
         BundleError: The version exists and may not be replaced.
+        ConfigError: The run has no non-faces that could have moved.
         DataError: The data cannot be read or are not what the run was trained on.
         ExportError: The name is not allowed, or a graph does not agree with the trained model.
         OSError: Something cannot be written.
@@ -180,14 +183,7 @@ def _require_writable(folder: Path) -> None:
 
 
 def _load_data(request: ExportRequest, loaded: LoadedModel) -> TrainingData:
-    moved = {
-        key: value
-        for key in ("faces", "nonfaces", "labels", "cache")
-        if (value := getattr(request, key)) is not None
-    }
-    values = loaded.config.model_dump()
-    config = TrainingConfig.model_validate({**values, "data": {**values["data"], **moved}})
-    data = load_data(config)
+    data = load_data(_moved(loaded.config, request))
     if not data.matches(loaded.data_digest):
         raise DataError(
             f"{data.faces.source.path}: these are not the images that the run was trained on, or "
@@ -196,6 +192,18 @@ def _load_data(request: ExportRequest, loaded: LoadedModel) -> TrainingData:
             "with --faces, --nonfaces and --labels"
         )
     return data
+
+
+def _moved(config: TrainingConfig, request: ExportRequest) -> TrainingConfig:
+    """The configuration with the places where its data are now; a source stays of its kind."""
+    values = config.model_dump()
+    data = values["data"]
+    for key in ("faces", "nonfaces", "labels", "cache"):
+        place = getattr(request, key)
+        if place is not None:
+            known = "source" if key == "faces" and data["source"] is not None else key
+            data[known] = {**data[known], "path": place} if isinstance(data[known], dict) else place
+    return parse(TrainingConfig, values, source="the run's configuration")
 
 
 def _check_parity(

@@ -46,10 +46,15 @@ def portable_config(config: TrainingConfig) -> dict[str, Any]:
     values = config.model_dump(mode="json")
     data = values["data"]
     del data["cache"]
-    for key in ("faces", "nonfaces", "labels"):
-        if data[key] is not None:
-            data[key] = Path(data[key]).name
+    for key in ("faces", "nonfaces", "source", "labels"):
+        data[key] = _portable(data[key])
     return values
+
+
+def _portable(source: Any) -> Any:  # noqa: ANN401 - JSON: nothing, a path or a source's settings
+    if isinstance(source, dict):
+        return {**source, "path": Path(source["path"]).name}
+    return source and Path(source).name
 
 
 def git_revision(folder: Path) -> str:

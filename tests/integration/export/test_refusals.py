@@ -14,7 +14,9 @@ from evenface_core.pictures import save_png
 from evenface_export.main import main
 from evenface_training.checkpoint import load_checkpoint, save_checkpoint
 from safetensors import safe_open
+from support.datasets import samples, write_shard
 
+SaveCheckpoint = Callable[..., Path]
 Refused = Callable[..., str]
 
 
@@ -114,6 +116,25 @@ def test_images_that_have_only_moved_are_found_where_the_caller_says(
     options = [text for key, path in places.items() for text in (f"--{key}", str(path))]
     assert main([str(cnn_run), "--out", str(tmp_path / "models"), *options]) == 0
     assert (tmp_path / "models" / "faces" / "1" / "manifest.json").is_file()
+
+
+def test_a_source_that_has_moved_keeps_its_kind_and_names_no_folder_of_this_machine(
+    save: SaveCheckpoint, refused: Refused, tmp_path: Path
+) -> None:
+    shard = write_shard(tmp_path / "here" / "a.tar", samples(90))
+    source = {"kind": "webdataset", "path": shard}
+    cache = tmp_path / "cache"
+    both = {"source": source, "face_label": {"column": "cls"}, "validation_fraction": 0.3}
+    run = save("cnn", data={**both, "cache": cache})
+    shard.parent.rename(tmp_path / "there")
+    moved = ["--faces", str(tmp_path / "there" / "a.tar")]
+    assert main([str(run), "--out", str(tmp_path / "models"), *moved]) == 0
+    manifest = (tmp_path / "models" / "faces" / "1" / "manifest.json").read_text()
+    assert "a.tar" in manifest
+    assert str(tmp_path) not in manifest
+    assert "source holds the non-faces too" in refused(
+        run, *moved, "--nonfaces", tmp_path, out=tmp_path / "none"
+    )
 
 
 def test_a_name_that_no_server_would_take_is_refused(refused: Refused, cnn_run: Path) -> None:
