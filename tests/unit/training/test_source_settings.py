@@ -64,6 +64,7 @@ def test_columns_of_a_source_name_groups_and_conditions_without_a_labels_file(
         ),
         ("{}", r"'data' is {}: give either faces \(and nonfaces\) or source"),
         ("{faces: a, source: b}", "give either faces"),
+        ("{faces: {kind: hdf5, path: a}, nonfaces: b}", "kind hdf5 holds faces and non-faces"),
         ("{source: b, nonfaces: c}", "source holds the non-faces too; nonfaces must be null"),
         ("{faces: a, nonfaces: b, group_key: {}}", r"'data\.group_key' is {}: give either column"),
         (

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from evenface_training.config.section import Section
 from evenface_training.sources.columns import label_text
-from evenface_training.sources.settings import SourceSettings, has_labels
+from evenface_training.sources.settings import Hdf5Settings, SourceSettings, has_labels
 
 
 class GroupKey(Section):
@@ -92,6 +92,8 @@ class DataConfig(Section):
             raise ValueError("give either faces (and nonfaces) or source, and null for the other")
         if self.source is not None and self.nonfaces is not None:
             raise ValueError("source holds the non-faces too; nonfaces must be null")
+        if any(isinstance(part, Hdf5Settings) for part in (self.faces, self.nonfaces)):
+            raise ValueError("kind hdf5 holds faces and non-faces; it can only be source")
         return self
 
     @property
