@@ -62,7 +62,7 @@ def test_a_configuration_travels_without_the_folders_of_its_machine() -> None:
     assert (values["data"]["faces"], values["data"]["labels"]) == ("faces", None)
 
 
-@pytest.mark.parametrize("source", ["/home/me/x.h5", {"kind": "hdf5", "path": "/home/me/x.h5"}])
+@pytest.mark.parametrize("source", ["/home/me/x", {"kind": "parquet", "path": "/home/me/x"}])
 @pytest.mark.parametrize("slot", ["faces", "source"])
 def test_a_source_travels_without_the_folder_of_its_machine(slot: str, source: object) -> None:
     values = portable_config(
@@ -72,4 +72,4 @@ def test_a_source_travels_without_the_folder_of_its_machine(slot: str, source: o
     )
     assert "/home" not in json.dumps(values)
     found = values["data"][slot]
-    assert (found if isinstance(source, str) else found["path"]) == "x.h5"
+    assert (found if isinstance(source, str) else found["path"]) == "x"
