@@ -11,6 +11,7 @@ import yaml
 from evenface_core.manifest import GroupQuality
 from evenface_core.resampling import DEFAULT_SMOOTHING
 from evenface_training.config import TrainingConfig
+from evenface_training.metrics import wilson_interval
 
 from evenface_export.figures import Figures
 from evenface_export.graphs import Precision
@@ -18,8 +19,6 @@ from evenface_export.latent_figures import LatentFigures
 from evenface_export.markdown import bullets, paragraphs, percent, section, table
 from evenface_export.parity import BATCHES, Deviation, worst_by_output
 from evenface_export.provenance import portable_config
-
-_Z95 = 1.959964  # quantile of the normal distribution for an interval of 95 %
 
 _KINDS = {
     "cnn": "a convolutional network that tells face images from other images",
@@ -224,14 +223,6 @@ def _title(group: GroupQuality) -> str:
 def _rate(rate: float, count: int) -> tuple[str, str]:
     low, high = wilson_interval(rate, count)
     return percent(rate), f"{percent(low)} to {percent(high)}"
-
-
-def wilson_interval(rate: float, count: int) -> tuple[float, float]:
-    """The 95 % interval of a share seen in `count` ≥ 1 items (Wilson 1927)."""
-    square = _Z95**2 / count
-    centre = rate + square / 2
-    reach = _Z95 * math.sqrt(rate * (1 - rate) / count + square / (4 * count))
-    return max(0.0, (centre - reach) / (1 + square)), min(1.0, (centre + reach) / (1 + square))
 
 
 def _weights(facts: CardFacts) -> str:

@@ -63,8 +63,8 @@ def measure_detection(faces: Float32, nonfaces: Float32) -> Detection:
             "auc": metrics.auc(faces, nonfaces),
             "true_positive_rate": float(recognised.mean()),
             "false_positive_rate": float(alarms.mean()),
-            "true_positive_rate_at_1_percent_false_positives": _rate_at_one_percent(
-                faces, nonfaces
+            "true_positive_rate_at_1_percent_false_positives": float(
+                (faces >= metrics.threshold_at(nonfaces, _FALSE_POSITIVES)).mean()
             ),
         },
     )
@@ -133,10 +133,3 @@ def _variance(rate: float, count: int) -> float:
 def _probability(logits: Float32) -> Float64:
     """The logistic function, in a form that does not overflow."""
     return 0.5 * (1.0 + np.tanh(0.5 * logits.astype(np.float64)))
-
-
-def _rate_at_one_percent(faces: Float32, nonfaces: Float32) -> float:
-    """Share of faces above all but 1 % of the non-faces."""
-    allowed = int(_FALSE_POSITIVES * len(nonfaces))
-    limit = np.sort(nonfaces)[::-1][allowed]
-    return float((faces > limit).mean())
