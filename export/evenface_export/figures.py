@@ -4,25 +4,32 @@ What describes the latent space comes from the training part, quality from the h
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from evenface_core.manifest import GroupQuality
 from evenface_training.config import TrainingConfig
 from evenface_training.data import SplitImages, TrainingData
+from evenface_training.degradation import degrade
+from evenface_training.groups import spread
 from numpy.typing import NDArray
 
 from evenface_export.baseline import PrincipalComponents
 from evenface_export.latent_figures import LatentFigures, summarise_latents
 from evenface_export.quality import (
+    AT_ONE_PERCENT,
     DEFAULT_THRESHOLD,
     Detection,
     measure_detection,
     measure_reconstruction,
+    rate_at_one_percent,
 )
-from evenface_export.sessions import ServedModel, UInt8
+from evenface_export.sessions import Float32, ServedModel, UInt8
 
 Bools = NDArray[np.bool_]
+
+_COPIES = 4096  # degraded images in memory at a time
 
 
 @dataclass(frozen=True)
@@ -54,14 +61,15 @@ def measure(served: ServedModel, data: TrainingData, config: TrainingConfig) -> 
     detection = _detection(served, data) if config.model.classifies else None
     latents = _latents(served, data, config) if config.model.generates else None
     if detection is not None:
-        quality |= detection.figures
+        quality |= detection.figures | _degraded(served, data)
     if latents is not None:
         quality |= _reconstruction(served, data, config.model.latent_size)
         quality["effective_sample_size"] = latents.weightings[0].weights.effective_sample_size
+    groups = _groups(data, detection, latents)
     return Figures(
         threshold=DEFAULT_THRESHOLD if detection is None else detection.threshold,
-        quality=quality,
-        groups=_groups(data, detection, latents),
+        quality=quality | _over_groups(groups),
+        groups=groups,
         latents=latents,
     )
 
@@ -93,6 +101,38 @@ def _detection(served: ServedModel, data: TrainingData) -> Detection | None:
         served.classify(data.faces.images, data.faces.validation),
         served.classify(data.nonfaces.images, data.nonfaces.validation),
     )
+
+
+def _degraded(served: ServedModel, data: TrainingData) -> dict[str, float]:
+    """The same model on images that are dark, noisy and shifted."""
+    if data.nonfaces is None:
+        return {}
+    faces, others = (_classify_degraded(served, part) for part in (data.faces, data.nonfaces))
+    return {f"degraded_{AT_ONE_PERCENT}": rate_at_one_percent(faces, others)}
+
+
+def _classify_degraded(served: ServedModel, part: SplitImages) -> Float32:
+    logits = []
+    for start in range(0, len(part.validation), _COPIES):
+        copies = degrade(part.images[part.validation[start : start + _COPIES]])
+        logits.append(served.classify(copies, np.arange(len(copies))))
+    return np.concatenate(logits)
+
+
+def _over_groups(groups: Sequence[GroupQuality]) -> dict[str, float]:
+    rates = {
+        f"{group.column}={group.value}": group.true_positive_rate
+        for group in groups
+        if group.true_positive_rate is not None
+    }
+    if not rates:
+        return {}
+    found = spread(rates)
+    return {
+        "mean_over_groups": found.mean,
+        "variance_over_groups": found.variance,
+        "worst_group": found.worst_rate,
+    }
 
 
 def _latents(served: ServedModel, data: TrainingData, config: TrainingConfig) -> LatentFigures:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from evenface_training import metrics
 from evenface_training.evaluate import to_tensor
+from evenface_training.groups import FALSE_POSITIVES
 from numpy.typing import NDArray
 
 from evenface_export.sessions import Float32, Int64, UInt8, batches
@@ -19,7 +20,8 @@ DEFAULT_THRESHOLD = 0.5
 
 # Beyond these a float32 probability has too few digits left to be compared.
 _LOWEST, _HIGHEST = 0.01, 0.99
-_FALSE_POSITIVES = 0.01
+
+AT_ONE_PERCENT = "true_positive_rate_at_1_percent_false_positives"
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,7 @@ def measure_detection(faces: Float32, nonfaces: Float32) -> Detection:
             "auc": metrics.auc(faces, nonfaces),
             "true_positive_rate": float(recognised.mean()),
             "false_positive_rate": float(alarms.mean()),
-            "true_positive_rate_at_1_percent_false_positives": float(
-                (faces >= metrics.threshold_at(nonfaces, _FALSE_POSITIVES)).mean()
-            ),
+            AT_ONE_PERCENT: rate_at_one_percent(faces, nonfaces),
         },
     )
 
@@ -133,3 +133,8 @@ def _variance(rate: float, count: int) -> float:
 def _probability(logits: Float32) -> Float64:
     """The logistic function, in a form that does not overflow."""
     return 0.5 * (1.0 + np.tanh(0.5 * logits.astype(np.float64)))
+
+
+def rate_at_one_percent(faces: Float32, nonfaces: Float32) -> float:
+    """Share of faces above all but 1 % of the non-faces; both are logits."""
+    return float((faces >= metrics.threshold_at(nonfaces, FALSE_POSITIVES)).mean())

@@ -14,6 +14,7 @@ from torch import Tensor
 from evenface_training import metrics
 from evenface_training.config import LossConfig
 from evenface_training.data import Int64, SplitImages, TrainingData, UInt8
+from evenface_training.groups import GroupRates, group_rates
 from evenface_training.models import FaceModel, Output
 from evenface_training.objective import loss_terms
 
@@ -44,12 +45,12 @@ class Evaluation:
     Attributes:
         figures: `loss` and its terms; `accuracy` and `auc` of face against non-face; `l1`, `psnr`
             (dB) and `ssim` of reconstructions from the mean; what the kind lacks is left out.
-        true_positive_rates: By group, at logit 0.
+        groups: True positive rates by group; None where nothing is classified or nobody grouped.
         group_sizes: Held-out faces by group.
     """
 
     figures: Mapping[str, float]
-    true_positive_rates: Mapping[str, float]
+    groups: GroupRates | None
     group_sizes: Mapping[str, int]
 
 
@@ -112,14 +113,15 @@ def evaluate(model: FaceModel, data: TrainingData, loss: LossConfig) -> Evaluati
     faces = _measure(model, data.faces, loss, data.conditions)
     figures = {name: float(np.mean(values)) for name, values in faces.items() if name != "logit"}
     groups = data.groups(data.faces.validation)
-    rates: dict[str, float] = {}
+    rates = None
     if data.nonfaces is not None:
         others = _measure(model, data.nonfaces, loss, None)
         means = (figures["classification"], float(np.mean(others["classification"])))
         figures["classification"] = sum(means) / 2
         figures["accuracy"] = metrics.accuracy(faces["logit"], others["logit"])
         figures["auc"] = metrics.auc(faces["logit"], others["logit"])
-        rates = metrics.true_positive_rates(faces["logit"], groups)
+        if groups:
+            rates = group_rates(faces["logit"], others["logit"], groups)
     figures = {"loss": _balanced_loss(figures, loss), **figures}
     sizes = {name: int(members.sum()) for name, members in groups.items()}
     return Evaluation(figures, rates, sizes)

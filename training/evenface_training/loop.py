@@ -6,6 +6,7 @@ All state of a run is in `Trainer`, and `Trainer.checkpoint` puts all of it into
 import math
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from evenface_training.checkpoint import Checkpoint, Progress, save_checkpoint
 from evenface_training.config import TrainingConfig
 from evenface_training.data import TrainingData
 from evenface_training.evaluate import Evaluation, encode_all, evaluate, to_tensor
+from evenface_training.groups import GroupRates, spread
 from evenface_training.metrics import group_shares
 from evenface_training.models import Conditions, build_model
 from evenface_training.objective import loss_terms, total_loss
@@ -279,7 +281,7 @@ class Trainer:
                 "learning_rate": learning_rate(step - 1, self._total_steps, self._config.optimizer),
                 "train": train,
                 "validation": dict(evaluation.figures),
-                "true_positive_rate": dict(evaluation.true_positive_rates),
+                **_group_record(evaluation.groups),
             }
         )
         figures = "  ".join(f"{k} {v:.4f}" for k, v in evaluation.figures.items())
@@ -303,3 +305,13 @@ class Trainer:
                 f"try a lower optimizer.learning_rate, an optimizer.gradient_clip such as 1, or "
                 f"precision float32{kept}"
             )
+
+
+def _group_record(groups: GroupRates | None) -> dict[str, object]:
+    if groups is None:
+        return {}
+    return {
+        "true_positive_rate": dict(groups.at_half),
+        "true_positive_rate_at_1_percent_false_positives": dict(groups.at_one_percent),
+        "over_groups": asdict(spread(groups.at_half)),
+    }

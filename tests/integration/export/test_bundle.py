@@ -106,6 +106,10 @@ def test_the_card_holds_the_figures_of_the_manifest(bundle: Bundle) -> None:
     assert manifest.provenance["data_digest"] in card
     for key in ("accuracy", "true_positive_rate", "false_positive_rate"):
         assert f"| {100 * quality[key]:.2f} % |" in card
+    degraded = quality["degraded_true_positive_rate_at_1_percent_false_positives"]
+    assert f"| The same on a degraded copy | {100 * degraded:.2f} % |" in card
+    rates = [100 * (group.true_positive_rate or 0) for group in manifest.groups if group.count]
+    assert f"mean {np.mean(rates):.2f} %, variance {np.var(rates):.2f} percent²" in card
     for prefix in ("reconstruction", "pca"):
         assert f"| {quality[f'{prefix}_psnr']:.2f} dB | {quality[f'{prefix}_ssim']:.3f} |" in card
     for group in manifest.groups:

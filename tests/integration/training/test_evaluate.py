@@ -71,9 +71,16 @@ def test_groups_are_measured_one_by_one(make_config: ConfigMaker) -> None:
     assert logit is not None
     tones = np.array(data.labels["tone"])[data.faces.validation]
     assert evaluation.group_sizes == {f"tone={t}": int((tones == t).sum()) for t in set(tones)}
-    assert evaluation.true_positive_rates == {
+    assert evaluation.groups is not None
+    assert evaluation.groups.at_half == {
         f"tone={t}": pytest.approx((logit[tones == t] >= 0).mean()) for t in set(tones)
     }
+    others = data.nonfaces
+    assert others is not None
+    rejected = encode_all(model, others.images, others.validation).logit
+    assert rejected is not None
+    passing = {t: logit[tones == t] > rejected.max() for t in set(tones)}  # 1 % of so few is none
+    assert evaluation.groups.at_one_percent == {f"tone={t}": p.mean() for t, p in passing.items()}
 
 
 def test_pixels_survive_the_way_to_a_tensor_and_back() -> None:
