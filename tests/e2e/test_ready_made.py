@@ -37,6 +37,11 @@ SMALL: dict[str, dict[str, object]] = {
     },
     "mlp-vae": {"model.hidden_size": 64},
     "conv-vae": {},
+    "synthetic": {
+        **_LAB,
+        "data.source": "{kind: synthetic, faces: 48, nonfaces: 40}",
+        "data.faces": "null",
+    },
     "vae112": {"model.n_filters": 4, "model.latent_size": 16},
 }
 

@@ -180,7 +180,8 @@ def _open_parts(config: TrainingConfig) -> list[_Part]:
 
 
 def _open(settings: SourceSettings, config: TrainingConfig) -> DecodedImages:
-    images = open_images(open_source(settings), config.preprocessing, config.data.cache)
+    source = open_source(settings, config.preprocessing.size)
+    images = open_images(source, config.preprocessing, config.data.cache)
     require_few_broken(images, config.data.max_broken_fraction)
     return images
 

@@ -8,7 +8,12 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from evenface_training.config.section import Section
 from evenface_training.sources.columns import label_text
-from evenface_training.sources.settings import Hdf5Settings, SourceSettings, has_labels
+from evenface_training.sources.settings import (
+    Hdf5Settings,
+    SourceSettings,
+    SyntheticSettings,
+    has_labels,
+)
 
 
 class GroupKey(Section):
@@ -94,6 +99,15 @@ class DataConfig(Section):
             raise ValueError("source holds the non-faces too; nonfaces must be null")
         if any(isinstance(part, Hdf5Settings) for part in (self.faces, self.nonfaces)):
             raise ValueError("kind hdf5 holds faces and non-faces; it can only be source")
+        for name, part, other in (
+            ("faces", self.faces, "nonfaces"),
+            ("nonfaces", self.nonfaces, "faces"),
+        ):
+            if isinstance(part, SyntheticSettings) and (count := getattr(part, other)):
+                raise ValueError(
+                    f"{name}.{other} is {count}: with kind synthetic as {name} it must be 0 (or "
+                    "give source both)"
+                )
         return self
 
     @property

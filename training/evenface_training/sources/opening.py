@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import assert_never
 
 from evenface_training.sources.celeba import CelebaSource
+from evenface_training.sources.drawn import DrawnSource
 from evenface_training.sources.fairface import FairfaceSource
 from evenface_training.sources.folders import FolderSource
 from evenface_training.sources.hdf5 import Hdf5Source
@@ -14,6 +15,7 @@ from evenface_training.sources.settings import (
     Hdf5Settings,
     ParquetSettings,
     SourceSettings,
+    SyntheticSettings,
     UtkfaceSettings,
     WebdatasetSettings,
 )
@@ -22,8 +24,12 @@ from evenface_training.sources.utkface import UtkfaceSource
 from evenface_training.sources.webdataset import WebdatasetSource
 
 
-def open_source(settings: SourceSettings) -> Source:
+def open_source(settings: SourceSettings, size: int) -> Source:
     """Make the source that a configuration names.
+
+    Args:
+        settings: Its settings.
+        size: Height and width in pixels that the images are wanted in, for a source that draws.
 
     Raises:
         DataError: It is not there, or not of its kind.
@@ -39,6 +45,8 @@ def open_source(settings: SourceSettings) -> Source:
             source = Hdf5Source(settings.path, settings.channel_order)
         case ParquetSettings():
             source = ParquetSource(settings.path, settings.image_column)
+        case SyntheticSettings():
+            source = DrawnSource(settings, size)
         case UtkfaceSettings():
             source = UtkfaceSource(settings.path)
         case WebdatasetSettings():

@@ -6,8 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
+from evenface_training.synthetic.config import SyntheticScenes
+
 _FOLDER = "folder"
-_KINDS = ("celeba", "fairface", "hdf5", "parquet", "utkface", "webdataset")
+_KINDS = ("celeba", "fairface", "hdf5", "parquet", "synthetic", "utkface", "webdataset")
 
 
 class _Settings(BaseModel):
@@ -60,6 +62,19 @@ class ParquetSettings(_Settings):
     image_column: str = Field(default="image", min_length=1)
 
 
+class SyntheticSettings(SyntheticScenes):
+    """Drawn faces and non-faces, no files (see `drawn.DrawnSource`).
+
+    Attributes:
+        faces: How many faces.
+        nonfaces: How many non-faces.
+    """
+
+    kind: Literal["synthetic"]
+    faces: int = Field(default=6000, ge=0, le=10_000_000)
+    nonfaces: int = Field(default=6000, ge=0, le=10_000_000)
+
+
 class UtkfaceSettings(_Settings):
     """UTKFace (see `utkface.UtkfaceSource`).
 
@@ -93,13 +108,14 @@ SourceSettings = Annotated[
     | Annotated[FairfaceSettings, Tag("fairface")]
     | Annotated[Hdf5Settings, Tag("hdf5")]
     | Annotated[ParquetSettings, Tag("parquet")]
+    | Annotated[SyntheticSettings, Tag("synthetic")]
     | Annotated[UtkfaceSettings, Tag("utkface")]
     | Annotated[WebdatasetSettings, Tag("webdataset")],
     Discriminator(
         _kind_of,
         custom_error_type="source_kind",
         custom_error_message=(
-            f"give a folder's path, or a mapping with path and kind, one of {', '.join(_KINDS)}"
+            f"give a folder's path, or a mapping with a kind, one of {', '.join(_KINDS)}"
         ),
     ),
 ]

@@ -1,0 +1,6 @@
+"""The synthetic benchmark: drawn faces and hard non-faces of which everything is known."""
+
+from evenface_training.synthetic.config import Frequencies, SyntheticConfig
+from evenface_training.synthetic.render import Rendered, render_faces, render_nonfaces
+
+__all__ = ["Frequencies", "Rendered", "SyntheticConfig", "render_faces", "render_nonfaces"]

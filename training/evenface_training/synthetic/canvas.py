@@ -1,0 +1,108 @@
+"""Many images at once, drawn on in patches: small windows that lie elsewhere in each image."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+Int64 = NDArray[np.int64]
+UInt8 = NDArray[np.uint8]
+
+
+class Patch:
+    """One window of the same size in each of M images.
+
+    Attributes:
+        rows: int64 [M], which images.
+        top: int64 [M], the windows' first lines.
+        left: int64 [M], their first columns.
+        x: float32 [M, 1, W], where the pixels' middles are; the image reaches from -1 to 1.
+        y: float32 [M, H, 1], the same downwards.
+        pixel: Width of a pixel, float32 [1, 1, 1].
+        values: float32 [M, 3, H, W] in [0, 1], to be changed.
+    """
+
+    def __init__(self, values: Float32, rows: Int64, top: Int64, left: Int64, size: int) -> None:
+        height, width = values.shape[-2:]
+        self.values = values
+        self.rows, self.top, self.left = rows, top, left
+        self.pixel = np.full((1, 1, 1), 2 / size, np.float32)
+        scale, half = np.float32(2 / size), np.float32(0.5)
+        columns = (left[:, None] + np.arange(width)).astype(np.float32)
+        lines = (top[:, None] + np.arange(height)).astype(np.float32)
+        self.x = ((columns + half) * scale - 1)[:, None, :]
+        self.y = ((lines + half) * scale - 1)[:, :, None]
+
+    def paint(self, color: Float32, alpha: Float32) -> None:
+        """Lay a colour over the patch.
+
+        Args:
+            color: float32 [M, 3, 1, 1], or [M, 3, H, W].
+            alpha: float32 [M, H, W], how opaque.
+        """
+        change = color - self.values
+        change *= alpha[:, None]
+        self.values += change
+
+    def tint(self, factor: Float32) -> None:
+        """Multiply all channels by float32 [M, H, W]."""
+        self.values *= factor[:, None]
+
+
+class Canvas:
+    """N images of S×S pixels.
+
+    Attributes:
+        values: float32 [N, 3, S, S] in [0, 1].
+        size: S.
+    """
+
+    def __init__(self, count: int, size: int) -> None:
+        self.values = np.zeros((count, 3, size, size), np.float32)
+        self.size = size
+
+    @contextmanager
+    def patch(self, rows: Int64, x: Float32, y: Float32, reach: float) -> Iterator[Patch]:
+        """Lend the windows around some points, and take them back changed.
+
+        What reaches beyond the border is cut off.
+
+        Args:
+            rows: int64 [M], images.
+            x: float32 [M, 1, 1], the points.
+            y: float32 [M, 1, 1].
+            reach: How far from its point something is drawn. The same for all images, so that
+                none depends on which others it is drawn with.
+        """
+        pixels = int(np.ceil(reach * self.size / 2)) + 1
+        side = min(2 * pixels + 1, self.size)
+        corner = [
+            np.clip(np.floor((c[:, 0, 0] + 1) * self.size / 2) - pixels, 0, self.size - side)
+            for c in (y, x)
+        ]
+        top, left = (c.astype(np.int64) for c in corner)
+        windows = sliding_window_view(self.values, (side, side), axis=(2, 3), writeable=True)
+        patch = Patch(windows[rows, :, top, left], rows, top, left, self.size)
+        yield patch
+        windows[rows, :, top, left] = patch.values
+
+    @contextmanager
+    def band(self, rows: Int64, top: int, bottom: int) -> Iterator[Patch]:
+        """Lend whole lines, from `top` up to but without `bottom`, and take them back changed."""
+        lines = np.full(len(rows), top, np.int64)
+        everything = len(rows) == len(self.values)
+        part = self.values[:, :, top:bottom] if everything else self.values[rows, :, top:bottom]
+        patch = Patch(part, rows, lines, np.zeros_like(lines), self.size)
+        yield patch
+        if not everything:
+            self.values[rows, :, top:bottom] = patch.values
+
+    def images(self) -> UInt8:
+        """Return uint8 [N, S, S, 3]."""
+        levels = np.clip(self.values, 0, 1)
+        levels *= 255
+        levels += np.float32(0.5)
+        return np.ascontiguousarray(levels.astype(np.uint8).transpose(0, 2, 3, 1))
