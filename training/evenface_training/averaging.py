@@ -25,19 +25,21 @@ class AveragedModel:
     def __init__(self, model: FaceModel, decay: float) -> None:
         self.model = copy.deepcopy(model).eval().requires_grad_(requires_grad=False)
         self._decay = decay
+        pairs = list(
+            zip(self.model.state_dict().values(), model.state_dict().values(), strict=True)
+        )
+        self._smooth = [pair for pair in pairs if pair[0].is_floating_point()]
+        self._counters = [pair for pair in pairs if not pair[0].is_floating_point()]
 
     @torch.no_grad()
-    def update(self, current: FaceModel, step: int) -> None:
-        """Take in the weights after a step.
+    def update(self, step: int) -> None:
+        """Take in the followed model's weights after a step.
 
         Args:
-            current: The model that is followed.
-            step: Steps taken so far.
+            step: Steps taken before it.
         """
         share = 1.0 - min(self._decay, (1 + step) / (10 + step))
-        source = current.state_dict()
-        for name, averaged in self.model.state_dict().items():
-            if averaged.is_floating_point():
-                averaged.lerp_(source[name], share)
-            else:
-                averaged.copy_(source[name])
+        averaged, current = zip(*self._smooth, strict=True)
+        torch._foreach_lerp_(averaged, current, share)
+        for counter, source in self._counters:
+            counter.copy_(source)

@@ -23,9 +23,21 @@ def open_device(config: TrainingConfig) -> Fabric:
     """
     precision = config.precision
     if precision == "auto":
-        on_cuda = config.device in ("auto", "cuda") and torch.cuda.is_available()
-        precision = "bfloat16" if on_cuda else "float32"
+        precision = "bfloat16" if _is_fast_in_bfloat16(config.device) else "float32"
     try:
         return Fabric(accelerator=config.device, devices=1, precision=_PRECISIONS[precision])
     except (RuntimeError, ValueError) as error:
         raise TrainingError(f"device '{config.device}' is not available on this machine") from error
+
+
+def memory_format(device: torch.device) -> torch.memory_format:
+    """How images and weights of convolutions lie in memory where it is fastest."""
+    known = device.type in ("cpu", "cuda")
+    return torch.channels_last if known else torch.contiguous_format
+
+
+def _is_fast_in_bfloat16(device: str) -> bool:
+    if device in ("auto", "cuda") and torch.cuda.is_available():
+        return True
+    on_cpu = device == "cpu" or (device == "auto" and not torch.backends.mps.is_available())
+    return on_cpu and bool(torch.cpu.get_capabilities().get("amx_bf16"))

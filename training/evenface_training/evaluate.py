@@ -14,6 +14,7 @@ from torch import Tensor
 from evenface_training import metrics
 from evenface_training.config import LossConfig
 from evenface_training.data import Int64, SplitImages, TrainingData, UInt8
+from evenface_training.device import memory_format
 from evenface_training.groups import GroupRates, group_rates
 from evenface_training.models import FaceModel, Output
 from evenface_training.objective import loss_terms
@@ -56,8 +57,13 @@ class Evaluation:
 
 def to_tensor(images: UInt8, device: torch.device) -> Tensor:
     """Turn uint8 [N, S, S, C] into float32 [N, C, S, S] in [0, 1] on a device."""
-    moved = torch.from_numpy(images).to(device)
-    return moved.permute(0, 3, 1, 2).float().contiguous() / 255.0
+    return to_floats(torch.from_numpy(images).to(device))
+
+
+def to_floats(images: Tensor) -> Tensor:
+    """Turn uint8 [N, S, S, C] into float32 [N, C, S, S] in [0, 1], where it is."""
+    floats = images.permute(0, 3, 1, 2).float()
+    return floats.contiguous(memory_format=memory_format(images.device)) / 255.0
 
 
 def to_images(tensor: Tensor) -> UInt8:

@@ -5,10 +5,11 @@ All state of a run is in `Trainer`, and `Trainer.checkpoint` puts all of it into
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import asdict
+from typing import Any
 
-import numpy as np
 import torch
 from evenface_core.errors import TrainingError
 from evenface_core.resampling import Weights
@@ -16,15 +17,15 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from tqdm import tqdm
 
-from evenface_training.averaging import AveragedModel
+from evenface_training.batches import open_batches
 from evenface_training.checkpoint import Checkpoint, Progress, save_checkpoint
 from evenface_training.config import TrainingConfig
 from evenface_training.data import TrainingData
-from evenface_training.evaluate import Evaluation, encode_all, evaluate, to_tensor
+from evenface_training.evaluate import Evaluation, encode_all, evaluate, to_floats
 from evenface_training.groups import GroupRates, spread
+from evenface_training.meter import Meter
 from evenface_training.metrics import group_shares
-from evenface_training.models import Conditions, build_model
-from evenface_training.objective import loss_terms, total_loss
+from evenface_training.models import Conditions
 from evenface_training.pictures import draw_faces, draw_losses
 from evenface_training.run_folder import RunFolder
 from evenface_training.sampler import (
@@ -35,6 +36,7 @@ from evenface_training.sampler import (
     weights_are_due,
 )
 from evenface_training.schedule import learning_rate
+from evenface_training.step import Stepper
 
 
 class Trainer:
@@ -52,20 +54,17 @@ class Trainer:
     ) -> None:
         self._config, self._data, self._run = config, data, run
         self._fabric = fabric
-        self._raw_model = build_model(config.model, config.seed)
-        self._raw_optimizer = torch.optim.Adam(
-            self._raw_model.parameters(), lr=config.optimizer.learning_rate
-        )
-        self._model, self._optimizer = self._fabric.setup(self._raw_model, self._raw_optimizer)
-        self._averaged = AveragedModel(self._raw_model, config.optimizer.ema_decay)
-        self._random = torch.Generator().manual_seed(config.seed)
-        self._weights: Tensor | None = None
-        self._plan: EpochPlan | None = None
-        self._progress = Progress()
         self._faces = len(data.faces.train)
         self._nonfaces = 0 if data.nonfaces is None else len(data.nonfaces.train)
         steps = steps_per_epoch(self._faces, self._nonfaces, config.optimizer.batch_size)
         self._total_steps = steps * config.optimizer.epochs
+        self._stepper = Stepper(config, fabric, self._total_steps)
+        self._batches = open_batches(data, fabric.device, config.compute)
+        self._meter = Meter(self._stepper.names)
+        self._random = torch.Generator().manual_seed(config.seed)
+        self._weights: Tensor | None = None
+        self._plan: EpochPlan | None = None
+        self._progress = Progress()
 
     @property
     def device(self) -> torch.device:
@@ -91,10 +90,7 @@ class Trainer:
 
     def checkpoint(self) -> Checkpoint:
         """Everything that is needed to go on from here."""
-        tensors = {f"model.{k}": v for k, v in self._raw_model.state_dict().items()}
-        tensors |= {f"averaged.{k}": v for k, v in self._averaged.model.state_dict().items()}
-        for index, state in self._raw_optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": value for name, value in state.items()}
+        tensors = self._stepper.tensors()
         tensors["random.state"] = self._random.get_state()
         if self._weights is not None:
             tensors["sampler.weights"] = self._weights
@@ -114,9 +110,9 @@ class Trainer:
                 "which of them are held out; start a new run"
             )
         try:
-            self._raw_model.load_state_dict(checkpoint.section("model"))
-            self._averaged.model.load_state_dict(checkpoint.section("averaged"))
-            self._raw_optimizer.load_state_dict(self._optimizer_state(checkpoint))
+            self._stepper.load(
+                *(checkpoint.section(name) for name in ("model", "averaged", "optimizer"))
+            )
             self._random.set_state(checkpoint.section("random")["state"])
         except (RuntimeError, ValueError, KeyError) as error:
             raise TrainingError(f"{self._run.last} does not fit its own configuration") from error
@@ -127,14 +123,6 @@ class Trainer:
         )
         self._progress = checkpoint.progress
         self._run.rewind(checkpoint.progress)
-
-    def _optimizer_state(self, checkpoint: Checkpoint) -> dict[str, object]:
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, value in checkpoint.section("optimizer").items():
-            index, _, key = name.partition(".")
-            state.setdefault(int(index), {})[key] = value
-        groups = self._raw_optimizer.state_dict()["param_groups"]
-        return {"state": state, "param_groups": groups}
 
     def _begin_epoch(self) -> EpochPlan:
         if weights_are_due(self._progress.epoch, self._config.resampling):
@@ -151,61 +139,51 @@ class Trainer:
         return self._plan
 
     def _train_epoch(self, plan: EpochPlan, stop: Callable[[], bool]) -> None:
-        self._model.train()
+        self._stepper.begin()
         begun = self._progress.position
         title = f"epoch {self._progress.epoch + 1}/{self._config.optimizer.epochs}"
-        with tqdm(total=plan.steps, initial=begun, desc=title, unit="step", disable=None) as bar:
-            for position in range(begun, plan.steps):
-                figures = self._step(plan, position)
-                self._advance(position + 1, figures)
-                bar.set_postfix(loss=f"{figures['loss']:.4f}", refresh=False)
+        with (
+            tqdm(total=plan.steps, initial=begun, desc=title, unit="step", disable=None) as bar,
+            closing(self._batches.of(plan, begun)) as batches,
+        ):
+            for position, images in enumerate(batches, begun):
+                self._step(plan, position, images)
+                if self._progress.step % self._config.log_every == 0:
+                    self._log(bar)
                 bar.update()
                 if stop():
+                    self._read_meter()
                     save_checkpoint(self._run.last, self.checkpoint())
                     raise KeyboardInterrupt
+        self._read_meter()
 
-    def _step(self, plan: EpochPlan, position: int) -> dict[str, float]:
-        """Take one step and give its loss and the terms of it."""
-        images, faces = self._batch(plan, position)
+    def _step(self, plan: EpochPlan, position: int, pixels: Tensor) -> None:
+        images, faces = self._augmented(pixels), plan.faces.shape[1]
         eps = None
         if self._config.model.generates:
             # Drawn on the CPU, so that a seed means the same on every device.
             shape = (faces, self._config.model.latent_size)
-            eps = torch.randn(shape, generator=self._random).to(self.device)
-        output = self._model(images, eps, self._conditions(plan, position))
-        terms = loss_terms(output, images, faces, self._config.loss)
-        loss = total_loss(terms, self._config.loss)
-        values = {"loss": loss.item(), **{k: v.item() for k, v in terms.means().items()}}
-        self._require_finite(values["loss"], position)
-        self._descend(loss)
-        return values
+            eps = self._moved(torch.randn(shape, generator=self._random))
+        noise = (eps, self._conditions(plan, position))
+        self._meter.add(self._stepper.take(self._progress.step, images, faces, noise))
+        self._progress = self._progress.model_copy(
+            update={"position": position + 1, "step": self._progress.step + 1}
+        )
 
-    def _descend(self, loss: Tensor) -> None:
-        settings = self._config.optimizer
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate(self._progress.step, self._total_steps, settings)
-        self._optimizer.zero_grad()
-        self._fabric.backward(loss)
-        if settings.gradient_clip:
-            self._fabric.clip_gradients(
-                self._model, self._optimizer, max_norm=settings.gradient_clip
-            )
-        self._optimizer.step()
-        self._averaged.update(self._raw_model, self._progress.step)
-
-    def _batch(self, plan: EpochPlan, position: int) -> tuple[Tensor, int]:
-        """The images of a step, faces first, and how many of them are faces."""
-        chosen = plan.faces[position].numpy()
-        parts = [self._data.faces.images[self._data.faces.train[chosen]]]
-        if self._data.nonfaces is not None:
-            others = self._data.nonfaces.train[plan.nonfaces[position].numpy()]
-            parts.append(self._data.nonfaces.images[others])
-        images = to_tensor(np.concatenate(parts), self.device)
+    def _augmented(self, pixels: Tensor) -> Tensor:
+        """Turn a step's uint8 [N, S, S, C] into float32 [N, C, S, S], changed at random."""
+        images = to_floats(pixels)
         if self._config.data.horizontal_flip:
             mirrored = torch.rand(len(images), generator=self._random) < 0.5  # noqa: PLR2004
-            mirrored = mirrored.to(self.device)[:, None, None, None]
+            mirrored = self._moved(mirrored)[:, None, None, None]
             images = torch.where(mirrored, images.flip(-1), images)
-        return images, len(chosen)
+        return images
+
+    def _moved(self, values: Tensor) -> Tensor:
+        """Move what was drawn on the CPU to the device, without waiting for a GPU."""
+        if self.device.type == "cuda":
+            values = values.pin_memory()
+        return values.to(self.device, non_blocking=True)
 
     def _conditions(self, plan: EpochPlan, position: int) -> Conditions | None:
         """What the decoder and the encoder of a conditional model are told of a step's faces."""
@@ -215,20 +193,27 @@ class Trainer:
         known = torch.from_numpy(self._data.conditions[rows])
         draws = torch.rand(len(known), 1, generator=self._random)
         told = known * (draws >= self._config.model.untold_fraction)
-        return Conditions(known.to(self.device), told.to(self.device))
+        return Conditions(self._moved(known), self._moved(told))
 
-    def _advance(self, position: int, figures: dict[str, float]) -> None:
-        old = self._progress
-        sums = {name: old.sums.get(name, 0.0) + value for name, value in figures.items()}
-        step = old.step + 1
-        self._progress = old.model_copy(update={"position": position, "step": step, "sums": sums})
-        if step % self._config.log_every == 0:
-            self._run.record({"kind": "step", "step": step, **figures})
+    def _log(self, bar: "tqdm[Any]") -> None:
+        figures = self._read_meter()
+        bar.set_postfix(loss=f"{figures['loss']:.4f}", refresh=False)
+        self._run.record({"kind": "step", "step": self._progress.step, **figures})
+
+    def _read_meter(self) -> Mapping[str, float]:
+        """Add up the figures of the steps since the last time, and give those of the last."""
+        rows, sums = self._meter.read(), dict(self._progress.sums)
+        for step, figures in enumerate(rows, self._progress.position - len(rows) + 1):
+            self._require_finite(figures["loss"], step)
+            for name, value in figures.items():
+                sums[name] = sums.get(name, 0.0) + value
+        self._progress = self._progress.model_copy(update={"sums": sums})
+        return rows[-1] if rows else {}
 
     def _end_epoch(self, plan: EpochPlan, seconds: float) -> None:
-        evaluation = evaluate(self._averaged.model, self._data, self._config.loss)
+        evaluation = evaluate(self._stepper.averaged.model, self._data, self._config.loss)
         loss = evaluation.figures["loss"]
-        self._require_finite(loss, plan.steps - 1)
+        self._require_finite(loss, plan.steps)
         old = self._progress
         improved = old.best_loss is None or loss < old.best_loss
         self._progress = Progress(
@@ -248,7 +233,7 @@ class Trainer:
     def face_weights(self) -> Weights:
         """Weights of the training faces by the latents that the averaged model gives them."""
         faces = self._data.faces
-        latents = encode_all(self._averaged.model, faces.images, faces.train).mean
+        latents = encode_all(self._stepper.averaged.model, faces.images, faces.train).mean
         assert latents is not None  # noqa: S101 - the configuration refuses resampling for a cnn
         return face_weights(latents, self._config.resampling)
 
@@ -294,14 +279,17 @@ class Trainer:
         draw_losses(self._run.pictures / "losses.png", self._run.records())
         if self._config.model.generates:
             draw_faces(
-                self._run.pictures, self._averaged.model, self._data, self._config.resampling
+                self._run.pictures,
+                self._stepper.averaged.model,
+                self._data,
+                self._config.resampling,
             )
 
     def _require_finite(self, loss: float, position: int) -> None:
         if not math.isfinite(loss):
             kept = f"; {self._run.last} is from before" if self._run.last.is_file() else ""
             raise TrainingError(
-                f"the loss became {loss} in epoch {self._progress.epoch + 1}, step {position + 1}; "
+                f"the loss became {loss} in epoch {self._progress.epoch + 1}, step {position}; "
                 f"try a lower optimizer.learning_rate, an optimizer.gradient_clip such as 1, or "
                 f"precision float32{kept}"
             )

@@ -160,8 +160,9 @@ def test_a_step_learns_from_images_of_the_training_part_and_their_mirror_images(
     plan = trainer._begin_epoch()  # noqa: SLF001 - what a step sees is not to be seen from outside
     assert data.nonfaces is not None
     mirrored = 0
-    for position in range(plan.steps):
-        images, faces = trainer._batch(plan, position)  # noqa: SLF001 - as above
+    faces = plan.faces.shape[1]
+    for pixels in trainer._batches.of(plan, 0):  # noqa: SLF001 - as above
+        images = trainer._augmented(pixels)  # noqa: SLF001 - as above
         assert (faces, len(images)) == (8, 16)
         for part, batch in ((data.faces, images[:faces]), (data.nonfaces, images[faces:])):
             known = {part.images[row].tobytes() for row in part.train}

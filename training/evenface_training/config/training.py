@@ -5,6 +5,7 @@ from typing import Literal, Self
 from evenface_core.images import Preprocessing
 from pydantic import Field, model_validator
 
+from evenface_training.config.compute import ComputeConfig
 from evenface_training.config.data import DataConfig
 from evenface_training.config.loss import LossConfig
 from evenface_training.config.model import ModelConfig
@@ -20,9 +21,11 @@ class TrainingConfig(Section):
         name: First part of the run folder's name.
         seed: Seed of every random choice of the run.
         device: `auto` takes CUDA or MPS where there is one.
-        precision: `auto` is bfloat16 on CUDA, float32 elsewhere.
+        precision: `auto` is bfloat16 where that is fast: on CUDA, and on a CPU with AMX; else
+            float32. Weights, sums of losses, validation and latents are float32 in any case.
         log_every: Steps between two lines of the loss in `metrics.jsonl`.
         pictures_every: Epochs between two sets of pictures; the last epoch always makes one.
+        compute: How the device is used.
         model: Shape of the network.
         data: Where the images are.
         loss: Terms of the loss.
@@ -36,6 +39,7 @@ class TrainingConfig(Section):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     log_every: int = Field(default=50, ge=1)
     pictures_every: int = Field(default=5, ge=1)
+    compute: ComputeConfig = ComputeConfig()
     model: ModelConfig = ModelConfig()
     data: DataConfig
     loss: LossConfig = LossConfig()

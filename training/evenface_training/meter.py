@@ -1,0 +1,30 @@
+"""The figures of the steps, left on the device until somebody wants to read them."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+
+class Meter:
+    """Collects one row of figures a step, so that a step need not wait for the device.
+
+    Args:
+        names: What the figures are.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = tuple(names)
+        self._unread: list[Tensor] = []
+
+    def add(self, figures: Tensor) -> None:
+        """Take in a step's figures, [len(names)]; they are copied."""
+        self._unread.append(figures.detach().clone())
+
+    def read(self) -> list[Mapping[str, float]]:
+        """Wait for the device, and give the figures of each step since the last time."""
+        if not self._unread:
+            return []
+        rows = torch.stack(self._unread).tolist()
+        self._unread.clear()
+        return [dict(zip(self._names, row, strict=True)) for row in rows]
