@@ -17,6 +17,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from tqdm import tqdm
 
+from evenface_training.augmentation import augment
 from evenface_training.batches import open_batches
 from evenface_training.checkpoint import Checkpoint, Progress, save_checkpoint
 from evenface_training.config import TrainingConfig
@@ -26,7 +27,7 @@ from evenface_training.groups import GroupRates, spread
 from evenface_training.meter import Meter
 from evenface_training.metrics import group_shares
 from evenface_training.models import Conditions
-from evenface_training.pictures import draw_faces, draw_losses
+from evenface_training.pictures import draw_augmented, draw_faces, draw_losses
 from evenface_training.run_folder import RunFolder
 from evenface_training.sampler import (
     EpochPlan,
@@ -82,6 +83,8 @@ class Trainer:
             KeyboardInterrupt: `stop` said so; the last checkpoint holds everything up to there.
             TrainingError: The loss is no longer a number, or something cannot be written.
         """
+        if not self._progress.step:
+            draw_augmented(self._run.pictures, self._data, self._config.augmentation)
         while self._progress.epoch < self._config.optimizer.epochs:
             started = time.monotonic()
             plan = self._plan or self._begin_epoch()
@@ -172,12 +175,7 @@ class Trainer:
 
     def _augmented(self, pixels: Tensor) -> Tensor:
         """Turn a step's uint8 [N, S, S, C] into float32 [N, C, S, S], changed at random."""
-        images = to_floats(pixels)
-        if self._config.data.horizontal_flip:
-            mirrored = torch.rand(len(images), generator=self._random) < 0.5  # noqa: PLR2004
-            mirrored = self._moved(mirrored)[:, None, None, None]
-            images = torch.where(mirrored, images.flip(-1), images)
-        return images
+        return augment(to_floats(pixels), self._config.augmentation, self._random)
 
     def _moved(self, values: Tensor) -> Tensor:
         """Move what was drawn on the CPU to the device, without waiting for a GPU."""

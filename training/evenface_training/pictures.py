@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from evenface_core.latents import standard_normal
 from evenface_core.manifest import AggregatePosterior
 from evenface_core.pictures import grid, save_png
@@ -12,9 +13,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from evenface_training.config import ResamplingConfig
+from evenface_training.augmentation import augment
+from evenface_training.config import AugmentationConfig, ResamplingConfig
 from evenface_training.data import TrainingData
-from evenface_training.evaluate import decode_all, encode_all
+from evenface_training.evaluate import decode_all, encode_all, to_images, to_tensor
 from evenface_training.files import explained
 from evenface_training.models import FaceModel
 from evenface_training.sampler import face_weights
@@ -22,6 +24,7 @@ from evenface_training.sampler import face_weights
 Float32 = NDArray[np.float32]
 
 _COLUMNS = 12
+_ROWS = 4
 _SHOWN = 36
 _TILE = 128  # pixels that a small image is enlarged to, or nearly
 _SEED = 0
@@ -49,6 +52,21 @@ def draw_faces(
     chosen = {"commonest.png": order[:_SHOWN], "rarest.png": order[::-1][:_SHOWN]}
     for name, rows in chosen.items():
         _save(folder / name, data.faces.images[data.faces.train[rows]])
+
+
+def draw_augmented(folder: Path, data: TrainingData, config: AugmentationConfig) -> None:
+    """Draw training faces above what augmentation makes of them: `augmented.png`, if it is on.
+
+    Raises:
+        TrainingError: The picture cannot be written.
+    """
+    if config == AugmentationConfig():
+        return
+    originals = data.faces.images[data.faces.train[:_COLUMNS]]
+    tensor = to_tensor(originals, torch.device("cpu"))
+    generator = torch.Generator().manual_seed(_SEED)
+    changed = [to_images(augment(tensor, config, generator)) for _ in range(_ROWS)]
+    _save(folder / "augmented.png", np.concatenate([originals, *changed]), columns=len(originals))
 
 
 def draw_losses(path: Path, records: Sequence[Mapping[str, Any]]) -> None:

@@ -45,8 +45,8 @@ def make_config(images: Path, tmp_path: Path) -> ConfigMaker:
                 "group_columns": ["tone"],
                 "validation_fraction": 0.25,
                 "cache": tmp_path / "cache",
-                "horizontal_flip": True,
             },
+            "augmentation": {"flip": 0.5, "shift": 0.1, "hue": 10, "noise": 0.02, "jpeg": 0.2},
             "optimizer": {
                 "epochs": 3,
                 "batch_size": 16,

@@ -9,7 +9,7 @@ import pytest
 import torch
 from evenface_core.errors import TrainingError
 from evenface_training.checkpoint import load_checkpoint, load_model
-from evenface_training.config import Kind, TrainingConfig
+from evenface_training.config import AugmentationConfig, Kind, TrainingConfig
 from evenface_training.data import load_data
 from evenface_training.device import open_device
 from evenface_training.evaluate import encode_all, evaluate, to_images
@@ -241,10 +241,25 @@ def test_the_rarest_and_the_commonest_faces_come_first_in_their_pictures(
         assert extreme in weights[shown]  # several may weigh the same
 
 
+def test_augmented_examples_can_be_looked_at_while_the_run_begins(
+    make_config: ConfigMaker, tmp_path: Path
+) -> None:
+    for name, values in (("on", {"flip": 0.5, "brightness": 0.5}), ("off", {})):
+        config = make_config().model_copy(update={"augmentation": AugmentationConfig(**values)})
+        with pytest.raises(KeyboardInterrupt):
+            train(config, tmp_path / name, after(1))
+    assert not (tmp_path / "off" / "pictures").exists()
+    with Image.open(tmp_path / "on" / "pictures" / "augmented.png") as picture:
+        page = np.asarray(picture)
+    tile = page.shape[0] // 5
+    original, *copies = (page[row * (tile + 1) :][: tile - 2, : tile - 2] for row in range(5))
+    assert all((copy != original).any() for copy in copies)
+
+
 def test_pictures_are_drawn_at_the_end(whole: RunFolder) -> None:
     names = {path.name for path in whole.pictures.iterdir()}
     faces = {"reconstructions.png", "samples.png", "rarest.png", "commonest.png"}
-    assert names == {"losses.png", *faces}
+    assert names == {"losses.png", "augmented.png", *faces}
     assert all(path.stat().st_size > 1000 for path in whole.pictures.iterdir())
 
 

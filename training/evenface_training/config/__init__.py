@@ -3,6 +3,7 @@
 One module a section; ready-made files ship in `configs/`. Nothing here reads data or touches torch.
 """
 
+from evenface_training.config.augmentation import AugmentationConfig
 from evenface_training.config.compute import ComputeConfig
 from evenface_training.config.data import DataConfig, FaceLabel, GroupKey
 from evenface_training.config.files import load_config, ready_made
@@ -14,6 +15,7 @@ from evenface_training.config.training import TrainingConfig
 
 __all__ = [
     "ArchitectureName",
+    "AugmentationConfig",
     "ComputeConfig",
     "DataConfig",
     "FaceLabel",

@@ -74,7 +74,6 @@ class DataConfig(Section):
         max_broken_fraction: More unreadable files than this share are an error.
         crop: `center` cuts a square, `none` stretches.
         resample: The filter of the resize.
-        horizontal_flip: Mirror every other training image, at random.
     """
 
     faces: SourceSettings | None = None
@@ -89,7 +88,6 @@ class DataConfig(Section):
     max_broken_fraction: float = Field(default=0.01, ge=0, le=1)
     crop: Literal["center", "none"] = "center"
     resample: Literal["bilinear", "lanczos", "box"] = "bilinear"
-    horizontal_flip: bool = False
 
     @model_validator(mode="after")
     def _faces_come_from_one_place(self) -> Self:

@@ -1,10 +1,12 @@
 """A whole configuration: all sections, and what must hold between them."""
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
 from evenface_core.images import Preprocessing
 from pydantic import Field, model_validator
 
+from evenface_training.config.augmentation import AugmentationConfig
 from evenface_training.config.compute import ComputeConfig
 from evenface_training.config.data import DataConfig
 from evenface_training.config.loss import LossConfig
@@ -12,6 +14,8 @@ from evenface_training.config.model import ModelConfig
 from evenface_training.config.optimizer import OptimizerConfig
 from evenface_training.config.resampling import ResamplingConfig
 from evenface_training.config.section import Section
+
+_OLD_FLIP = "horizontal_flip"
 
 
 class TrainingConfig(Section):
@@ -28,6 +32,7 @@ class TrainingConfig(Section):
         compute: How the device is used.
         model: Shape of the network.
         data: Where the images are.
+        augmentation: Random changes to the training images.
         loss: Terms of the loss.
         optimizer: Adam and its schedule.
         resampling: Adaptive resampling of faces.
@@ -42,9 +47,23 @@ class TrainingConfig(Section):
     compute: ComputeConfig = ComputeConfig()
     model: ModelConfig = ModelConfig()
     data: DataConfig
+    augmentation: AugmentationConfig = AugmentationConfig()
     loss: LossConfig = LossConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     resampling: ResamplingConfig = ResamplingConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _flip_has_moved(cls, values: Any) -> Any:  # noqa: ANN401 - whatever stands in a file
+        """Read what runs of before wrote: `data.horizontal_flip` is `augmentation.flip` now."""
+        data = values.get("data") if isinstance(values, Mapping) else None
+        if not isinstance(data, Mapping) or _OLD_FLIP not in data:
+            return values
+        if "augmentation" in values:
+            raise ValueError(f"data.{_OLD_FLIP} is augmentation.flip now; give that alone")
+        kept = {key: value for key, value in data.items() if key != _OLD_FLIP}
+        flip = 0.5 if data[_OLD_FLIP] else 0.0
+        return {**values, "data": kept, "augmentation": {"flip": flip}}
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
