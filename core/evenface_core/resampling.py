@@ -5,12 +5,14 @@ up, and weights follow from the sum exactly as if one machine had seen everythin
 """
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evenface_core.bins import BinFinder, count, in_blocks
 from evenface_core.errors import InvalidInput
 from evenface_core.latents import require_finite
 from evenface_core.rules import RULES
@@ -18,13 +20,13 @@ from evenface_core.rules.evidence import Evidence, Float64
 
 Int64 = NDArray[np.int64]
 Latents = NDArray[np.floating]
+T = TypeVar("T")
 
 DEFAULT_BINS = 10
 DEFAULT_SMOOTHING = 0.001
 MAX_BINS = 1000
 MAX_COUNT = 2**53  # exact as float64, and so many times MAX_BINS still fit int64
 
-_BLOCK_ROWS = 2**16  # bounds the memory of the per-item tables
 _BISECTIONS = 60
 
 
@@ -89,8 +91,10 @@ class LatentHistogram:
             InvalidInput: The latents or the number of bins cannot be used.
         """
         check_options(bins=bins)
-        _check_latents(latents, None)
+        _check_shape(latents, None)
         low, high = latents.min(axis=0).astype(float), latents.max(axis=0).astype(float)
+        if not np.isfinite([low, high]).all():
+            require_finite(latents, field="latents")
         # As numpy.histogram does where all values are equal.
         flat = low == high
         low, high = np.where(flat, low - 0.5, low), np.where(flat, high + 0.5, high)
@@ -108,14 +112,12 @@ class LatentHistogram:
             InvalidInput: The latents or the edges cannot be used.
         """
         _check_edges(edges)
-        _check_latents(latents, edges.shape[0])
-        size, bins = edges.shape[0], edges.shape[1] - 1
-        counts = np.zeros(size * bins, np.int64)
-        offsets = np.arange(size) * bins
-        for start in range(0, len(latents), _BLOCK_ROWS):
-            found = _bins_of(latents[start : start + _BLOCK_ROWS], edges)
-            counts += np.bincount((found + offsets).ravel(), minlength=counts.size)
-        return cls(edges, counts.reshape(size, bins))
+        _check_shape(latents, edges.shape[0])
+        finder, bins = BinFinder(edges, latents.dtype), edges.shape[1] - 1
+        counts = np.zeros((edges.shape[0], bins), np.int64)
+        for part in _over_blocks(lambda block: count(finder.find(block), bins), latents):
+            counts += part
+        return cls(edges, counts)
 
     @property
     def total(self) -> int:
@@ -181,14 +183,14 @@ class LatentHistogram:
         return Weights(values, log_total, exponent, effective_sample_size(values), rule)
 
     def _log_scores(self, latents: Latents, rule: str, smoothing: float) -> Float64:
-        _check_latents(latents, self.edges.shape[0])
+        _check_shape(latents, self.edges.shape[0])
         density = self.density(smoothing)
-        blocks = []
-        for start in range(0, len(latents), _BLOCK_ROWS):
-            block = latents[start : start + _BLOCK_ROWS].astype(np.float64)
-            found = _bins_of(block, self.edges)
-            blocks.append(RULES[rule](Evidence(block, found, self.counts, density)))
-        return np.concatenate(blocks)
+        finder = BinFinder(self.edges, latents.dtype)
+
+        def score(block: Latents) -> Float64:
+            return RULES[rule](Evidence(block, finder.find(block), self.counts, density))
+
+        return np.concatenate(list(_over_blocks(score, latents)))
 
 
 def weigh(
@@ -295,15 +297,6 @@ def _normalise(log_scores: Float64) -> Float64:
     return scores
 
 
-def _bins_of(latents: Latents, edges: Float64) -> NDArray[np.intp]:
-    """The bin of each value, intp [N, D]: the number of inner edges at or below it."""
-    values = latents.astype(np.float64, copy=False)
-    found = np.zeros(values.shape, np.uint16)
-    for inner in edges.T[1:-1]:  # all dimensions at once, faster than a search in each
-        found += values >= inner
-    return found.astype(np.intp)
-
-
 def _check_edges(edges: Float64) -> None:
     if edges.ndim != 2 or edges.shape[0] < 1 or not 3 <= edges.shape[1] <= MAX_BINS + 1:  # noqa: PLR2004
         raise InvalidInput(
@@ -313,7 +306,18 @@ def _check_edges(edges: Float64) -> None:
         raise InvalidInput("histogram.edges", "must be finite and increase in each dimension")
 
 
-def _check_latents(latents: Latents, size: int | None) -> None:
+def _over_blocks(work: Callable[[Latents], T], latents: Latents) -> Iterator[T]:
+    """As `in_blocks`, and refuse latents that are not finite."""
+
+    def checked(block: Latents) -> T:
+        if not np.isfinite(block).all():
+            require_finite(latents, field="latents")
+        return work(block)
+
+    return in_blocks(checked, latents)
+
+
+def _check_shape(latents: Latents, size: int | None) -> None:
     if latents.ndim != 2 or 0 in latents.shape:  # noqa: PLR2004
         raise InvalidInput("latents", f"shape {latents.shape} is not [N, D] with N ≥ 1, D ≥ 1")
     if size is not None and latents.shape[1] != size:
@@ -323,4 +327,3 @@ def _check_latents(latents: Latents, size: int | None) -> None:
             value=latents.shape[1],
             limit=size,
         )
-    require_finite(latents, field="latents")

@@ -58,7 +58,7 @@ def plan_epoch(
     if weights is None:
         chosen = _shuffled(faces, draws, generator)
     else:
-        chosen = torch.multinomial(weights, draws, replacement=True, generator=generator)
+        chosen = draw(weights, draws, generator)
     others = _shuffled(nonfaces, steps * nonfaces_a_step, generator)
     return EpochPlan(chosen.view(steps, faces_a_step), others.view(steps, nonfaces_a_step))
 
@@ -82,6 +82,23 @@ def weights_are_due(epoch: int, config: ResamplingConfig) -> bool:
     """Whether an epoch, counted from 0, begins with new weights."""
     since = epoch - config.warmup_epochs
     return config.enabled and since >= 0 and since % config.every == 0
+
+
+def draw(weights: Tensor, draws: int, generator: torch.Generator) -> Tensor:
+    """Draw items by weight with replacement, however many: torch.multinomial ends at 2^24.
+
+    Args:
+        weights: float64 [N], at least 0, not all 0.
+        draws: How many.
+        generator: Source of the randomness.
+
+    Returns:
+        int64 [draws].
+    """
+    reached = weights.cumsum(0)
+    points = torch.rand(draws, dtype=torch.float64, generator=generator) * reached[-1]
+    last = torch.nonzero(weights)[-1, 0]  # rounding must not draw beyond it
+    return torch.searchsorted(reached, points, right=True).clamp(max=last)
 
 
 def _shuffled(count: int, draws: int, generator: torch.Generator) -> Tensor:

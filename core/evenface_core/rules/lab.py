@@ -16,5 +16,5 @@ def log_scores(evidence: Evidence) -> Float64:
     """
     inverse = 1.0 / evidence.density
     per_bin = inverse / (evidence.counts * inverse).sum(axis=1, keepdims=True)
-    scores: Float64 = np.log(evidence.of_items(per_bin).max(axis=1))
+    scores: Float64 = np.log(evidence.largest(per_bin))
     return scores

@@ -14,5 +14,5 @@ def log_scores(evidence: Evidence) -> Float64:
     Returns:
         float64 [N], logarithms.
     """
-    scores: Float64 = -evidence.of_items(np.log(evidence.density)).sum(axis=1)
+    scores: Float64 = -evidence.total(np.log(evidence.density))
     return scores

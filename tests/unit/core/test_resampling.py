@@ -260,3 +260,36 @@ def test_items_are_weighed_against_a_histogram_edges_or_themselves() -> None:
 def test_latents_too_far_apart_for_bins_are_refused() -> None:
     with pytest.raises(InvalidInput, match="finite"):
         weigh(np.array([[-1.7e308], [1.7e308]]))
+
+
+@pytest.mark.parametrize(("size", "bins"), [(1, 2), (7, 10), (64, 16), (3, 17), (5, 300)])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_value_of_any_precision_lies_above_the_edges_that_it_reaches(
+    size: int, bins: int, dtype: type[np.floating]
+) -> None:
+    generator = np.random.default_rng(bins)
+    latents = (generator.normal(size=(400, size)) * 100).astype(dtype)
+    edges = np.sort(generator.normal(size=(size, bins + 1)) * 100, axis=1)
+    edges[:, 1] = latents[0].astype(float)  # exactly at a value
+    edges = np.sort(edges, axis=1) + np.arange(bins + 1) * 1e-9
+    histogram = LatentHistogram.with_edges(latents, edges)
+    for own, counts, column in zip(edges, histogram.counts, latents.T, strict=True):
+        found = [sum(float(value) >= edge for edge in own[1:-1]) for value in column]
+        assert np.array_equal(np.bincount(found, minlength=bins), counts)
+
+
+def test_many_values_are_counted_and_weighted_on_all_cores_as_on_one() -> None:
+    generator = np.random.default_rng(0)
+    latents = generator.normal(size=(270_001, 63)).astype(np.float32)
+    histogram, weights = weigh(latents)
+    halves = [
+        LatentHistogram.with_edges(part, histogram.edges) for part in (latents[:9], latents[9:])
+    ]
+    assert np.array_equal(halves[0].merge(halves[1]).counts, histogram.counts)
+    alone = histogram.weights(latents[-300:])
+    expected = np.exp(np.log(alone.values) + alone.log_total - weights.log_total)
+    assert weights.values[-300:] == pytest.approx(expected, rel=1e-12)
+    latents[260_000, 5] = np.nan
+    with pytest.raises(InvalidInput, match="NaN") as refusal:
+        LatentHistogram.with_edges(latents, histogram.edges)
+    assert refusal.value.index == 260_000

@@ -3,7 +3,7 @@ import pytest
 import torch
 from evenface_core.resampling import LatentHistogram
 from evenface_training.config import ResamplingConfig
-from evenface_training.sampler import face_weights, plan_epoch, weights_are_due
+from evenface_training.sampler import draw, face_weights, plan_epoch, weights_are_due
 
 
 def _generator() -> torch.Generator:
@@ -34,6 +34,14 @@ def test_faces_are_drawn_in_proportion_to_their_weights() -> None:
     plan = plan_epoch(4, 4000, 4, weights, _generator())
     share = (plan.faces == 0).double().mean().item()
     assert abs(share - 0.7) < 0.04  # four standard deviations of 2002 draws
+
+
+def test_items_are_drawn_by_weight_beyond_the_end_of_multinomial() -> None:
+    weights = torch.zeros(2**24 + 5, dtype=torch.float64)
+    weights[[3, -2]] = torch.tensor([1.0, 3.0], dtype=torch.float64)
+    drawn = draw(weights, 4000, _generator())
+    assert set(drawn.tolist()) == {3, len(weights) - 2}
+    assert abs((drawn == 3).double().mean().item() - 0.25) < 0.03  # four standard deviations
 
 
 def test_a_planted_rare_group_gains_weight() -> None:
