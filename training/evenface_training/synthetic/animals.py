@@ -9,7 +9,7 @@ from evenface_training.synthetic.noise import noise
 from evenface_training.synthetic.palette import IRIS, WHITE
 from evenface_training.synthetic.scene import Scene
 from evenface_training.synthetic.shapes import ellipse, step
-from evenface_training.synthetic.views import View, head_view
+from evenface_training.synthetic.views import EVERYWHERE, View, head_view
 
 Float32 = NDArray[np.float32]
 
@@ -24,7 +24,7 @@ def draw_animals(canvas: Canvas, scene: Scene) -> None:
     for code in range(_EARS):
         some = scene.take(np.flatnonzero(kind == code))
         if len(some.rows):
-            with head_view(canvas, some, -1.6, 9.0) as view:
+            with head_view(canvas, some, -1.6, EVERYWHERE) as view:
                 _draw_animal(view, some, code)
 
 

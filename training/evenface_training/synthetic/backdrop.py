@@ -10,6 +10,7 @@ from evenface_training.synthetic.scene import CLUTTER, Scene
 from evenface_training.synthetic.shapes import box, cover, ellipse
 
 Float32 = NDArray[np.float32]
+UInt8 = NDArray[np.uint8]
 
 _TEXTURES: tuple[NoiseKind, ...] = ("cloud", "curl", "streak")
 
@@ -25,7 +26,7 @@ def draw_background(canvas: Canvas, scene: Scene) -> None:
     for name, draw in drawn.items():
         some = scene.where("background", BACKGROUNDS.index(name))
         if len(some.rows):
-            with canvas.band(some.rows, 0, canvas.size) as patch:
+            with canvas.whole(some.rows) as patch:
                 draw(patch, some)
 
 
@@ -75,11 +76,10 @@ def _ellipse(x: Float32, y: Float32, wide: Float32, high: Float32, _corner: floa
     return ellipse(x, y, wide, high)
 
 
-def expose(canvas: Canvas, scene: Scene) -> None:
-    """Finish the pictures: how bright they came out, and grain."""
-    with canvas.band(scene.rows, 0, canvas.size) as patch:
-        patch.values *= scene["exposure"][:, None]
+def take_pictures(canvas: Canvas, scene: Scene) -> UInt8:
+    """Finish: how bright the pictures came out, and grain; uint8 [N, S, S, 3]."""
+    with canvas.whole(scene.rows) as patch:
         grain = noise("grain", patch, scene.offsets)
-        grain -= np.float32(0.5)
-        grain *= scene["grain"]
-        patch.values += grain[:, None]
+    grain -= np.float32(0.5)
+    grain *= scene["grain"]
+    return canvas.images(scene["exposure"], grain)

@@ -1,7 +1,7 @@
 """Many images at once, drawn on in patches: small windows that lie elsewhere in each image."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -43,9 +43,11 @@ class Patch:
             color: float32 [M, 3, 1, 1], or [M, 3, H, W].
             alpha: float32 [M, H, W], how opaque.
         """
-        change = color - self.values
-        change *= alpha[:, None]
-        self.values += change
+        for channel in range(3):  # one after the other, for a plane stays in the cache
+            plane = self.values[:, channel]
+            change = color[:, channel] - plane
+            change *= alpha
+            plane += change
 
     def tint(self, factor: Float32) -> None:
         """Multiply all channels by float32 [M, H, W]."""
@@ -90,19 +92,35 @@ class Canvas:
         windows[rows, :, top, left] = patch.values
 
     @contextmanager
-    def band(self, rows: Int64, top: int, bottom: int) -> Iterator[Patch]:
-        """Lend whole lines, from `top` up to but without `bottom`, and take them back changed."""
-        lines = np.full(len(rows), top, np.int64)
+    def window(self, rows: Int64, lines: slice, columns: slice) -> Iterator[Patch]:
+        """Lend the same window of some images, int64 [M], and take it back changed."""
         everything = len(rows) == len(self.values)
-        part = self.values[:, :, top:bottom] if everything else self.values[rows, :, top:bottom]
-        patch = Patch(part, rows, lines, np.zeros_like(lines), self.size)
+        seen = self.values[:, :, lines, columns]
+        top, left = (np.full(len(rows), part.start or 0, np.int64) for part in (lines, columns))
+        patch = Patch(seen if everything else seen[rows], rows, top, left, self.size)
         yield patch
         if not everything:
-            self.values[rows, :, top:bottom] = patch.values
+            seen[rows] = patch.values
 
-    def images(self) -> UInt8:
-        """Return uint8 [N, S, S, 3]."""
-        levels = np.clip(self.values, 0, 1)
-        levels *= 255
-        levels += np.float32(0.5)
-        return np.ascontiguousarray(levels.astype(np.uint8).transpose(0, 2, 3, 1))
+    def whole(self, rows: Int64) -> AbstractContextManager[Patch]:
+        """Lend some images as they are."""
+        return self.window(rows, slice(None), slice(None))
+
+    def images(self, exposure: Float32, grain: Float32) -> UInt8:
+        """Take the pictures; the canvas is spent.
+
+        Args:
+            exposure: float32 [N, 1, 1], what light is multiplied by.
+            grain: float32 [N, S, S], what is added then.
+
+        Returns:
+            uint8 [N, S, S, 3].
+        """
+        levels = self.values
+        levels *= 255 * exposure[:, None]
+        levels += (255 * grain + np.float32(0.5))[:, None]
+        np.clip(levels, 0, 255, out=levels)
+        images = np.empty((len(levels), self.size, self.size, 3), np.uint8)
+        for channel in range(3):
+            images[..., channel] = levels[:, channel]
+        return images

@@ -11,7 +11,7 @@ ValueT = TypeVar("ValueT", int, str)
 _TOLERANCE = 1e-6
 _UNIFORM = "uniform"
 
-MIN_SIZE, MAX_SIZE, SIZE_STEP = 32, 256, 4
+MIN_SIZE, MAX_SIZE, SIZE_STEP = 32, 256, 8
 
 TONES = tuple(range(1, 11))
 SHAPES = ("oval", "round", "long", "square")

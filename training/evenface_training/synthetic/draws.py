@@ -32,13 +32,13 @@ class Draws:
     def __init__(self, seed: int, stream: int, start: int, count: int) -> None:
         indices = np.arange(start, start + count, dtype=np.uint64)
         key = np.array([(seed + _GOLDEN * (stream + 1)) & _MASK], np.uint64)
-        self._state = _mix(_mix(key) + _mix(indices + np.uint64(1)))
+        self._state = mix(mix(key) + mix(indices + np.uint64(1)))
         self.count = count
 
     def unit(self, name: str) -> Float64:
         """Float64 [N], uniform in [0, 1)."""
         word = np.uint64((zlib.crc32(name.encode()) * _GOLDEN) & _MASK)
-        drawn = _mix(self._state ^ word) >> np.uint64(11)
+        drawn = mix(self._state ^ word) >> np.uint64(11)
         return drawn.astype(np.float64) * 2.0**-53
 
     def uniform(self, name: str, low: float, high: float) -> Float32:
@@ -84,7 +84,7 @@ def as_color(values: NDArray[np.generic]) -> Float32:
     return values.astype(np.float32)[:, :, None, None]
 
 
-def _mix(words: UInt64) -> UInt64:
+def mix(words: UInt64) -> UInt64:
     """Scramble 64-bit words: the finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014)."""
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

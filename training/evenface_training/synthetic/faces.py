@@ -1,6 +1,6 @@
 """A whole face, from the back to the front."""
 
-from evenface_training.synthetic.backdrop import draw_background, expose
+from evenface_training.synthetic.backdrop import UInt8, draw_background, take_pictures
 from evenface_training.synthetic.canvas import Canvas
 from evenface_training.synthetic.features import draw_features
 from evenface_training.synthetic.hair import draw_beards, draw_hair_behind, draw_hair_front
@@ -9,11 +9,11 @@ from evenface_training.synthetic.scene import Scene
 from evenface_training.synthetic.wear import draw_glasses, draw_hats
 
 
-def draw_faces(canvas: Canvas, scene: Scene) -> None:
-    """Draw finished pictures of N faces."""
+def draw_faces(canvas: Canvas, scene: Scene) -> UInt8:
+    """Draw N faces: uint8 [N, S, S, 3]."""
     draw_background(canvas, scene)
     draw_person(canvas, scene)
-    expose(canvas, scene)
+    return take_pictures(canvas, scene)
 
 
 def draw_person(canvas: Canvas, scene: Scene) -> None:

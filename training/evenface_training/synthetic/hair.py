@@ -5,11 +5,11 @@ from numpy.typing import NDArray
 
 from evenface_training.synthetic.canvas import Canvas
 from evenface_training.synthetic.config import BEARDS, HAIRS, HATS
-from evenface_training.synthetic.head import outline, shade
+from evenface_training.synthetic.head import FACE, outline, shade
 from evenface_training.synthetic.noise import NoiseKind, noise
 from evenface_training.synthetic.scene import Scene
 from evenface_training.synthetic.shapes import box, cover, ellipse, step
-from evenface_training.synthetic.views import View, head_view
+from evenface_training.synthetic.views import EVERYWHERE, View, head_view
 
 Float32 = NDArray[np.float32]
 
@@ -30,10 +30,18 @@ _STYLES = {
 }
 
 
+# From which height down to which the hair before the face may lie, and how far from the middle.
+_CLOSE = (-1.2, 0.6, 1.15)
+_WINDOWS = {
+    "curly": (-1.6, 0.6, EVERYWHERE),
+    "long": (-1.3, 2.0, EVERYWHERE),
+    "wavy": (-1.3, 2.0, EVERYWHERE),
+}
+
+
 def uncovered(scene: Scene) -> Scene:
     """The heads whose hair no scarf hides."""
-    others = [code for code, name in enumerate(HATS) if name != "scarf"]
-    return scene.where("hat", *others)
+    return scene.take(np.flatnonzero(scene.codes["hat"] != HATS.index("scarf")))
 
 
 def draw_hair_behind(canvas: Canvas, scene: Scene) -> None:
@@ -62,8 +70,7 @@ def draw_hair_front(canvas: Canvas, scene: Scene) -> None:
     for name in _STYLES:
         some = scene.where("hair", HAIRS.index(name))
         if len(some.rows):
-            bottom = 2.0 if name in ("long", "wavy") else 0.6
-            with head_view(canvas, some, -1.6, bottom) as view:
+            with head_view(canvas, some, *_WINDOWS.get(name, _CLOSE)) as view:
                 opacity = 0.62 if name == "buzz" else 1.0
                 _paint(view, some, _front(view, some, name), _texture(name), opacity=opacity)
 
@@ -107,6 +114,8 @@ def _front(view: View, scene: Scene, name: str) -> Float32:
         return np.maximum(_long_mass(view, scene), (view.y - line) * np.float32(0.3))
     # Beside the forehead the hair ends above the ear; behind the ear it reaches the neck.
     end = np.float32(-0.02) + np.float32(0.5) * step(away, 1.15, 1.3)
+    if name == "parted":
+        line = line + 3 * np.maximum(away - np.float32(0.74), 0)
     if name == "fringe":
         jag = noise("streak", view.patch, scene.offsets) - np.float32(0.5)
         line = line + 0.14 * jag + 0.9 * np.maximum(away - np.float32(0.70), 0)
@@ -130,7 +139,7 @@ def _paint(
 ) -> None:
     strands = noise(texture, view.patch, scene.offsets)
     lit = shade(view.x / (scene["width"] + np.float32(0.2)), view.y * np.float32(0.7), scene)
-    lit = lit * (0.55 + 0.9 * strands) * dark
+    lit = lit * ((0.74 + 0.52 * strands) * dark)
     view.fill(scene.colors["hair"] * lit[:, None], distance, opacity)
 
 
@@ -139,7 +148,7 @@ def draw_beards(canvas: Canvas, scene: Scene) -> None:
     for name in BEARDS[1:]:
         some = scene.where("beard", BEARDS.index(name))
         if len(some.rows):
-            with head_view(canvas, some, -0.1, 1.25) as view:
+            with head_view(canvas, some, -0.1, 1.25, FACE) as view:
                 _draw_beard(view, some, name)
 
 
@@ -149,7 +158,7 @@ def _draw_beard(view: View, scene: Scene, name: str) -> None:
     y = view.y - (mouth.y - np.float32(0.58))
     across, level = outline(view, scene)
     if name in ("full", "stubble"):
-        line = np.maximum(0.45 - 0.62 * u * u, np.float32(-0.05))
+        line = np.maximum(0.45 - 0.62 * u * u, np.float32(0.10))
         edge = np.float32(1.06 if name == "full" else 1.0)
         distance = np.maximum((level - edge) * np.float32(0.8), (line - y) * np.float32(0.7))
     else:
@@ -161,7 +170,7 @@ def _draw_beard(view: View, scene: Scene, name: str) -> None:
             np.minimum(np.minimum(distance, chin), ring), (level - np.float32(1.04)) * 0.8
         )
     bristle = noise("grain", view.patch, scene.offsets)
-    lit = shade(across, view.y, scene) * (0.5 + 0.7 * bristle)
+    lit = shade(across, view.y, scene) * (0.66 + 0.42 * bristle)
     if name == "stubble":
         opacity: Float32 | float = 0.25 + 0.35 * bristle
     else:
@@ -172,4 +181,4 @@ def _draw_beard(view: View, scene: Scene, name: str) -> None:
 
 def _moustache(x: Float32, y: Float32) -> Float32:
     droop = np.float32(0.9) * x * x
-    return ellipse(x, y + np.float32(0.115) - droop, 0.30, 0.062)
+    return ellipse(x, y - np.float32(0.455) - droop, 0.30, 0.066)

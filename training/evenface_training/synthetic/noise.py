@@ -14,13 +14,14 @@ Int64 = NDArray[np.int64]
 
 NoiseKind = Literal["cloud", "curl", "streak", "grain"]
 
-# Cells of each octave across an image's height and width, and its weight.
-_OCTAVES: dict[NoiseKind, tuple[tuple[int, int, float], ...]] = {
-    "cloud": ((3, 3, 0.55), (6, 6, 0.3), (13, 13, 0.15)),
-    "curl": ((10, 10, 0.5), (20, 20, 0.5)),
-    "streak": ((3, 22, 0.65), (5, 40, 0.35)),
-    "grain": ((64, 64, 1.0),),
+# Bands of waves: fewest and most in an image's width, how many times fewer down, and the weight.
+_BANDS: dict[NoiseKind, tuple[tuple[float, float, float, float], ...]] = {
+    "cloud": ((0.5, 2.5, 1.0, 0.65), (2.5, 7.0, 1.0, 0.35)),
+    "curl": ((2.0, 7.0, 1.0, 0.6), (6.0, 14.0, 1.0, 0.4)),
+    "streak": ((4.0, 14.0, 9.0, 0.6), (12.0, 26.0, 12.0, 0.4)),
+    "grain": ((10.0, 31.0, 1.0, 1.0),),
 }
+_WAVES = 128  # of each band
 _SEED = 20190127
 
 
@@ -44,22 +45,19 @@ def noise(kind: NoiseKind, patch: Patch, offset: Int64) -> Float32:
 
 @lru_cache(maxsize=16)
 def _field(kind: NoiseKind, size: int) -> Float32:
-    """A field of two by two images, the same function of place at every size."""
+    """A field of two by two images, the same function of place at every size: a sum of waves."""
     rng = np.random.Generator(np.random.Philox(_SEED))
+    place = (np.arange(2 * size) + 0.5) / size
     total = np.zeros((2 * size, 2 * size))
-    for lines, columns, weight in _OCTAVES[kind]:
-        lattice = rng.random((2 * lines + 2, 2 * columns + 2))
-        total += weight * _stretch(_stretch(lattice, size, lines).T, size, columns).T
-    spread = 4 * total.std()
-    field: Float32 = np.clip(0.5 + (total - total.mean()) / spread, 0, 1).astype(np.float32)
+    for low, high, stretch, weight in _BANDS[kind]:
+        # As many waves on each ring as it has room for, so that no direction or length stands out.
+        length = np.sqrt(rng.uniform(low**2, high**2, _WAVES))
+        angle, phase = 2 * np.pi * rng.random((2, _WAVES))
+        down, across = length * np.sin(angle) / stretch, length * np.cos(angle)
+        # exp(i(a + b)) = exp(ia) exp(ib): a band is one matrix product. Not `@`, whose last bits
+        # depend on the number of threads.
+        lines = np.exp(1j * (2 * np.pi * place[:, None] * down + phase))
+        columns = np.exp(2j * np.pi * across[:, None] * place)
+        total += weight * np.einsum("lw,wc->lc", lines, columns).real
+    field: Float32 = np.clip(0.5 + total / (4 * total.std()), 0, 1).astype(np.float32)
     return field
-
-
-def _stretch(lattice: NDArray[np.float64], size: int, cells: int) -> NDArray[np.float64]:
-    """Interpolate float64 [2 · cells + 2, K] to [2 · size, K], smoothly."""
-    place = (np.arange(2 * size) + 0.5) * cells / size
-    lower = place.astype(int)
-    share = place - lower
-    share = (share * share * (3 - 2 * share))[:, None]
-    stretched: NDArray[np.float64] = (1 - share) * lattice[lower] + share * lattice[lower + 1]
-    return stretched

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evenface_training.synthetic.animals import draw_animals
-from evenface_training.synthetic.backdrop import draw_background, expose
+from evenface_training.synthetic.backdrop import UInt8, draw_background, take_pictures
 from evenface_training.synthetic.canvas import Canvas
 from evenface_training.synthetic.config import KINDS
+from evenface_training.synthetic.draws import mix
 from evenface_training.synthetic.faces import draw_person
 from evenface_training.synthetic.hair import draw_hair_behind
 from evenface_training.synthetic.head import draw_body, draw_ears, outline, shade
@@ -22,21 +23,35 @@ Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 
 _PARTS = ("left eye", "right eye", "nose", "mouth")
-# Where each part goes: none stays, and the eyes do not merely change sides.
-_ORDERS = np.array([[2, 3, 1, 0], [3, 2, 0, 1], [2, 3, 0, 1], [3, 2, 1, 0]])
-# Quarters of the picture, none of which stays.
-_QUARTERS = np.array([[1, 0, 3, 2], [2, 3, 0, 1], [3, 2, 1, 0], [1, 2, 3, 0], [2, 0, 3, 1]])
+_BEARD = "beard"
+# Where each part goes, in half widths of the head across and head units down: far from each other,
+# and never two eyes above a mouth.
+_PLACES = np.array(
+    [
+        [[-0.42, 0.38], [0.42, 0.38], [0.0, 0.74], [0.0, -0.08]],
+        [[-0.42, -0.06], [0.0, 0.74], [-0.40, 0.40], [0.34, -0.04]],
+        [[0.05, 0.72], [-0.46, 0.30], [0.42, 0.04], [-0.22, -0.08]],
+        [[-0.44, -0.04], [0.42, 0.42], [0.40, -0.02], [-0.24, 0.48]],
+        [[-0.45, -0.06], [-0.38, 0.42], [0.05, 0.76], [0.34, 0.12]],
+        [[0.45, -0.06], [0.38, 0.42], [-0.40, 0.02], [-0.16, 0.58]],
+    ]
+)
+# Strips of the picture, none of which keeps a neighbour.
+_STRIPS = np.array([[4, 1, 6, 3, 0, 7, 2, 5], [3, 6, 0, 5, 2, 7, 4, 1], [2, 5, 0, 6, 3, 7, 1, 4]])
 _TILES = 4
 _HALF = 0.5
 
 
-def draw_nonfaces(canvas: Canvas, scene: Scene, kinds: Int64) -> None:
-    """Draw finished pictures of N non-faces.
+def draw_nonfaces(canvas: Canvas, scene: Scene, kinds: Int64) -> UInt8:
+    """Draw N non-faces.
 
     Args:
         canvas: N images.
         scene: What a face in the same place would look like.
         kinds: int64 [N], positions in `config.KINDS`.
+
+    Returns:
+        uint8 [N, S, S, 3].
     """
     draw_background(canvas, scene)
     drawn = {
@@ -51,7 +66,7 @@ def draw_nonfaces(canvas: Canvas, scene: Scene, kinds: Int64) -> None:
         some = scene.take(np.flatnonzero(kinds == KINDS.index(name)))
         if len(some.rows):
             draw(canvas, some)
-    expose(canvas, scene)
+    return take_pictures(canvas, scene)
 
 
 def split(scene: Scene, dice: int, limit: float = _HALF) -> tuple[Scene, Scene]:
@@ -64,53 +79,62 @@ def _draw_scrambled(canvas: Canvas, scene: Scene) -> None:
     """Faces whose parts have changed places, or whose pictures were cut up."""
     moved, cut = split(scene, 0)
     if len(moved.rows):
-        draw_person(canvas, replace(moved, parts=Columns(_scramble(moved))))
+        bare = {**moved.codes, _BEARD: np.zeros_like(moved.codes[_BEARD])}
+        parts = Columns(_scramble(moved))
+        draw_person(canvas, replace(moved, codes=Columns(bare), parts=parts))
     if len(cut.rows):
         draw_person(canvas, cut)
-        quarters, tiles = split(cut, 1)
-        _shuffle(canvas, quarters, 2, _QUARTERS[_roll(quarters, 2, len(_QUARTERS))])
-        keys = np.stack([_fraction(tiles, number) for number in range(_TILES**2)], axis=1)
-        _shuffle(canvas, tiles, _TILES, np.argsort(keys, axis=1, kind="stable"))
+        strips, tiles = split(cut, 1)
+        _shuffle(canvas, strips, _STRIPS.shape[1], 1, _STRIPS[_roll(strips, 3, len(_STRIPS))])
+        _shuffle(canvas, tiles, _TILES, _TILES, _any_order(tiles, _TILES**2))
 
 
 def _roll(scene: Scene, dice: int, sides: int) -> Int64:
     return (scene[f"dice {dice}"][:, 0, 0] * sides).astype(np.int64)
 
 
-def _fraction(scene: Scene, number: int) -> NDArray[np.float64]:
-    """One of many numbers in [0, 1) made out of one die."""
-    die = scene["dice 3"][:, 0, 0].astype(np.float64)
-    return (die * 7919.0 * (number + 1) + number * 0.618) % 1.0
+def _any_order(scene: Scene, count: int) -> Int64:
+    """An order of so many things out of one die: int64 [M, count]."""
+    die = (scene["dice 3"][:, :, 0] * 2**24).astype(np.uint64) * np.uint64(count)
+    return np.argsort(mix(die + np.arange(count, dtype=np.uint64)), axis=1, kind="stable")
 
 
 def _scramble(scene: Scene) -> dict[str, Part]:
-    """Give each part the place of another, askew."""
-    order = _ORDERS[_roll(scene, 2, len(_ORDERS))]
-    places = np.stack([np.stack([scene.parts[n].x, scene.parts[n].y]) for n in _PARTS])
-    every = np.arange(len(scene.rows))
+    """Put each part where it does not belong, askew."""
+    places = _PLACES[_roll(scene, 2, len(_PLACES))].astype(np.float32)
+    side = np.where(scene["dice 7"] < np.float32(_HALF), np.float32(-1), np.float32(1))
     parts = {}
     for number, name in enumerate(_PARTS):
-        jitter = [scene[f"dice {3 + (number + axis) % 4}"] - np.float32(_HALF) for axis in (0, 1)]
+        across, down = (places[:, number, axis, None, None] for axis in (0, 1))
         x, y = (
-            places[order[:, number], axis, every] + np.float32(0.3) * jitter[axis]
-            for axis in (0, 1)
+            place
+            + np.float32(0.12) * (scene[f"dice {3 + (number + axis) % 4}"] - np.float32(_HALF))
+            for axis, place in enumerate((side * across, down))
         )
-        angle = 2.6 * (scene[f"dice {4 + number % 4}"] - np.float32(_HALF))
-        squeeze = np.ones_like(x)
-        parts[name] = Part(x, y, squeeze, np.cos(angle), np.sin(angle))
+        x = (x + np.float32(0.2) * scene["yaw sin"]) * scene["width"]
+        angle = 2.2 * (scene[f"dice {3 + (number + 2) % 4}"] - np.float32(_HALF))
+        parts[name] = Part(x, y, np.ones_like(x), np.cos(angle), np.sin(angle))
     return parts
 
 
-def _shuffle(canvas: Canvas, scene: Scene, tiles: int, order: Int64) -> None:
-    """Cut images into tiles × tiles pieces and lay them in int64 [M, tiles²] another order."""
+def _shuffle(canvas: Canvas, scene: Scene, down: int, across: int, order: Int64) -> None:
+    """Cut images into down × across pieces and lay them in another order.
+
+    Args:
+        canvas: Finished pictures.
+        scene: M of them.
+        down: Pieces of a column.
+        across: Pieces of a line.
+        order: int64 [M, down · across], which piece comes to each place.
+    """
     if not len(scene.rows):
         return
-    side = canvas.size // tiles
-    values = canvas.values[scene.rows].reshape(-1, 3, tiles, side, tiles, side)
-    pieces = values.transpose(0, 2, 4, 1, 3, 5).reshape(-1, tiles * tiles, 3, side, side)
+    size, high, wide = canvas.size, canvas.size // down, canvas.size // across
+    values = canvas.values[scene.rows].reshape(-1, 3, down, high, across, wide)
+    pieces = values.transpose(0, 2, 4, 1, 3, 5).reshape(-1, down * across, 3, high, wide)
     pieces = np.take_along_axis(pieces, order[:, :, None, None, None], axis=1)
-    pieces = pieces.reshape(-1, tiles, tiles, 3, side, side).transpose(0, 3, 1, 4, 2, 5)
-    canvas.values[scene.rows] = pieces.reshape(-1, 3, canvas.size, canvas.size)
+    pieces = pieces.reshape(-1, down, across, 3, high, wide).transpose(0, 3, 1, 4, 2, 5)
+    canvas.values[scene.rows] = pieces.reshape(-1, 3, size, size)
 
 
 def _draw_busts(canvas: Canvas, scene: Scene) -> None:

@@ -8,13 +8,12 @@ from evenface_training.synthetic.head import outline, shade
 from evenface_training.synthetic.noise import noise
 from evenface_training.synthetic.scene import Scene
 from evenface_training.synthetic.shapes import box, ellipse, glow, segment
-from evenface_training.synthetic.views import View, head_view
+from evenface_training.synthetic.views import EVERYWHERE, View, head_view
 
 Float32 = NDArray[np.float32]
 
 _INK = np.array([0.10, 0.09, 0.09], np.float32)[None, :, None, None]
 _HANDS = ((0.42, 0.050), (0.66, 0.034), (0.72, 0.014))  # length and half the width of each
-_EVERYWHERE = (-9.0, 9.0)
 
 
 def _chance(scene: Scene, dice: int, limit: float) -> Float32:
@@ -30,7 +29,7 @@ def _either(first: Float32, second: Float32, share: Float32) -> Float32:
 
 def draw_clocks(canvas: Canvas, scene: Scene) -> None:
     """Draw round dials, the half of them in the colours of skin, with ticks and hands."""
-    with head_view(canvas, scene, *_EVERYWHERE) as seen:
+    with head_view(canvas, scene, -EVERYWHERE, EVERYWHERE) as seen:
         radius = 0.85 + 0.3 * scene["dice 1"]
         x, y = seen.x / radius, seen.y / radius
         view = View(seen.patch, x, y, seen.pixel / radius)
@@ -109,7 +108,7 @@ def draw_textures(canvas: Canvas, scene: Scene) -> None:
         rows = np.flatnonzero(kind == code)
         some = scene.take(rows)
         if len(rows):
-            with head_view(canvas, some, *_EVERYWHERE) as view:
+            with head_view(canvas, some, -EVERYWHERE, EVERYWHERE) as view:
                 share = pattern(view, some)[:, None]
                 view.patch.values[:] = first[rows] + (second - first)[rows] * share
 

@@ -17,7 +17,7 @@ from evenface_training.synthetic.scene import Scene, draw_scene
 UInt8 = NDArray[np.uint8]
 Labels = Mapping[str, NDArray[Any]]
 
-VERSION = 1  # of the pictures: goes up when an index shows another image than before
+VERSION = 2  # of the pictures: goes up when an index shows another image than before
 
 _FACES, _NONFACES = 0, 1
 _CHUNK_PIXELS = 128 * 64 * 64  # drawn together; what they need should stay in a core's cache
@@ -89,8 +89,7 @@ def _chunks(size: int, start: int, count: int) -> Iterator[tuple[int, int]]:
 def _render_faces(config: SyntheticConfig, start: int, count: int) -> Rendered:
     scene = draw_scene(Draws(config.seed, _FACES, start, count), config)
     canvas = Canvas(count, config.size)
-    draw_faces(canvas, scene)
-    return Rendered(canvas.images(), _face_labels(scene, config))
+    return Rendered(draw_faces(canvas, scene), _face_labels(scene, config))
 
 
 def _render_nonfaces(config: SyntheticConfig, start: int, count: int) -> Rendered:
@@ -98,13 +97,12 @@ def _render_nonfaces(config: SyntheticConfig, start: int, count: int) -> Rendere
     scene = draw_scene(draws, config)
     kinds = draws.pick("kind", config.frequencies.kind)
     canvas = Canvas(count, config.size)
-    draw_nonfaces(canvas, scene, kinds)
     backgrounds = np.array(list(config.frequencies.background))
     labels = {
         "kind": np.array(KINDS)[kinds],
         "background": backgrounds[scene.codes["background"]],
     }
-    return Rendered(canvas.images(), labels)
+    return Rendered(draw_nonfaces(canvas, scene, kinds), labels)
 
 
 def _face_labels(scene: Scene, config: SyntheticConfig) -> Labels:

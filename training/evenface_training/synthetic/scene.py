@@ -41,10 +41,10 @@ _MOUTHS = np.array(
 )
 # By light: ambient, directed, all in all.
 _LIGHTS = np.array(
-    [[0.72, 0.34, 1.0], [0.42, 0.75, 1.0], [0.48, 0.66, 1.0], [0.60, 0.42, 0.42]], np.float32
+    [[0.58, 0.41, 1.0], [0.36, 0.70, 1.0], [0.40, 0.62, 1.0], [0.52, 0.44, 0.42]], np.float32
 )
-# Middle of a head (down), and its scale: half an image is 1. Around which value, how far.
-MIDDLE, SCALE = (0.02, 0.07), (0.62, 0.06)
+# Middle of a head (across, down) and its scale, where half an image is 1: a value, how far around.
+ACROSS, MIDDLE, SCALE = (0.0, 0.08), (0.02, 0.07), (0.62, 0.06)
 CLUTTER = 6  # things in a cluttered background
 DICE = 8  # plain numbers, for what non-faces decide
 _TEXTURES = 3
@@ -146,9 +146,9 @@ class Scene:
             slope=self.slope,
         )
 
-    def where(self, factor: str, *codes: int) -> "Scene":
-        """The images in which a factor has one of these values."""
-        return self.take(np.flatnonzero(np.isin(self.codes[factor], codes)))
+    def where(self, factor: str, code: int) -> "Scene":
+        """The images in which a factor has this value."""
+        return self.take(np.flatnonzero(self.codes[factor] == code))
 
     def __getitem__(self, name: str) -> Float32:
         return self.measures[name]
@@ -192,7 +192,7 @@ def _draw_degrees(draws: Draws, pose: Int64, config: SyntheticConfig) -> NDArray
 def _draw_frame(draws: Draws, degrees: NDArray[np.float64]) -> dict[str, Float32]:
     yaw, pitch, roll = np.radians(degrees).T
     return {
-        "x": draws.around("x", 0.0, 0.08),
+        "x": draws.around("x", *ACROSS),
         "y": draws.around("y", *MIDDLE),
         "scale": draws.around("scale", *SCALE),
         "cos": as_plane(np.cos(roll)),
@@ -292,7 +292,7 @@ def _place_parts(measures: Mapping[str, Float32]) -> dict[str, Part]:
         "left eye": _place(measures, -_EYE_X, _EYE_Y, 0.0),
         "right eye": _place(measures, _EYE_X, _EYE_Y, 0.0),
         "nose": _place(measures, 0.0, _NOSE_Y, 0.22),
-        "mouth": _place(measures, 0.0, _MOUTH_Y, 0.02),
+        "mouth": _place(measures, 0.0, _MOUTH_Y, -0.10),
     }
 
 

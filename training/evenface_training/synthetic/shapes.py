@@ -23,11 +23,16 @@ def cover(distance: Float32, pixel: Float32) -> Float32:
 
 def ellipse(x: Float32, y: Float32, rx: Number, ry: Number) -> Float32:
     """An ellipse around the origin, to first order: level over slope."""
-    u, v = x / rx, y / ry
-    level = np.sqrt(u * u + v * v)
-    u, v = u / rx, v / ry
-    slope = np.sqrt(u * u + v * v) + np.float32(_TINY)
-    return level * (level - 1) / slope
+    u, v = np.square(x / rx), np.square(y / ry)
+    level = u + v
+    np.sqrt(level, out=level)
+    slope = u / (rx * rx) + v / (ry * ry)
+    np.sqrt(slope, out=slope)
+    slope += np.float32(_TINY)
+    distance = level - 1
+    distance *= level
+    distance /= slope
+    return distance
 
 
 def box(x: Float32, y: Float32, half_x: Number, half_y: Number, corner: Number) -> Float32:
@@ -48,8 +53,10 @@ def segment(x: Float32, y: Float32, end_x: Number, end_y: Number, radius: Number
 def glow(x: Float32, y: Float32, rx: Number, ry: Number) -> Float32:
     """A soft spot: 1 in the middle, falling smoothly to 0 at the ellipse."""
     u, v = x / rx, y / ry
-    fall = np.maximum(1 - u * u - v * v, 0)
-    return fall * fall
+    fall = (1 - u * u) - v * v
+    np.maximum(fall, 0, out=fall)
+    fall *= fall
+    return fall
 
 
 def step(value: Float32, low: Number, high: Number) -> Float32:

@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evenface_training.synthetic.canvas import Canvas, Patch
-from evenface_training.synthetic.scene import MIDDLE, SCALE, Part, Scene
+from evenface_training.synthetic.scene import ACROSS, MIDDLE, SCALE, Part, Scene
 from evenface_training.synthetic.shapes import cover
 
 Float32 = NDArray[np.float32]
+
+EVERYWHERE = 9.0  # further from a head than any pixel
 
 
 @dataclass(frozen=True)
@@ -57,14 +59,20 @@ def _line(canvas: Canvas, y: float) -> int:
     return int(np.clip(np.floor((y + 1) * canvas.size / 2), 0, canvas.size - 1))
 
 
+def _columns(canvas: Canvas, reach: float) -> slice:
+    """The columns within so many head units of any scene's head."""
+    half = ACROSS[1] + reach * sum(SCALE)
+    return slice(_line(canvas, ACROSS[0] - half), _line(canvas, ACROSS[0] + half) + 1)
+
+
 @contextmanager
-def head_view(canvas: Canvas, scene: Scene, top: float, bottom: float) -> Iterator[View]:
-    """Lend all lines in which something between two heights of the (tilted) heads may lie."""
-    lines = (
-        _first_line(canvas, top - scene.slope),
-        _last_line(canvas, bottom + scene.slope),
-    )
-    with canvas.band(scene.rows, *lines) as patch:
+def head_view(
+    canvas: Canvas, scene: Scene, top: float, bottom: float, reach: float = EVERYWHERE
+) -> Iterator[View]:
+    """Lend what may lie between two heights of (tilted) heads, so far from their middles."""
+    first = _first_line(canvas, top - scene.slope)
+    lines = slice(first, _last_line(canvas, bottom + scene.slope))
+    with canvas.window(scene.rows, lines, _columns(canvas, reach)) as patch:
         across, down = patch.x - scene["x"], patch.y - scene["y"]
         cos, sin = scene["cos"] / scene["scale"], scene["sin"] / scene["scale"]
         yield View(
@@ -76,10 +84,12 @@ def head_view(canvas: Canvas, scene: Scene, top: float, bottom: float) -> Iterat
 
 
 @contextmanager
-def body_view(canvas: Canvas, scene: Scene, top: float) -> Iterator[View]:
-    """Lend all lines from a height of the heads to the bottom, upright, in head units."""
-    line = _first_line(canvas, top)
-    with canvas.band(scene.rows, line, canvas.size) as patch:
+def body_view(
+    canvas: Canvas, scene: Scene, top: float, reach: float = EVERYWHERE
+) -> Iterator[View]:
+    """Lend what lies below a height of the heads, so far from their middles, upright."""
+    lines = slice(_first_line(canvas, top), canvas.size)
+    with canvas.window(scene.rows, lines, _columns(canvas, reach)) as patch:
         across, down = patch.x - scene["x"], patch.y - scene["y"]
         scale = scene["scale"]
         yield View(patch, across / scale, down / scale, patch.pixel / scale)

@@ -36,10 +36,10 @@ def _draw_lens(view: View, scene: Scene, name: str, side: int) -> None:
     lens = box(view.x, y, half_x, half_y, corner)
     color = scene.colors["rim"]
     if name == "dark":
-        color = color * np.float32(0.4)
-        view.fill(color, lens, 0.93)
+        color = color * np.float32(0.25)
+        view.fill(color, lens, 0.95)
         spot = glow(view.x + np.float32(0.07), y + np.float32(0.06), 0.12, 0.07)
-        view.patch.paint(WHITE, spot * np.float32(0.35))
+        view.patch.paint(WHITE, spot * np.float32(0.22))
     else:
         view.fill(WHITE, lens, 0.10)
     view.fill(color, np.abs(lens) - rim)
