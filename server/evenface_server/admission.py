@@ -171,7 +171,10 @@ class Gate:
         """
         error = self._refusal(rows, deadline, ready_in)
         if error is not None:
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # else its traceback, and the request with it, would hold itself
         place = Place(self, rows, deadline)
         self._places.add(place)
         self._next_turns += min(rows, self._turn_rows)

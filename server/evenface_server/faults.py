@@ -31,9 +31,9 @@ class Faults:
             _LOG.error("internal error", exc_info=error)
         return fault
 
-    def count(self, reason: str) -> None:
-        """Count an error whose fault is known."""
-        self._metrics.rejections.labels(reason).inc()
+    def count(self, reason: str, calls: int = 1) -> None:
+        """Count an error whose fault is known, and how many calls ended with it."""
+        self._metrics.rejections.labels(reason).inc(calls)
 
     def status_of(self, error: Exception) -> StatusError:
         """Return the status that a call ends with."""

@@ -59,11 +59,11 @@ class Histogram(_Growing):
         super().__init__(len(bounds) + 2)
         self._bounds = bounds
 
-    def observe(self, value: float) -> None:
-        """Count a value."""
+    def observe(self, value: float, times: int = 1) -> None:
+        """Count a value, or several that are the same."""
         values = self.values
-        values[0] += value
-        values[1 + bisect_left(self._bounds, value)] += 1
+        values[0] += value * times
+        values[1 + bisect_left(self._bounds, value)] += times
 
 
 class Gauge:

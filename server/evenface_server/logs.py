@@ -133,7 +133,13 @@ class CallLog:
         self._is_due = False
 
     def write(
-        self, record: CallRecord, service: str, method: str, code: str, seconds: float
+        self,
+        record: CallRecord,
+        service: str,
+        method: str,
+        code: str,
+        seconds: float,
+        calls: int = 1,
     ) -> None:
         """Write a line.
 
@@ -143,6 +149,7 @@ class CallLog:
             method: Of the service.
             code: Name of the status.
             seconds: That the call took.
+            calls: How many were like it, itself included; they share its request id.
         """
         if self._lines is None:
             return
@@ -150,7 +157,7 @@ class CallLog:
             f'{{"time": "{self._now()}", "level": "info", "event": "call", {self._fixed}'
             f'"service": "{service}", "method": "{method}", "code": "{code}", '
             f'"seconds": {seconds:.6f}, '
-            f'"rows": {record.rows}, "model": "{record.model}", {_caller(record)}'
+            f'"rows": {record.rows}, "model": "{record.model}", {_more(record, calls)}'
             f'"request_id": {_quoted(record.request_id)}}}\n'
         )
         self._lines.add(line)
@@ -171,8 +178,9 @@ class CallLog:
         return f"{self._stamp}{int(1000 * (now - second)):03d}Z"
 
 
-def _caller(record: CallRecord) -> str:
-    return f'"caller": {_quoted(record.caller)}, ' if record.caller else ""
+def _more(record: CallRecord, calls: int) -> str:
+    caller = f'"caller": {_quoted(record.caller)}, ' if record.caller else ""
+    return caller if calls == 1 else f'{caller}"calls": {calls}, '
 
 
 def _describe_lost(formatter: JsonFormatter, lines: int) -> str:

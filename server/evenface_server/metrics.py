@@ -22,6 +22,20 @@ class LaneMetrics:
     images: Counter
 
 
+class _ByCode:
+    """Counts by status code, binding a label once it is met."""
+
+    def __init__(self, bind: Callable[[str], Counter]) -> None:
+        self._bind = bind
+        self._bound: dict[str, Counter] = {}
+
+    def __call__(self, code: str, calls: int = 1) -> None:
+        counter = self._bound.get(code)
+        if counter is None:
+            counter = self._bound[code] = self._bind(code)
+        counter.inc(calls)
+
+
 @dataclass(frozen=True)
 class RpcMetrics:
     """The metrics of one RPC, labels bound; `handled` takes the name of the code."""
@@ -30,7 +44,7 @@ class RpcMetrics:
     received: Counter
     sent: Counter
     seconds: Histogram
-    handled: Callable[[str], None]
+    handled: _ByCode
 
 
 @dataclass(frozen=True)
@@ -40,20 +54,6 @@ class CallerMetrics:
     allowed: Counter
     denied: Counter
     limited: Counter
-
-
-class _ByCode:
-    """Counts by status code, binding a label once it is met."""
-
-    def __init__(self, bind: Callable[[str], Counter]) -> None:
-        self._bind = bind
-        self._bound: dict[str, Counter] = {}
-
-    def __call__(self, code: str) -> None:
-        counter = self._bound.get(code)
-        if counter is None:
-            counter = self._bound[code] = self._bind(code)
-        counter.inc()
 
 
 class Metrics:

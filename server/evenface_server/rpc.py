@@ -1,5 +1,6 @@
 """What happens around every RPC: bytes become messages, errors statuses, calls are measured."""
 
+import asyncio
 import logging
 import re
 import secrets
@@ -16,7 +17,7 @@ from evenface_core.errors import (
     InvalidInput,
     QueueFull,
 )
-from evenface_transport import Call, Code, Method, StatusError
+from evenface_transport import Alike, Call, Code, Method, StatusError
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
@@ -165,10 +166,13 @@ class _Rpc:
             try:
                 self._enter(record, call)
                 reply = (await handler(self._parse(data), call)).SerializeToString()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - goes on as a status
                 status = self._faults.status_of(error)
                 code = status.code
-                raise status from error
+                try:
+                    raise status from error
+                finally:
+                    del status  # else its traceback, and the request with it, would hold itself
             except BaseException:
                 code = _code_of_end(call)
                 raise
@@ -194,10 +198,13 @@ class _Rpc:
                     async for reply in replies:
                         yield reply.SerializeToString()
                         self._metrics.sent.inc()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - goes on as a status
                 status = self._faults.status_of(error)
                 code = status.code
-                raise status from error
+                try:
+                    raise status from error
+                finally:
+                    del status  # else its traceback, and the request with it, would hold itself
             except BaseException:
                 code = _code_of_end(call)
                 raise
@@ -224,9 +231,12 @@ class _Rpc:
             names = leading_names(beginning)
             if names is None:
                 return None
-            error = refusal(Target(*names, call.deadline if call.has_deadline else None))
+            until = call.deadline if call.has_deadline else None
+            error = refusal(Target(names.model, names.version, until))
             if error is None:
                 return None
+            if self._access.is_open:
+                return self._refuse_alike(call, error, names.length)
             record = self._record(call)
             try:
                 self._enter(record, call)
@@ -238,6 +248,27 @@ class _Rpc:
             return status
 
         return refuse
+
+    def _refuse_alike(self, call: Call, error: QueueFull, length: int) -> StatusError:
+        """Refuse a call, and those of this turn of the loop that are like it, as one in the log.
+
+        Args:
+            call: The first.
+            error: Why.
+            length: Of the beginning of its request, by which it was judged.
+        """
+        record = self._record(call)
+        status = self._faults.refusal(error)
+        status.alike = alike = Alike(length)
+
+        def finish() -> None:
+            alike.is_over = True
+            self._metrics.started.inc(alike.calls - 1)
+            self._faults.count(error.reason, alike.calls - 1)
+            self._finish(record, status.code, time.monotonic(), alike.calls)
+
+        asyncio.get_running_loop().call_soon(finish)
+        return status
 
     def _begin(self, call: Call) -> tuple[CallRecord, float]:
         record = self._record(call)
@@ -261,11 +292,11 @@ class _Rpc:
             record.charge = partial(caller.charge, 0)
         return caller
 
-    def _finish(self, record: CallRecord, code: Code, started: float) -> None:
+    def _finish(self, record: CallRecord, code: Code, started: float, calls: int = 1) -> None:
         seconds = time.monotonic() - started
-        self._metrics.seconds.observe(seconds)
-        self._metrics.handled(code.name)
-        self._log.write(record, self._service, self._name, code.name, seconds)
+        self._metrics.seconds.observe(seconds, calls)
+        self._metrics.handled(code.name, calls)
+        self._log.write(record, self._service, self._name, code.name, seconds, calls)
 
     async def _parse_all(
         self, requests: AsyncIterator[bytes], caller: Caller

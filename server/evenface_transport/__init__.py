@@ -7,9 +7,10 @@ from evenface_transport.call import Call, Method, Peer, Stream, Unary
 from evenface_transport.limits import Limits
 from evenface_transport.memory import keep_freed_memory
 from evenface_transport.server import Server
-from evenface_transport.status import Code, StatusError
+from evenface_transport.status import Alike, Code, StatusError
 
 __all__ = [
+    "Alike",
     "Call",
     "Code",
     "Limits",

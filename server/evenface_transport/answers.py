@@ -44,14 +44,16 @@ class Answers:
             work = self._answer(stream, message)
         self._start(stream, work)
 
-    def fail(self, stream: Stream, error: StatusError) -> None:
-        """End a call that cannot be answered, or not any more."""
+    def fail(self, stream: Stream, error: StatusError) -> bytes:
+        """End a call that cannot be answered, or not any more; return the trailers."""
         if stream.closed or stream.tail is not None:
-            return
+            return b""
         if stream.task is not None and stream.task is not asyncio.current_task():
             stream.call.ended = error.code
             stream.task.cancel()
-        self._outbox.end(stream, self._status(stream.call, error))
+        trailers = self._status(stream.call, error)
+        self._outbox.end(stream, trailers)
+        return trailers
 
     async def inflate(self, stream: Stream, message: bytes) -> bytes:
         """Return what a compressed message becomes, for the handler that has just taken it.

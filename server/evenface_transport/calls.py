@@ -15,6 +15,7 @@ from evenface_transport.host import Host
 from evenface_transport.inflate import IDENTITY, encoding_error
 from evenface_transport.messages import Assembler
 from evenface_transport.outbox import Outbox
+from evenface_transport.refused import Refused
 from evenface_transport.status import Code, StatusError
 from evenface_transport.stream import MESSAGE_BYTES, RECEIVE_WINDOW, Requests, Stream
 
@@ -54,6 +55,8 @@ class Calls:
         self._answers = Answers(host, outbox, self._account)
         self.streams: dict[int, Stream] = {}
         self.half_open: dict[int, float] = {}
+        self._newest: tuple[int, RequestHead] | None = None
+        self._beginning = b""
         self._due = math.inf
 
     @property
@@ -63,6 +66,7 @@ class Calls:
 
     def open(self, number: int, head: RequestHead, now: float, *, is_ended: bool) -> None:
         """Begin a call, or refuse it."""
+        self._newest = number, head
         stream = self._stream(number, head, now)
         stream.is_ended = is_ended
         if not head.is_grpc:
@@ -71,7 +75,7 @@ class Calls:
         try:
             self._admit(stream, head)
         except StatusError as error:
-            stream.refusal = error
+            stream.refusal = error.with_traceback(None)
             self._due = min(self._due, now + _REFUSAL_SECONDS)
         if stream.method.unary is not None:
             stream.coming_since = now  # its one request, until it ends
@@ -94,18 +98,18 @@ class Calls:
                     if assembler.size < 0:
                         break
                     if stream.method.refuse_request is not None:
-                        _ask_about(
-                            stream,
-                            bytes(data[at : min(end, at + min(assembler.size, _ASKED_BYTES))]),
-                        )
+                        stop = min(end, at + min(assembler.size, _ASKED_BYTES))
+                        self._beginning = bytes(data[at:stop])
+                        _ask_about(stream, self._beginning)
                     self._account.reserve(assembler.size + MESSAGE_BYTES)
                     stream.held.append(assembler.size + MESSAGE_BYTES)
                 at, message = assembler.add(data, at, end)
                 if message is not None:
                     self._take(stream, message)
         except StatusError as error:
-            stream.refusal = error  # the peer may be slow to hear of it, and go on
-            self._answers.fail(stream, error)
+            # The peer may be slow to hear of it, and go on. Its traceback would hold the stream.
+            stream.refusal = error.with_traceback(None)
+            self._remember(stream, error, self._answers.fail(stream, error))
             return
         if stream.coming_since is None and not assembler.is_between:
             stream.coming_since = now
@@ -183,11 +187,15 @@ class Calls:
         amid a message, of which nobody wants the rest.
         """
         if not stream.is_ended:
-            if stream.assembler.is_between and len(self.half_open) < self._host.limits.max_streams:
-                self.half_open[stream.number] = now
-            else:
-                self._outbox.write(frames.reset(stream.number, ErrorCode.NO_ERROR))
+            self.leave(stream.number, now, is_amid=not stream.assembler.is_between)
         self.close(stream)
+
+    def leave(self, number: int, now: float, *, is_amid: bool) -> None:
+        """A call has been answered that its peer has not ended, and may be amid a message."""
+        if is_amid or len(self.half_open) >= self._host.limits.max_streams:
+            self._outbox.write(frames.reset(number, ErrorCode.NO_ERROR))
+        else:
+            self.half_open[number] = now
 
     def close(self, stream: Stream) -> None:
         """Forget a stream, whose reply has gone out whole or never will."""
@@ -212,6 +220,14 @@ class Calls:
         )
         self.streams[number] = stream
         return stream
+
+    def _remember(self, stream: Stream, error: StatusError, trailers: bytes) -> None:
+        """Note how a request was refused for how it begins, if others that come now may be, too."""
+        number, head = self._newest or (0, None)
+        if error.alike is not None and trailers and head is not None and number == stream.number:
+            beginning = self._beginning[: error.alike.length]
+            most = self._host.limits.max_message_bytes
+            self._host.refused = Refused(error.alike, head, beginning, trailers, most)
 
     def _admit(self, stream: Stream, head: RequestHead) -> None:
         if stream.method is _NO_METHOD:

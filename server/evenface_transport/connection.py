@@ -12,7 +12,7 @@ from evenface_transport.call import Peer
 from evenface_transport.calls import Calls
 from evenface_transport.frames import ErrorCode, ProtocolError
 from evenface_transport.host import Host
-from evenface_transport.incoming import LAST_PING, WINDOW, Incoming
+from evenface_transport.incoming import GAIN, LAST_PING, WINDOW, Incoming
 from evenface_transport.lifetime import Lifetime, Step
 from evenface_transport.outbox import Outbox
 from evenface_transport.patience import Patience
@@ -23,8 +23,6 @@ from evenface_transport.stream import RECEIVE_WINDOW, Stream
 _LOG = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 0.5
-# What a call that was answered makes up for: the pings, windows and resets that come with calls.
-_GAIN: Final = 8.0
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -55,8 +53,7 @@ class Connection(asyncio.BufferedProtocol):
         self._outbox = Outbox(transport, self._patience, self._on_sent, self._on_stuck)
         self._calls = Calls(host, self._outbox, _peer(transport))
         self._incoming = Incoming(
-            host.buffer,
-            limits.max_header_bytes,
+            host,
             self._calls,
             self._outbox,
             self._life,
@@ -154,7 +151,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _on_sent(self, stream: Stream) -> None:
         self._calls.part(stream, self._life.heard)
-        self._patience.earn(_GAIN)
+        self._patience.earn(GAIN)
         self._life.used = self._life.heard
         self._end_if_done()
 

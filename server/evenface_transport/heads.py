@@ -80,9 +80,13 @@ class HeadDecoder:
             ProtocolError: It is not HPACK, or far too large; nothing after it could be read.
             MalformedRequest: It is no request.
         """
+        return self.known(block) or self._decode(block)
+
+    def known(self, block: bytes) -> RequestHead | None:
+        """Return what a block says that has been read before, and still says the same."""
         if self._last is not None and self._last[0] == block:
             return self._last[1]
-        return self._heads.get(block) or self._decode(block)
+        return self._heads.get(block)
 
     def skip(self, block: bytes) -> None:
         """Read a block for what it does to the table alone.

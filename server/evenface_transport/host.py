@@ -7,6 +7,7 @@ from typing import Protocol
 from evenface_transport.budget import Budget
 from evenface_transport.call import Method
 from evenface_transport.limits import Limits
+from evenface_transport.refused import Refused
 from evenface_transport.status import StatusError
 
 
@@ -27,7 +28,13 @@ class Guest(Protocol):
 
 
 class Host(Protocol):
-    """A server, as its connections see it."""
+    """A server, as its connections see it.
+
+    Attributes:
+        refused: How the last call was refused where others, of any connection, may be alike.
+    """
+
+    refused: Refused | None
 
     @property
     def limits(self) -> Limits:

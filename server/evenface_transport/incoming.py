@@ -8,15 +8,19 @@ from evenface_transport import frames, payloads
 from evenface_transport.calls import Calls
 from evenface_transport.frames import ErrorCode, ProtocolError
 from evenface_transport.heads import HeadDecoder, MalformedRequest
+from evenface_transport.host import Host
 from evenface_transport.lifetime import Lifetime
 from evenface_transport.outbox import Outbox
 from evenface_transport.patience import Patience
 from evenface_transport.reader import Reader
+from evenface_transport.refused import Refused, Request
 from evenface_transport.stream import Stream
 
 _LOG = logging.getLogger(__name__)
 
 WINDOW: Final = 64 * 2**20
+# What a call that was answered makes up for: the pings, windows and resets that come with calls.
+GAIN: Final = 8.0
 LAST_PING: Final = b"evenface"
 _LEAST_DATA_BYTES: Final = 1024
 _LARGE_BLOCK_BYTES: Final = 1024
@@ -27,8 +31,7 @@ class Incoming:
     """Takes the frames of one connection.
 
     Args:
-        buffer: Where bytes come in.
-        max_header_bytes: Of a request's header block.
+        host: The server.
         calls: What the frames are about.
         outbox: Sends.
         life: Of the connection.
@@ -42,25 +45,25 @@ class Incoming:
 
     def __init__(
         self,
-        buffer: memoryview,
-        max_header_bytes: int,
+        host: Host,
         calls: Calls,
         outbox: Outbox,
         life: Lifetime,
         patience: Patience,
         on_parting: Callable[[], None],
     ) -> None:
+        self._host = host
         self._calls = calls
         self._outbox = outbox
         self._life = life
         self._patience = patience
         self._on_parting = on_parting
-        self._heads = HeadDecoder(max_header_bytes)
+        self._heads = HeadDecoder(host.limits.max_header_bytes)
         self._block: tuple[int, int, bytes] = 0, 0, b""  # stream, flags, header block so far
         self._window = WINDOW
         self._last_begun = self.last_taken = 0
         self.reader = Reader(
-            buffer,
+            host.buffer,
             self,
             {
                 frames.HEADERS: self._on_headers,
@@ -75,6 +78,54 @@ class Incoming:
             self._on_unknown,
         )
 
+    def on_call(self, number: int, block: bytes, at: int, size: int) -> int:
+        """Begin a call, or refuse it like the one before.
+
+        Args:
+            number: Of the stream.
+            block: All of its header block.
+            at: Where in the buffer the next frame begins.
+            size: Bytes in the buffer.
+
+        Returns:
+            Where the next frame to look at begins; that may be yet to come.
+        """
+        refused = self._host.refused
+        if refused is not None:
+            if refused.alike.is_over:
+                self._host.refused = None
+            elif self._heads.known(block) == refused.head and self._may_open(number):
+                request = refused.match(number, self.reader.buffer, at, size)
+                if request is not None:
+                    self._refuse(number, refused, request)
+                    return request.end
+        self._on_block(frames.END_HEADERS, number, block)
+        return at
+
+    def _may_open(self, number: int) -> bool:
+        is_next = number > self._last_begun and number % 2 == 1
+        return is_next and not self._life.has_left and not self._outbox.is_paused
+
+    def _refuse(self, number: int, refused: Refused, request: Request) -> None:
+        """Refuse a call like another; what comes of its request is thrown away."""
+        refused.alike.calls += 1
+        self._last_begun = self.last_taken = number
+        self._account(request.length)
+        self._outbox.refuse(number, refused.trailers)
+        if not request.is_ended:
+            self._calls.leave(number, self._life.heard, is_amid=not request.is_whole)
+        self._life.used = self._life.heard
+        self._patience.earn(GAIN)
+
+    def _account(self, length: int) -> None:
+        """Account for data."""
+        self._window -= length
+        if self._window < 0:
+            raise ProtocolError(ErrorCode.FLOW_CONTROL_ERROR, "more data than the window")
+        if self._window < WINDOW // 2:
+            self._outbox.write(frames.window_update(0, WINDOW - self._window))
+            self._window = WINDOW
+
     def on_data(self, number: int, flags: int, length: int, missing: int) -> Stream | None:
         """Account for a frame of data; return the stream that waits for it, if it still does.
 
@@ -84,12 +135,7 @@ class Incoming:
             length: Of its payload.
             missing: Bytes of the payload that are data; the others are padding.
         """
-        self._window -= length
-        if self._window < 0:
-            raise ProtocolError(ErrorCode.FLOW_CONTROL_ERROR, "more data than the window")
-        if self._window < WINDOW // 2:
-            self._outbox.write(frames.window_update(0, WINDOW - self._window))
-            self._window = WINDOW
+        self._account(length)
         stream = self._calls.streams.get(number)
         if stream is None:
             self._check_begun(number)

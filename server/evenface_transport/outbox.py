@@ -148,6 +148,10 @@ class Outbox:
         else:
             self._finish(stream)
 
+    def refuse(self, number: int, trailers: bytes) -> None:
+        """End a call that never became a stream."""
+        self.write(self._headers(number, REPLY_HEAD + trailers, END_STREAM))
+
     def drop(self, stream: Stream) -> None:
         """Forget what of a stream waits."""
         self._waiting.pop(stream, None)
@@ -155,6 +159,11 @@ class Outbox:
         stream.queue.clear()
         stream.queued = 0
         _resolve(stream)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether what is said now has to wait."""
+        return self._is_paused
 
     def pause(self) -> None:
         """The network is behind."""

@@ -21,6 +21,9 @@ Handler = Callable[[int, int, bytes], None]
 class Sink(Protocol):
     """Who takes frames of data."""
 
+    def on_call(self, number: int, block: bytes, at: int, size: int) -> int:
+        """Take a whole header block; return where in the buffer, or how far after it, to go on."""
+
     def on_data(self, number: int, flags: int, length: int, missing: int) -> Stream | None:
         """Account for a frame with `missing` bytes of data; return who waits for it, if anyone."""
 
@@ -41,6 +44,7 @@ class Reader:
         on_unknown: Takes those of all other kinds.
 
     Attributes:
+        buffer: Where bytes come in.
         is_greeted: Whether the peer has said the first words of HTTP/2.
         expected: The kind of frame that must come next; None where any may.
         is_stopped: Whether nothing more is of interest.
@@ -49,7 +53,7 @@ class Reader:
     def __init__(
         self, buffer: memoryview, sink: Sink, handlers: dict[int, Handler], on_unknown: Handler
     ) -> None:
-        self._buffer = buffer
+        self.buffer = buffer
         self._sink = sink
         self._handlers = handlers
         self._on_unknown = on_unknown
@@ -67,9 +71,9 @@ class Reader:
         """Return where the next bytes go."""
         size = len(self._rest)
         if not size:
-            return self._buffer
-        self._buffer[:size] = self._rest
-        return self._buffer[size:]
+            return self.buffer
+        self.buffer[:size] = self._rest
+        return self.buffer[size:]
 
     def take(self, count: int) -> None:
         """Look at so many bytes that have come.
@@ -85,15 +89,15 @@ class Reader:
             at = self._greet(size)
         if self.is_greeted:
             at = self._read(at, size)
-        self._rest = bytes(self._buffer[at:size]) if at < size and not self.is_stopped else b""
+        self._rest = bytes(self.buffer[at:size]) if at < size and not self.is_stopped else b""
 
     def _greet(self, size: int) -> int:
-        self.is_greeted = payloads.is_preface(bytes(self._buffer[:size]))
+        self.is_greeted = payloads.is_preface(bytes(self.buffer[:size]))
         return len(frames.PREFACE) if self.is_greeted else 0
 
     def _read(self, at: int, size: int) -> int:
         """Take all frames that are whole, and what there is of data; return where they end."""
-        buffer, unpack, header_bytes = self._buffer, frames.HEADER.unpack_from, frames.HEADER_BYTES
+        buffer, unpack, header_bytes = self.buffer, frames.HEADER.unpack_from, frames.HEADER_BYTES
         while size - at >= header_bytes and not self.is_stopped:
             high, low, kind, flags, number = unpack(buffer, at)
             length = high << 8 | low
@@ -113,15 +117,20 @@ class Reader:
             if start + length > size:
                 break
             at = start + length
-            handle = self._handlers.get(kind, self._on_unknown)
-            handle(flags, number, bytes(buffer[start:at]))
+            payload = bytes(buffer[start:at])
+            if kind == frames.HEADERS and flags == frames.END_HEADERS:
+                at = self._sink.on_call(number, payload, at, size)
+                if at > size:
+                    self._missing, at = at - size, size
+            else:
+                self._handlers.get(kind, self._on_unknown)(flags, number, payload)
         return at
 
     def _begin(self, number: int, flags: int, length: int, at: int, size: int) -> int:
         """Take what there is of a frame of data; return where that ends."""
         missing, padding = length, 0
         if flags & frames.PADDED:
-            padding = payloads.padding(length, self._buffer[at] if length else 0)
+            padding = payloads.padding(length, self.buffer[at] if length else 0)
             missing -= 1 + padding
             at += 1
         self._stream = self._sink.on_data(number, flags, length, missing)
@@ -136,7 +145,7 @@ class Reader:
             self._missing -= end - at
             if stream is not None and not stream.closed:
                 stream.is_ended = self._is_last and not self._missing
-                self._sink.on_piece(stream, self._buffer, at, end)
+                self._sink.on_piece(stream, self.buffer, at, end)
         if self._missing:
             return end
         if self._is_last and stream is not None:

@@ -18,6 +18,7 @@ from evenface_transport.connection import Connection
 from evenface_transport.host import Guest
 from evenface_transport.limits import Limits
 from evenface_transport.reader import BUFFER_BYTES
+from evenface_transport.refused import Refused
 from evenface_transport.status import Code, StatusError
 
 _LOG = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Server:
         self.budget = Budget(limits.max_held_bytes)
         self.tasks: set[asyncio.Task[None]] = set()
         self.explain = explain
+        self.refused: Refused | None = None
         # One for all: what is received is looked at, and copied where needed, at once.
         self.buffer = memoryview(bytearray(BUFFER_BYTES))
         self._tls = tls

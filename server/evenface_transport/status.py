@@ -6,6 +6,26 @@ from enum import IntEnum
 Metadata = Sequence[tuple[str, str | bytes]]
 
 
+class Alike:
+    """Calls that are refused in the same words, until the turn of the event loop ends.
+
+    Args:
+        length: Of the beginning of a request that the refusal rests on. Other calls whose header
+            block is the same and whose request begins so may be refused in the same words.
+
+    Attributes:
+        calls: How many were refused; the transport counts.
+        is_over: Whether others have to be judged anew; set by who refused the first.
+    """
+
+    __slots__ = ("calls", "is_over", "length")
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+        self.calls = 1
+        self.is_over = False
+
+
 class Code(IntEnum):
     """The status codes of gRPC."""
 
@@ -36,6 +56,9 @@ class StatusError(Exception):
         text: What the caller is told.
         trailers: Further metadata; bytes for keys that end in "-bin".
         retry_after: Seconds after which a new try makes sense; None where none does.
+
+    Attributes:
+        alike: Other calls that may end with it, where it refuses a request for how it begins.
     """
 
     def __init__(
@@ -46,3 +69,4 @@ class StatusError(Exception):
         self.text = text
         self.trailers = tuple(trailers)
         self.retry_after = retry_after
+        self.alike: Alike | None = None

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from evenface_transport import Call, Code, Limits, Method, Server, StatusError
+from evenface_transport import Alike, Call, Code, Limits, Method, Server, StatusError
 
 PATIENCE = 20.0
 
@@ -33,6 +33,7 @@ class Handlers:
     may_end: asyncio.Event = field(default_factory=asyncio.Event)
     seen: list[Call] = field(default_factory=list)
     beginnings: list[bytes] = field(default_factory=list)
+    alike: list[Alike] = field(default_factory=list)
 
     def methods(self) -> dict[str, Method]:
         """Return all, by path."""
@@ -70,11 +71,20 @@ class Handlers:
         return StatusError(Code.RESOURCE_EXHAUSTED, "full", (("x-retry", "1"),))
 
     def refuse_request(self, call: Call, beginning: bytes) -> StatusError | None:
-        """Refuse requests that begin with "no"; beginnings are `beginnings`."""
+        """Refuse requests that begin with "no"; beginnings are `beginnings`.
+
+        With "nobody", others of this turn of the loop that begin so are refused like it; `alike`.
+        """
         del call
         self.beginnings.append(beginning)
-        is_refused = beginning.startswith(b"no")
-        return StatusError(Code.RESOURCE_EXHAUSTED, "full") if is_refused else None
+        if not beginning.startswith(b"no"):
+            return None
+        error = StatusError(Code.RESOURCE_EXHAUSTED, "full")
+        if beginning.startswith(b"nobody"):
+            error.alike = alike = Alike(len(b"nobody"))
+            self.alike.append(alike)
+            asyncio.get_running_loop().call_soon(setattr, alike, "is_over", True)
+        return error
 
     async def size(self, message: bytes, call: Call) -> bytes:
         """Return as many bytes as the request says."""

@@ -6,6 +6,7 @@ is far from any request is refused unparsed. The format: protobuf.dev/programmin
 
 import functools
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from evenface_core.errors import InvalidInput
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -40,7 +41,21 @@ def check_fields(data: bytes, message: Descriptor, limit: int) -> None:
         raise InvalidInput("request", f"more than {limit} fields", limit=limit)
 
 
-def leading_names(data: bytes) -> tuple[str, str] | None:
+class Leading(NamedTuple):
+    """What a request begins with.
+
+    Attributes:
+        model: Empty where none is named.
+        version: Likewise.
+        length: Of the beginning that says so, the first byte of what follows included.
+    """
+
+    model: str
+    version: str
+    length: int
+
+
+def leading_names(data: bytes) -> Leading | None:
     """Read the model and the version that a request begins with, if it names them.
 
     They are fields 1 and 2 of every request that has them, and written first, as numbers ascend in
@@ -50,7 +65,7 @@ def leading_names(data: bytes) -> tuple[str, str] | None:
         data: The beginning of a request.
 
     Returns:
-        Both names, empty where there is none; None where that cannot be said.
+        Both names; None where that cannot be said.
     """
     names, at = ["", ""], 0
     try:
@@ -61,7 +76,7 @@ def leading_names(data: bytes) -> tuple[str, str] | None:
                 names[number - 1] = data[at - length : at].decode()
     except (IndexError, UnicodeDecodeError):
         return None
-    return (names[0], names[1]) if at < len(data) else None
+    return Leading(names[0], names[1], at + 1) if at < len(data) else None
 
 
 def _count(data: bytes, message: Descriptor, limit: int) -> bool:

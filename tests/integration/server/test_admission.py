@@ -1,6 +1,7 @@
 """Who is let in under load, who is refused at once, and what never leaves the event loop."""
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable
 from pathlib import Path
@@ -11,13 +12,17 @@ import grpc
 import numpy as np
 import pytest
 from evenface.v1.face_service_pb2 import EncodeRequest, SampleRequest
+from evenface_server.lines import Lines
 from evenface_server.workshop import Workshop
+from evenface_transport import Code, frames
 from support.bundles import Tiny, images, write_tiny_bundle
+from support.http2 import connected, prefixed
 from support.image_files import png
 from support.messages import Details, details, encode, files
 from support.servers import admitted, running, until
 
 ENCODE = 'grpc_method="Encode",grpc_service="evenface.v1.FaceService",grpc_type="unary"'
+ONE = encode(images(1)).SerializeToString()
 SLOW = Tiny(encode_loops=500)  # some 0.3 s a run
 
 
@@ -74,6 +79,44 @@ async def test_a_full_queue_of_one_model_keeps_nobody_from_another(tmp_path: Pat
         samples = server.samples()
     # What was refused was so at the name of its model, before it had come in.
     assert samples[f"grpc_server_msg_received_total{{{ENCODE}}}"] == 2
+
+
+async def test_calls_that_are_refused_together_are_all_counted_and_one_line_of_the_log(
+    tiny_models: Path, tmp_path: Path
+) -> None:
+    path = "/evenface.v1.FaceService/Encode"
+    with (tmp_path / "log").open("w") as file:
+        lines = Lines(file.fileno(), str)
+        limits = {"max_queue_rows": 4, "max_items_per_request": 4, "metrics": True}
+        async with (
+            running(tiny_models, log=lines, metrics_port=0, **limits) as server,
+            connected(int(server.address.rpartition(":")[2])) as peer,
+        ):
+            with server.app.engine.registry.resolve("", "").lanes["encode"].admit(4):
+                calls = [
+                    frames.frame(frames.HEADERS, frames.END_HEADERS, number, peer.block(path))
+                    + frames.frame(frames.DATA, frames.END_STREAM, number, prefixed(ONE))
+                    for number in range(1, 13, 2)
+                ]
+                for call in calls[:2]:
+                    peer.send(call)
+                    await peer.settled()
+                peer.send(*calls[2:])
+                replies = [await peer.reply(number) for number in range(1, 13, 2)]
+            samples = server.samples()
+        lines.flush()
+    ids = [reply.fields["x-request-id"] for reply in replies]
+    assert ids[0] != ids[1] != ids[2]
+    assert ids[2:] == ids[2:3] * 4
+    assert all(reply.status[0] == Code.RESOURCE_EXHAUSTED for reply in replies)
+    logged = list(map(json.loads, (tmp_path / "log").read_text().splitlines()))
+    assert [(line["request_id"], line.get("calls", 1)) for line in logged] == [
+        (ids[0], 1), (ids[1], 1), (ids[2], 4)
+    ]  # fmt: skip
+    assert samples[f'grpc_server_handled_total{{grpc_code="RESOURCE_EXHAUSTED",{ENCODE}}}'] == 6
+    assert samples[f"grpc_server_started_total{{{ENCODE}}}"] == 6
+    assert samples[f"grpc_server_handling_seconds_count{{{ENCODE}}}"] == 6
+    assert samples['evenface_rejections_total{reason="QUEUE_FULL"}'] == 6
 
 
 async def test_photos_that_threads_have_no_time_for_are_refused_and_small_ones_are_not(

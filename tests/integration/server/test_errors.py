@@ -1,6 +1,7 @@
 """Every row of the table of errors, as a caller sees it over the wire."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from evenface.v1.face_service_pb2 import (
     SampleRequest,
 )
 from evenface.v1.model_service_pb2 import GetModelRequest
+from evenface_server.logs import CallRecord
+from evenface_transport.stream import Stream
 from grpc import StatusCode
 from support.bundles import LATENT, Tiny, images, write_tiny_bundle
 from support.image_files import png
@@ -337,3 +340,23 @@ async def test_a_message_beyond_the_limit_is_bad_input(tiny_models: Path) -> Non
         assert details(caught.value).bad_requests[0].field_violations[0].field == "request"
         assert "8192" in str(caught.value.details())
         await server.face.Encode(encode(images(2)))
+
+
+async def test_a_call_that_fails_keeps_nothing_until_garbage_is_collected(
+    tiny_models: Path,
+) -> None:
+    async with running(tiny_models, max_queue_rows=4, max_items_per_request=4) as server:
+        lane = server.app.engine.registry.resolve("", "").lanes["encode"]
+        gc.collect()
+        gc.disable()
+        try:
+            await refused(server.face.Encode(EncodeRequest()), StatusCode.INVALID_ARGUMENT)
+            with lane.admit(3):
+                await refused(server.face.Encode(encode(images(2))), StatusCode.RESOURCE_EXHAUSTED)
+            with lane.admit(4):
+                await refused(server.face.Encode(encode(images(1))), StatusCode.RESOURCE_EXHAUSTED)
+            await until(lambda: not server.app.held_bytes)
+            kept = [each for each in gc.get_objects() if isinstance(each, CallRecord | Stream)]
+        finally:
+            gc.enable()
+    assert not kept

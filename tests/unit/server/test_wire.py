@@ -62,6 +62,15 @@ def test_numbers_longer_than_any_are_not_added_up(number: bytes) -> None:
             check_fields(data + field + bytes(300), REQUEST.DESCRIPTOR, 200)
 
 
+def _rest(request: Message) -> int:
+    """Bytes of a request without its names."""
+    other = type(request)()
+    other.CopyFrom(request)
+    other.ClearField("model")
+    other.ClearField("version")
+    return len(other.SerializeToString())
+
+
 @pytest.mark.parametrize(
     ("model", "version"), [("", ""), ("faces", ""), ("", "2"), ("faces", "2"), ("f" * 200, "é")]
 )
@@ -72,7 +81,9 @@ def test_a_request_begins_with_the_names_of_what_it_means(model: str, version: s
         SampleRequest(model=model, version=version, count=1),
         ClassifyFaceRequest(model=model, version=version, images=Images(raw=RawImages(height=1))),
     ):
-        assert leading_names(request.SerializeToString()) == (model, version)
+        data = request.SerializeToString()
+        found = leading_names(data)
+        assert found == (model, version, len(data) - _rest(request) + 1)
 
 
 @pytest.mark.parametrize(
