@@ -116,6 +116,11 @@ class Calls:
         if stream.receive_window < RECEIVE_WINDOW // 2:
             self._top_up(stream)
 
+    def go_on(self, stream: Stream) -> None:
+        """More of a message has come in, which the peer may not be let send all of yet."""
+        if stream.receive_window < min(RECEIVE_WINDOW // 2, stream.assembler.missing):
+            self._top_up(stream)
+
     def end(self, stream: Stream) -> None:
         """The peer sends no more on a stream."""
         stream.is_ended = True

@@ -153,6 +153,18 @@ class Incoming:
             self._patience.spend()
         return stream
 
+    def on_more(self, stream: Stream, at: int, end: int) -> bool:
+        """Take a whole frame amid a message, as most of large messages are, at little cost."""
+        length = end - at
+        if stream.closed or stream.refusal is not None or not 0 < length <= stream.receive_window:
+            return False
+        if not stream.assembler.extend(self.reader.buffer, at, end):
+            return False
+        self._account(length)
+        stream.receive_window -= length
+        self._calls.go_on(stream)
+        return True
+
     def on_piece(self, stream: Stream, data: memoryview, at: int, end: int) -> None:
         """Take data of a request."""
         stream.receive_window -= end - at

@@ -82,6 +82,14 @@ class Assembler:
         self.size = self.missing = size
         return stop
 
+    def extend(self, data: memoryview, at: int, end: int) -> bool:
+        """Take data[at:end], if it is amid the message at hand; return whether it is."""
+        if self._body is None or end - at >= self.missing:
+            return False
+        self._body.write(data[at:end])
+        self.missing -= end - at
+        return True
+
     def add(self, data: memoryview, at: int, end: int) -> tuple[int, bytes | None]:
         """Take of data[at:end] what belongs to the message at hand.
 

@@ -27,6 +27,9 @@ class Sink(Protocol):
     def on_data(self, number: int, flags: int, length: int, missing: int) -> Stream | None:
         """Account for a frame with `missing` bytes of data; return who waits for it, if anyone."""
 
+    def on_more(self, stream: Stream, at: int, end: int) -> bool:
+        """Take a whole frame of data like the one before, if nothing about it is special."""
+
     def on_piece(self, stream: Stream, data: memoryview, at: int, end: int) -> None:
         """Take data[at:end] of a stream."""
 
@@ -60,6 +63,7 @@ class Reader:
         self._rest = b""
         # Of a frame that came in part: who waits, data to come, padding after it, whether it ends.
         self._stream: Stream | None = None
+        self._latest: Stream | None = None  # that a whole frame of data came for
         self._missing = 0
         self._padding = 0
         self._is_last = False
@@ -128,6 +132,10 @@ class Reader:
 
     def _begin(self, number: int, flags: int, length: int, at: int, size: int) -> int:
         """Take what there is of a frame of data; return where that ends."""
+        latest, end = self._latest, at + length
+        is_next = latest is not None and number == latest.number and not flags and end <= size
+        if latest is not None and is_next and self._sink.on_more(latest, at, end):
+            return end
         missing, padding = length, 0
         if flags & frames.PADDED:
             padding = payloads.padding(length, self.buffer[at] if length else 0)
@@ -150,6 +158,7 @@ class Reader:
             return end
         if self._is_last and stream is not None:
             self._sink.on_last(stream)
+        self._latest = None if self._is_last else stream
         self._stream, self._is_last = None, False
         padding = min(self._padding, size - end)
         self._padding -= padding

@@ -83,7 +83,7 @@ class Handlers:
         if beginning.startswith(b"nobody"):
             error.alike = alike = Alike(len(b"nobody"))
             self.alike.append(alike)
-            asyncio.get_running_loop().call_soon(setattr, alike, "is_over", True)
+            asyncio.get_running_loop().call_soon(_end, alike)
         return error
 
     async def size(self, message: bytes, call: Call) -> bytes:
@@ -274,6 +274,10 @@ async def serving(
     await asyncio.sleep(0)
     assert (server.budget.held, server.tasks, server.connections) == (0, set(), 0)
     assert faults == []
+
+
+def _end(alike: Alike) -> None:
+    alike.is_over = True
 
 
 async def until(condition: Callable[[], object]) -> None:

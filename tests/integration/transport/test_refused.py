@@ -1,4 +1,4 @@
-"""Calls that are refused like the first one of their turn of the event loop, without being judged."""
+"""Calls that are refused like the first of their turn of the event loop, without being judged."""
 
 from evenface_transport import Code, frames
 from evenface_transport.frames import ErrorCode
