@@ -1,4 +1,4 @@
-"""The command `evenface-train`: a configuration in, a run folder out."""
+"""The command `evenface-train`: a configuration in, a run folder out; or run folders, a report."""
 
 import argparse
 import logging
@@ -17,12 +17,18 @@ from evenface_training.data import TrainingData, load_data
 from evenface_training.device import open_device
 from evenface_training.interrupt import StopRequest, terminable
 from evenface_training.loop import Trainer
+from evenface_training.report.command import report
 from evenface_training.run_folder import RunFolder, default_path
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, 2 after an error, 130 after Ctrl-C."""
-    options = _parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # Fabric announces the precision; the run folder's config.yaml already says it.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    if given[:1] == ["report"]:
+        return guarded(lambda: report(given[1:]))
+    options = _parser().parse_args(given)
     return guarded(lambda: _train(options))
 
 
@@ -30,6 +36,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="evenface-train",
         description="Train a face model: CNN classifier, VAE or debiasing VAE.",
+        epilog="evenface-train report RUN... shows what runs have learned on one page; see "
+        "evenface-train report --help.",
     )
     parser.add_argument(
         "config",
@@ -57,8 +65,6 @@ def _train(options: argparse.Namespace) -> None:
         raise ConfigError("give either a configuration or --resume RUN")
     if options.resume is not None and (options.overrides or options.run):
         raise ConfigError("--resume takes its folder and settings from the run; leave out the rest")
-    # Fabric announces the precision; the run folder's config.yaml already says it.
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     if options.resume is not None:
         _resume(RunFolder.open(options.resume), options.device)
     else:

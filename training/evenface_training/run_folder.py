@@ -122,7 +122,7 @@ class RunFolder:
         if not self._metrics.is_file():
             return []
         found: list[Record] = []
-        for line in self._metrics.read_text(encoding="utf-8").splitlines():
+        for line in self._metrics.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 found.append(json.loads(line))
             except ValueError:
