@@ -118,15 +118,17 @@ class RunFolder:
                 self._writer.add_scalar(f"{record['kind']}/{name}", value, record["step"])
 
     def records(self) -> list[Record]:
-        """All lines of `metrics.jsonl` so far; a line cut short by a crash is left out."""
+        """All lines of `metrics.jsonl` so far; a line that a crash has damaged is left out."""
         if not self._metrics.is_file():
             return []
         found: list[Record] = []
         for line in self._metrics.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                found.append(json.loads(line))
+                record = json.loads(line)
             except ValueError:
                 continue
+            if isinstance(record, dict):
+                found.append(record)
         return found
 
     def close(self) -> None:

@@ -18,9 +18,10 @@ Points = Sequence[tuple[float, float]]
 WIDTH = 340.0
 _HEIGHT = 210.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 50.0, 8.0, 8.0, 34.0
+_LEAST_SPAN = 0.001  # of the values: less is noise, and its ticks have too many digits
 _MOST_POINTS = 300
 _DOTTED = 40  # more points than this need no dots
-_BAR, _GAP, _TITLE = 11.0, 10.0, 15.0
+_BAR, _GAP, _TITLE = 11.0, 9.0, 17.0
 _BARS_LEFT, _BARS_RIGHT = 4.0, 66.0
 _LONGEST = 48
 
@@ -55,6 +56,7 @@ class LineChart:
         y_ticks: Places and texts.
         x_label: What runs to the right.
         lines: What is drawn.
+        named: Whether there is more than one line to tell apart, here or in charts like this.
     """
 
     title: str
@@ -64,6 +66,7 @@ class LineChart:
     y_ticks: Sequence[tuple[float, str]]
     x_label: str
     lines: Sequence[Line]
+    named: bool
 
 
 def line_chart(title: str, lines: Mapping[str, Points], x_label: str = "epoch") -> LineChart | None:
@@ -71,7 +74,8 @@ def line_chart(title: str, lines: Mapping[str, Points], x_label: str = "epoch") 
 
     Args:
         title: What is drawn.
-        lines: By name, points (x, y) in order of x.
+        lines: By name, points (x, y) in order of x. Its place decides on a line's colour, so that
+            a run without points keeps the colours of the others as they are.
         x_label: What runs to the right.
 
     Returns:
@@ -82,6 +86,7 @@ def line_chart(title: str, lines: Mapping[str, Points], x_label: str = "epoch") 
         for name, points in lines.items()
     }
     known = {name: _thinned(points) for name, points in finite.items() if points}
+    places = {name: place for place, name in enumerate(lines)}
     if not known:
         return None
     values = [point for points in known.values() for point in points]
@@ -95,9 +100,10 @@ def line_chart(title: str, lines: Mapping[str, Points], x_label: str = "epoch") 
         y_ticks=y_axis.ticks,
         x_label=x_label,
         lines=[
-            _line(name, number, [(x_axis.place(x), y_axis.place(y), x, y) for x, y in points])
-            for number, (name, points) in enumerate(known.items())
+            _line(name, places[name], [(x_axis.place(x), y_axis.place(y), x, y) for x, y in points])
+            for name, points in known.items()
         ],
+        named=len(lines) > 1,
     )
 
 
@@ -183,9 +189,9 @@ def bar_chart(
     rates = [rate for by_run in groups.values() for rate, _ in by_run.values()]
     begin = _floor(min(rate.low for rate in rates)) if zoomed else 0.0
     axis = _Axis(begin, 1.0, _BARS_LEFT, WIDTH - _BARS_RIGHT)
-    top, names, bars = 4.0, [], []
+    top, names, bars = 2.0, [], []
     for group, by_run in groups.items():
-        names.append((top + _TITLE - 4, _short(group), group))
+        names.append((top + _TITLE - 3, _short(group), group))
         top += _TITLE
         for run in runs:
             if run in by_run:
@@ -195,7 +201,7 @@ def bar_chart(
         top += _GAP
     return BarChart(
         title=title,
-        summary=f"{title}. "
+        summary=f"True positive rates. {title}. "
         + " ".join(f"{group}: {_told(known)}." for group, known in groups.items()),
         height=top + 18,
         left=_BARS_LEFT,
@@ -221,7 +227,7 @@ def number(value: float) -> str:
     """A figure as short as it stays useful."""
     if not math.isfinite(value):
         return "–"
-    return f"{value:.4f}" if abs(value) < 10 else f"{value:,.2f}"  # noqa: PLR2004
+    return f"{value:.5f}" if abs(value) < 10 else f"{value:,.2f}"  # noqa: PLR2004
 
 
 def percent(value: float) -> str:
@@ -244,9 +250,9 @@ class _Axis:
         cls, values: Sequence[float], first: float, last: float, *, whole: bool = False
     ) -> "_Axis":
         low, high = min(values), max(values)
-        if low == high:
-            low, high = low - (abs(low) or 1) / 10, high + (abs(high) or 1) / 10
-        return cls(low, high, first, last, whole)
+        least = _LEAST_SPAN * (max(abs(low), abs(high)) or 1.0)
+        # Downwards, because what hardly changes is mostly at its ceiling, as an AUC at 1.
+        return cls(min(low, high - least), high, first, last, whole)
 
     def place(self, value: float) -> float:
         share = (value - self.low) / (self.high - self.low)

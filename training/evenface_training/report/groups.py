@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evenface_training.metrics import Logits, wilson_interval
+from evenface_training.groups import Spread, spread
+from evenface_training.metrics import wilson_interval
 
 Texts = NDArray[np.str_]
+Bools = NDArray[np.bool_]
 
 SMALL = 30  # fewer faces say little of a rate
 SHOWN = 60  # groups of a column, the largest
-FALSE_POSITIVES = 0.01
 _UNKNOWN = ""
 
 
@@ -40,14 +41,12 @@ class Group:
     Attributes:
         name: Such as `tone=gray` or `tone=gray, gender=F`.
         count: Faces.
-        at_half: True positive rate at probability 0.5; None where the model does not classify.
-        at_one_percent: The same at the threshold that 1 % of the non-faces pass.
+        rates: True positive rates by trial; empty where the model does not classify.
     """
 
     name: str
     count: int
-    at_half: Rate | None
-    at_one_percent: Rate | None
+    rates: Mapping[str, Rate]
 
     @property
     def small(self) -> bool:
@@ -56,21 +55,17 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Spread:
-    """How the true positive rate at 0.5 or at 1 % differs between groups that are not small.
+class Differences:
+    """How the true positive rates of a trial differ between groups that are not small.
 
     Attributes:
-        at: Which of the two.
-        mean: Unweighted mean over groups (E[A] of Amini et al. 2019).
-        variance: Its population variance in squared percentage points (their Var[A]).
-        worst: The lowest rate.
+        trial: Name of the trial.
+        spread: Mean, variance and the lowest.
         gap: The highest less the lowest rate.
     """
 
-    at: str
-    mean: float
-    variance: float
-    worst: float
+    trial: str
+    spread: Spread
     gap: float
 
 
@@ -82,36 +77,32 @@ class GroupTable:
         title: The columns, such as `tone × gender`.
         groups: The largest first.
         left_out: How many smaller groups are not shown.
-        spreads: Over groups that are not small; empty where fewer than two are large enough.
+        differences: By trial; empty where fewer than two groups are large enough.
     """
 
     title: str
     groups: Sequence[Group]
     left_out: int
-    spreads: Sequence[Spread]
+    differences: Sequence[Differences]
 
 
-def tabulate_groups(
-    columns: Mapping[str, Texts], logits: Logits | None, threshold: float
-) -> list[GroupTable]:
+def tabulate_groups(columns: Mapping[str, Texts], trials: Mapping[str, Bools]) -> list[GroupTable]:
     """Count held-out faces and true positives by column and by every two columns.
 
     Args:
         columns: Label columns, each [V]; "" is unknown, and such a face is in no group of it.
-        logits: [V], of the same faces; None where the model does not classify.
-        threshold: On the logit, for 1 % false positives.
+        trials: By name, bool [V]: which of the same faces were taken for faces. None where the
+            model does not classify.
 
     Returns:
         A table for each column and each two that have a group.
     """
     chosen = [(name,) for name in columns] + list(combinations(columns, 2))
-    tables = (
-        _table({name: columns[name] for name in names}, logits, threshold) for names in chosen
-    )
+    tables = (_table({name: columns[name] for name in names}, trials) for names in chosen)
     return [table for table in tables if table.groups]
 
 
-def _table(columns: Mapping[str, Texts], logits: Logits | None, threshold: float) -> GroupTable:
+def _table(columns: Mapping[str, Texts], trials: Mapping[str, Bools]) -> GroupTable:
     known = np.all([texts != _UNKNOWN for texts in columns.values()], axis=0)
     names = [
         ", ".join(f"{column}={value}" for column, value in zip(columns, values, strict=True))
@@ -120,17 +111,17 @@ def _table(columns: Mapping[str, Texts], logits: Logits | None, threshold: float
     sizes = Counter(names)
     large = sum(size >= SMALL for size in sizes.values())
     kept = dict(sizes.most_common(max(large, SHOWN)))
-    groups: list[Group] = []
-    spreads: list[Spread] = []
-    if kept and logits is None:
-        groups = [Group(name, size, None, None) for name, size in kept.items()]
-    elif kept and logits is not None:
-        thresholds = {"at_half": 0.0, "at_one_percent": threshold}
-        frames = {name: _frame(logits[known] >= at, names, kept) for name, at in thresholds.items()}
-        groups = [_group(name, frames) for name in kept]
-        spreads = list(_spreads(frames))
-    left_out = len(sizes) - min(len(sizes), SHOWN)
-    return GroupTable(" × ".join(columns), groups[:SHOWN], left_out, spreads)
+    frames = {
+        trial: _frame(recognised[known], names, kept)
+        for trial, recognised in trials.items()
+        if kept
+    }
+    return GroupTable(
+        title=" × ".join(columns),
+        groups=[_group(name, count, frames) for name, count in list(kept.items())[:SHOWN]],
+        left_out=max(0, len(sizes) - SHOWN),
+        differences=list(_differences(frames)),
+    )
 
 
 def _frame(recognised: NDArray[np.bool_], names: Sequence[str], kept: Collection[str]) -> Any:  # noqa: ANN401
@@ -153,22 +144,17 @@ def _frame(recognised: NDArray[np.bool_], names: Sequence[str], kept: Collection
     )
 
 
-def _group(name: str, frames: Mapping[str, Any]) -> Group:
-    half, one = (frames[key].by_group.loc[name] for key in ("at_half", "at_one_percent"))
-    count = int(half["count"])
-    return Group(name, count, Rate.of(half["rate"], count), Rate.of(one["rate"], count))
+def _group(name: str, count: int, frames: Mapping[str, Any]) -> Group:
+    rates = {
+        trial: Rate.of(float(frame.by_group["rate"].loc[name]), count)
+        for trial, frame in frames.items()
+    }
+    return Group(name, count, rates)
 
 
-def _spreads(frames: Mapping[str, Any]) -> Iterator[Spread]:
-    titles = {"at_half": "at 0.5", "at_one_percent": "at 1 % false positives"}
-    for name, frame in frames.items():
-        by_group = frame.by_group
-        rates = by_group["rate"][by_group["count"] >= SMALL].to_numpy(np.float64)
+def _differences(frames: Mapping[str, Any]) -> Iterator[Differences]:
+    for trial, frame in frames.items():
+        large = frame.by_group[frame.by_group["count"] >= SMALL]
+        rates = {str(name): float(rate) for name, rate in large["rate"].items()}
         if len(rates) > 1:
-            yield Spread(
-                at=titles[name],
-                mean=float(rates.mean()),
-                variance=float((100 * rates).var()),
-                worst=float(rates.min()),
-                gap=float(np.ptp(rates)),
-            )
+            yield Differences(trial, spread(rates), max(rates.values()) - min(rates.values()))

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from evenface_training.config import TrainingConfig
 from evenface_training.report import charts, groups, latents
 from evenface_training.report.charts import BarChart, LineChart, line_chart
-from evenface_training.report.groups import Group, Spread
+from evenface_training.report.groups import Differences, Group
 from evenface_training.report.measuring import Findings, Measured
 from evenface_training.report.reading import Run
 from evenface_training.report.tiles import picture_file
@@ -50,16 +50,18 @@ class _Comparison:
     Attributes:
         title: The columns.
         rows: By group, by run; None where a run lacks it.
+        trials: At which thresholds, and on which copy of the images; none without a classifier.
         left_out: The most groups that a run has beyond those shown.
-        charts: Bars and their enlargement, at 0.5 and at 1 % false positives.
-        spreads: By run.
+        charts: Bars of each trial, and their enlargements.
+        differences: By run.
     """
 
     title: str
     rows: Mapping[str, Sequence[Group | None]]
+    trials: Sequence[str]
     left_out: int
     charts: Sequence[BarChart]
-    spreads: Sequence[tuple[str, Spread]]
+    differences: Sequence[tuple[str, Differences]]
 
 
 def write_page(measured: Sequence[Measured]) -> str:
@@ -252,30 +254,39 @@ def _comparisons(measured: Sequence[Measured]) -> list[_Comparison]:
             name: [by_name.get(name) for by_name in known]
             for name in dict.fromkeys(name for by_name in known for name in by_name)
         }
-        spreads = [
-            (run, spread)
-            for run, table in zip(names, chosen, strict=True)
-            for spread in (table.spreads if table else ())
-        ]
-        left_out = max(table.left_out for table in chosen if table)
-        found.append(_Comparison(title, rows, left_out, _bars(rows, names), spreads))
+        trials = dict.fromkeys(
+            trial for row in rows.values() for group in row if group for trial in group.rates
+        )
+        found.append(
+            _Comparison(
+                title=title,
+                rows=rows,
+                trials=list(trials),
+                left_out=max(table.left_out for table in chosen if table),
+                charts=[
+                    *(_bars(rows, names, trial, zoomed=False) for trial in trials),
+                    *(_bars(rows, names, trial, zoomed=True) for trial in trials),
+                ],
+                differences=[
+                    (run, item)
+                    for run, table in zip(names, chosen, strict=True)
+                    for item in (table.differences if table else ())
+                ],
+            )
+        )
     return found
 
 
-def _bars(rows: Mapping[str, Sequence[Group | None]], names: Sequence[str]) -> list[BarChart]:
-    found = []
-    for attribute, title in (("at_half", "at 0.5"), ("at_one_percent", "at 1 % false positives")):
-        rates = {
-            group: {
-                run: (rate, item.small)
-                for run, item in zip(names, by_run, strict=True)
-                if item is not None and (rate := getattr(item, attribute)) is not None
-            }
-            for group, by_run in rows.items()
+def _bars(
+    rows: Mapping[str, Sequence[Group | None]], names: Sequence[str], trial: str, *, zoomed: bool
+) -> BarChart:
+    rates = {
+        name: {
+            run: (group.rates[trial], group.small)
+            for run, group in zip(names, row, strict=True)
+            if group is not None and trial in group.rates
         }
-        if any(rates.values()):
-            found += [
-                charts.bar_chart(f"True positive rate {title}", rates, names, zoomed=False),
-                charts.bar_chart(f"The same, enlarged, {title}", rates, names, zoomed=True),
-            ]
-    return found
+        for name, row in rows.items()
+    }
+    title = f"{trial[0].upper()}{trial[1:]}{', enlarged' if zoomed else ''}"
+    return charts.bar_chart(title, rates, names, zoomed=zoomed)

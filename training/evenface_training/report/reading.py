@@ -152,7 +152,7 @@ def _of_kind(
     """The lines of a kind, but for those that something has damaged."""
     found = []
     for record in records:
-        if isinstance(record, Mapping) and record.get("kind") == kind:
+        if record.get("kind") == kind:
             try:
                 found.append(model.model_validate(record))
             except ValidationError:
