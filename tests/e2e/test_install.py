@@ -110,6 +110,13 @@ def test_the_server_starts_from_its_extra_alone_without_torch(extra: Installed) 
 def test_training_runs_from_its_extra_alone_without_onnx(extra: Installed) -> None:
     assert not {"onnx", "onnxruntime", "onnxscript", "grpcio-health-checking"} & extra.packages()
     assert "lab-dbvae" in run(extra.program("evenface-train"), "--help")
+    assert "--replace" in run(extra.program("evenface-train"), "report", "--help")
+    extra.python(
+        "import sys, evenface_training.main\n"
+        "assert 'fairlearn' not in sys.modules  # seconds that only a report needs\n"
+        "from jinja2 import PackageLoader\n"
+        "assert 'report.html.j2' in PackageLoader('evenface_training.report').list_templates()"
+    )
 
 
 @pytest.mark.parametrize("extra", ["export"], indirect=True)

@@ -75,12 +75,14 @@ class GroupTable:
 
     Attributes:
         title: The columns, such as `tone × gender`.
+        crossed: Whether there are two.
         groups: The largest first.
         left_out: How many smaller groups are not shown.
         differences: By trial; empty where fewer than two groups are large enough.
     """
 
     title: str
+    crossed: bool
     groups: Sequence[Group]
     left_out: int
     differences: Sequence[Differences]
@@ -118,6 +120,7 @@ def _table(columns: Mapping[str, Texts], trials: Mapping[str, Bools]) -> GroupTa
     }
     return GroupTable(
         title=" × ".join(columns),
+        crossed=len(columns) > 1,
         groups=[_group(name, count, frames) for name, count in list(kept.items())[:SHOWN]],
         left_out=max(0, len(sizes) - SHOWN),
         differences=list(_differences(frames)),

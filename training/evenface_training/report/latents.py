@@ -91,7 +91,7 @@ def describe_latents(mean: Float32, log_variance: Float32) -> LatentFacts:
                 float(deviations[number]),
                 float(spreads[number]),
                 float(kl[number]),
-                np.histogram(np.clip(mean[:, number], low, high), edges)[0].tolist(),
+                np.histogram(mean[:, number].astype(float).clip(low, high), edges)[0].tolist(),
             )
             for number in order
         ],

@@ -18,6 +18,7 @@ from evenface_training.report.tiles import picture_file
 
 _PICTURES = ("reconstructions", "samples", "rarest", "commonest")
 _CHARTED = 12  # groups in a chart over epochs
+_BARRED = 20  # groups in a bar chart
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class _Comparison:
 
     Attributes:
         title: The columns.
+        crossed: Whether there are two of them.
         rows: By group, by run; None where a run lacks it.
         trials: At which thresholds, and on which copy of the images; none without a classifier.
         left_out: The most groups that a run has beyond those shown.
@@ -57,6 +59,7 @@ class _Comparison:
     """
 
     title: str
+    crossed: bool
     rows: Mapping[str, Sequence[Group | None]]
     trials: Sequence[str]
     left_out: int
@@ -107,6 +110,7 @@ def _environment() -> Environment:
         "chart_width": charts.WIDTH,
         "small_group": groups.SMALL,
         "most_groups": groups.SHOWN,
+        "most_bars": _BARRED,
         "active_above": latents.ACTIVE,
     }
     return environment
@@ -260,6 +264,7 @@ def _comparisons(measured: Sequence[Measured]) -> list[_Comparison]:
         found.append(
             _Comparison(
                 title=title,
+                crossed=any(table.crossed for table in chosen if table),
                 rows=rows,
                 trials=list(trials),
                 left_out=max(table.left_out for table in chosen if table),
@@ -288,5 +293,6 @@ def _bars(
         }
         for name, row in rows.items()
     }
+    shown = dict([(name, by_run) for name, by_run in rates.items() if by_run][:_BARRED])
     title = f"{trial[0].upper()}{trial[1:]}{', enlarged' if zoomed else ''}"
-    return charts.bar_chart(title, rates, names, zoomed=zoomed)
+    return charts.bar_chart(title, shown, names, zoomed=zoomed)
