@@ -95,7 +95,9 @@ def test_a_run_of_any_kind_is_a_page_that_needs_nothing_else(
     assert ("All conditions are 0" in page.text) == (kind == "conditional")
 
 
-def test_rates_of_groups_are_those_of_the_evaluation(make_run: RunMaker, report: Reporter) -> None:
+def test_rates_and_shares_of_groups_are_those_of_the_run(
+    make_run: RunMaker, report: Reporter
+) -> None:
     run = make_run("mine", data={"group_columns": ["tone", "odd"]})
     page = report(run)
     loaded = load_model(run / "checkpoints" / "best.safetensors")
@@ -111,21 +113,11 @@ def test_rates_of_groups_are_those_of_the_evaluation(make_run: RunMaker, report:
     for value in ("0", "1"):
         both = int(((tone == "plain") & (odd == value)).sum())
         assert page.row(f"tone=plain, odd={value}")[0] == f"{both} *"
-
-
-def test_shares_are_those_of_the_last_weights(make_run: RunMaker, report: Reporter) -> None:
-    run = make_run("mine")
-    share = [line for line in RunFolder(run).records() if line["kind"] == "resampling"][-1]
-    blue = share["groups"]["tone=blue"]
-    rows = [
-        row
-        for table in report(run).tables
-        for row in table
-        if row[0] == "tone=blue" and row[-1].endswith("×")
-    ]
-    expected = [f"{100 * blue[key]:.1f} %" for key in ("before", "after")]
-    assert rows[0][1:3] == expected
-    assert rows[0][3] == f"{blue['after'] / blue['before']:.2f} ×"
+    weighted = [line for line in RunFolder(run).records() if line["kind"] == "resampling"][-1]
+    blue = weighted["groups"]["tone=blue"]
+    before, after = (f"{100 * blue[key]:.1f} %" for key in ("before", "after"))
+    factor = f"{blue['after'] / blue['before']:.2f} ×"
+    assert ["tone=blue", before, after, factor] in [row for table in page.tables for row in table]
 
 
 def test_runs_stand_side_by_side(make_run: RunMaker, report: Reporter) -> None:

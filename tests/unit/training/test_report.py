@@ -61,7 +61,7 @@ def test_of_many_groups_the_largest_are_shown() -> None:
 def test_latents_are_described_the_most_active_first() -> None:
     rng = np.random.default_rng(0)
     mean = rng.normal([0.5, 0.0, -1.0], [0.09, 0.0, 2.0], (500, 3)).astype(np.float32)
-    log_variance = np.broadcast_to(np.float32([-1.0, 0.0, -2.0]), mean.shape)
+    log_variance = np.broadcast_to(np.array([-1.0, 0.0, -2.0], np.float32), mean.shape)
     facts = describe_latents(mean, log_variance)
     assert [dimension.number for dimension in facts.dimensions] == [2, 0, 1]
     assert [dimension.active for dimension in facts.dimensions] == [True, False, False]
