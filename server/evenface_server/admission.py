@@ -21,9 +21,9 @@ _SMALL_SHARE = 4
 # answers that should come just in time half would come too late.
 _SPARE_SECONDS = 0.002
 _SPARE_SHARE = 0.2
-# Where rows are cheap, refusing many calls takes much of the cores, and what is in the queue has to
-# wait for up to so much longer.
-_SPARE_SHARE_OF_CHEAP = 1.0
+# Where rows are cheap, calls come in numbers: refusing many of them takes much of the cores, and
+# what is in the queue has to wait for up to so much longer.
+_SPARE_SHARE_OF_CHEAP = 3.0
 _CHEAP_ROW_SECONDS = 0.005
 # A busy loop finds a request up to a turn after it came, and sends its reply up to a turn late.
 _SPARE_TURNS = 2
@@ -269,14 +269,19 @@ class Gate:
         return QueueFull(
             f"{self._label}: the answer would take about {_shown(needed)} ms, and the deadline "
             f"is in {_shown(left)} ms",
-            retry_after=max(_MIN_RETRY_AFTER, lack),
+            retry_after=max(_MIN_RETRY_AFTER, lack / (1 + self._spare_share)),
         )
 
     def _spared(self, wait: float, ready_in: float) -> float:
         """Seconds after which a call should be ready to run even where things go badly."""
-        is_cheap = self._pace.per_row <= _CHEAP_ROW_SECONDS
-        waited = wait * (1 + (_SPARE_SHARE_OF_CHEAP if is_cheap else _SPARE_SHARE))
+        waited = wait * (1 + self._spare_share)
         return max(waited, ready_in * (1 + _SPARE_SHARE)) + _SPARE_SECONDS
+
+    @property
+    def _spare_share(self) -> float:
+        """How much longer than predicted a wait may become, as a share of it."""
+        is_cheap = self._pace.per_row <= _CHEAP_ROW_SECONDS
+        return _SPARE_SHARE_OF_CHEAP if is_cheap else _SPARE_SHARE
 
     def _rows_before(self, rows: int) -> int:
         """Rows of other calls that will run before the last row of a new call does."""
