@@ -83,7 +83,7 @@ class Trainer:
             KeyboardInterrupt: `stop` said so; the last checkpoint holds everything up to there.
             TrainingError: The loss is no longer a number, or something cannot be written.
         """
-        if not self._progress.step:
+        if self._config.pictures_every and not self._progress.step:
             draw_augmented(self._run.pictures, self._data, self._config.augmentation)
         while self._progress.epoch < self._config.optimizer.epochs:
             started = time.monotonic()
@@ -272,7 +272,8 @@ class Trainer:
 
     def _draw_if_due(self) -> None:
         epoch, epochs = self._progress.epoch, self._config.optimizer.epochs
-        if epoch % self._config.pictures_every and epoch != epochs:
+        every = self._config.pictures_every
+        if not every or (epoch % every and epoch != epochs):
             return
         draw_losses(self._run.pictures / "losses.png", self._run.records())
         if self._config.model.generates:

@@ -256,6 +256,13 @@ def test_augmented_examples_can_be_looked_at_while_the_run_begins(
     assert all((copy != original).any() for copy in copies)
 
 
+def test_no_pictures_are_drawn_where_none_are_wanted(
+    make_config: ConfigMaker, tmp_path: Path
+) -> None:
+    run = train(make_config(pictures_every=0, optimizer={"epochs": 1}), tmp_path / "bare")
+    assert not run.pictures.exists()
+
+
 def test_pictures_are_drawn_at_the_end(whole: RunFolder) -> None:
     names = {path.name for path in whole.pictures.iterdir()}
     faces = {"reconstructions.png", "samples.png", "rarest.png", "commonest.png"}

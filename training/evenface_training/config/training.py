@@ -28,7 +28,8 @@ class TrainingConfig(Section):
         precision: `auto` is bfloat16 where that is fast: on CUDA, and on a CPU with AMX; else
             float32. Weights, sums of losses, validation and latents are float32 in any case.
         log_every: Steps between two lines of the loss in `metrics.jsonl`.
-        pictures_every: Epochs between two sets of pictures; the last epoch always makes one.
+        pictures_every: Epochs between two sets of pictures; the last epoch always makes one. 0
+            makes none.
         compute: How the device is used.
         model: Shape of the network.
         data: Where the images are.
@@ -43,7 +44,7 @@ class TrainingConfig(Section):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     log_every: int = Field(default=50, ge=1)
-    pictures_every: int = Field(default=5, ge=1)
+    pictures_every: int = Field(default=5, ge=0)
     compute: ComputeConfig = ComputeConfig()
     model: ModelConfig = ModelConfig()
     data: DataConfig

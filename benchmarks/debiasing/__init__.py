@@ -1,0 +1,1 @@
+"""What resampling does to accuracy, group by group."""
