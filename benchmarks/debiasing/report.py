@@ -79,9 +79,12 @@ class _Results:
     def ratio(self, key: Key, base: Key, condition: int) -> str:
         """How many times smaller the variance is than that of another variant."""
         place = condition, _VARIANCE
-        found = self.figures[base][place] / self.figures[key][place]
-        draws = self.replicates[base][:, *place] / self.replicates[key][:, *place]
-        low, high = interval(draws)
+        ours = self.figures[key][place]
+        draws = self.replicates[key][:, *place]
+        if not ours or not draws.all():
+            return "0 in one of them"
+        found = self.figures[base][place] / ours
+        low, high = interval(self.replicates[base][:, *place] / draws)
         return f"{found:.2f} ({low:.2f} to {high:.2f})"
 
 
