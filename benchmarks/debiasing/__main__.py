@@ -42,9 +42,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     evidence.add_argument("--size", type=int, default=32, help="of the images (default: 32)")
     evidence.add_argument(
-        "--train", type=int, default=1500, help="drawn training faces, and as many non-faces"
+        "--train",
+        type=int,
+        default=1000,
+        help="training faces, and as many non-faces (default: 1000)",
     )
-    evidence.add_argument("--test", type=int, default=2000, help="the same of the test set")
+    evidence.add_argument(
+        "--test", type=int, default=2000, help="the same of the drawn test set (default: 2000)"
+    )
     evidence.add_argument("--epochs", type=int, default=5)
     evidence.add_argument("--replicates", type=int, default=500, help="of the bootstrap")
     evidence.add_argument("--portraits", type=Path, default=Path("data/portraits"))
@@ -112,7 +117,9 @@ class _Bench:
 
     def run(self, seed: int, variant: Variant, *, augmented: bool) -> Run:
         config = self._config(seed, variant, augmented=augmented)
-        return train_and_test(config, variant, load_train(config, variant.faces), self.tests)
+        return train_and_test(
+            config, variant, load_train(config, variant.faces, self._sizes.train), self.tests
+        )
 
     def report(self, runs: list[Run]) -> None:
         command = shlex.join(["python", "-m", "benchmarks.debiasing", *sys.argv[1:]])

@@ -51,7 +51,7 @@ class Sizes:
 
     Attributes:
         size: Height and width of the images.
-        train: Drawn training faces, and as many non-faces.
+        train: Training faces, and as many non-faces; fewer where there are fewer.
         test: Drawn test faces, and as many non-faces.
     """
 
@@ -113,14 +113,15 @@ class TrainSet:
     weights: NDArray[np.float64] = field(repr=False)
 
 
-def load_train(config: TrainingConfig, faces: str) -> TrainSet:
+def load_train(config: TrainingConfig, faces: str, count: int) -> TrainSet:
     """Load what a run learns from.
 
     Args:
         config: The run's.
         faces: As in `Variant`.
+        count: So many faces at most, and as many non-faces, others for each seed.
     """
-    data = load_data(config)
+    data = _part(load_data(config), count, config.seed)
     rows = data.faces.train
     groups = data.groups(rows)
     if faces != "known":
@@ -128,6 +129,16 @@ def load_train(config: TrainingConfig, faces: str) -> TrainSet:
     weights = label_weights(data)
     drawn = np.random.default_rng(config.seed).choice(rows, len(rows), p=weights)
     return TrainSet(replace(data, faces=replace(data.faces, train=drawn)), groups, weights)
+
+
+def _part(data: TrainingData, count: int, seed: int) -> TrainingData:
+    rng = np.random.default_rng(seed)
+    assert data.nonfaces is not None  # noqa: S101 - all variants classify
+    faces, nonfaces = (
+        replace(part, train=rng.permutation(part.train)[:count])
+        for part in (data.faces, data.nonfaces)
+    )
+    return replace(data, faces=faces, nonfaces=nonfaces)
 
 
 def label_weights(data: TrainingData) -> NDArray[np.float64]:

@@ -60,10 +60,11 @@ def test_labels_give_the_groups_of_a_column_equal_weight_as_far_as_the_others_le
             },
         }
     )
-    train = load_train(config, "known")
+    train = load_train(config, "known", 300)
     weights = train.weights
+    assert len(weights) == 300
     assert weights.sum() == pytest.approx(1)
     sums = [weights[members].sum() for members in train.groups.values()]
     np.testing.assert_allclose(sums, 1 / len(train.groups))
-    assert set(train.data.faces.train) < set(load_train(config, "biased").data.faces.train)
-    assert len(label_weights(load_train(config, "biased").data)) == len(weights)
+    assert set(train.data.faces.train) < set(load_train(config, "biased", 300).data.faces.train)
+    assert len(label_weights(load_train(config, "biased", 300).data)) == len(weights)
