@@ -46,7 +46,8 @@ def _degraded(image: UInt8, seed: int) -> UInt8:
     mean = lit.mean()
     pixels = mean + (lit - mean) * np.float32(rng.uniform(*_CONTRAST))
     noise = rng.standard_normal(image.shape, np.float32) * np.float32(_NOISE)
-    return np.clip(np.rint(pixels + noise), 0, 255).astype(np.uint8)
+    levels: UInt8 = np.clip(np.rint(pixels + noise), 0, 255).astype(np.uint8)
+    return levels
 
 
 def _shifted(image: UInt8, rng: np.random.Generator) -> Float32:
@@ -55,4 +56,5 @@ def _shifted(image: UInt8, rng: np.random.Generator) -> Float32:
     down, right = rng.integers(-reach, reach, 2, endpoint=True)
     rows = np.clip(np.arange(height) - down, 0, height - 1)
     columns = np.clip(np.arange(width) - right, 0, width - 1)
-    return image[rows][:, columns].astype(np.float32)
+    moved: Float32 = image[rows][:, columns].astype(np.float32)
+    return moved
