@@ -4,7 +4,6 @@ A histogram with fixed edges is all the state there is: shards count on their ow
 up, and weights follow from the sum exactly as if one machine had seen everything.
 """
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Self, TypeVar
@@ -17,6 +16,21 @@ from evenface_core.errors import InvalidInput
 from evenface_core.latents import require_finite
 from evenface_core.rules import RULES
 from evenface_core.rules.evidence import Evidence, Float64
+from evenface_core.weights import Weights, effective_sample_size, temper, weights_of
+
+__all__ = [
+    "DEFAULT_BINS",
+    "DEFAULT_RULE",
+    "DEFAULT_SMOOTHING",
+    "MAX_BINS",
+    "MAX_COUNT",
+    "LatentHistogram",
+    "Weights",
+    "check_options",
+    "effective_sample_size",
+    "temper",
+    "weigh",
+]
 
 Int64 = NDArray[np.int64]
 Latents = NDArray[np.floating]
@@ -25,29 +39,8 @@ T = TypeVar("T")
 DEFAULT_BINS = 10
 DEFAULT_SMOOTHING = 0.001
 MAX_BINS = 1000
+DEFAULT_RULE = "lab"
 MAX_COUNT = 2**53  # exact as float64, and so many times MAX_BINS still fit int64
-
-_BISECTIONS = 60
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Resampling weights and what to know about them.
-
-    Attributes:
-        values: float64 [N], summing to 1.
-        log_total: Logarithm of the sum of the scores before they were normalised:
-            values · exp(log_total) compares items of several calls against one histogram.
-        temper: The exponent t of w^t; 1 where nothing was tempered.
-        effective_sample_size: (Σ w)² / Σ w², between 1 and N.
-        rule: Name of the rule.
-    """
-
-    values: Float64
-    log_total: float
-    temper: float
-    effective_sample_size: float
-    rule: str
 
 
 @dataclass(frozen=True)
@@ -160,7 +153,7 @@ class LatentHistogram:
         """Weight items by their rarity in this histogram.
 
         Args:
-            latents: [N, D], N ≥ 1, finite.
+            latents: [N, D], N ≥ 1, finite; for a rule that reads logits these, as [N, 1].
             rule: A name in `evenface_core.rules.RULES`.
             smoothing: Added to the density, > 0.
             min_effective_sample_size: Share of N, 0 to 1, that tempering must reach; 0 leaves
@@ -174,30 +167,26 @@ class LatentHistogram:
         )
         with np.errstate(all="ignore"):  # extreme counts or edges: found out below
             scores = self._log_scores(latents, rule, smoothing)
-            peak = scores.max()
-            log_total = float(peak + np.log(np.exp(scores - peak).sum()))
-        if not math.isfinite(log_total):
-            raise InvalidInput("histogram", "its numbers are too extreme to weight items with")
-        exponent = temper(scores, min_effective_sample_size * len(scores))
-        values = _normalise(scores * exponent)
-        return Weights(values, log_total, exponent, effective_sample_size(values), rule)
+            return weights_of(scores, rule, min_effective_sample_size)
 
     def _log_scores(self, latents: Latents, rule: str, smoothing: float) -> Float64:
         _check_shape(latents, self.edges.shape[0])
-        density = self.density(smoothing)
+        _check_rows(latents, rule)
+        density, score = self.density(smoothing), RULES[rule].log_scores
         finder = BinFinder(self.edges, latents.dtype)
 
-        def score(block: Latents) -> Float64:
-            return RULES[rule](Evidence(block, finder.find(block), self.counts, density))
+        def scored(block: Latents) -> Float64:
+            found = finder.find(block)
+            return score(Evidence(block, self.edges, found, self.counts, density, smoothing))
 
-        return np.concatenate(list(_over_blocks(score, latents)))
+        return np.concatenate(list(_over_blocks(scored, latents)))
 
 
 def weigh(
     latents: Latents,
     reference: LatentHistogram | Float64 | None = None,
     *,
-    bins: int = DEFAULT_BINS,
+    bins: int | None = None,
     rule: str = "lab",
     smoothing: float = DEFAULT_SMOOTHING,
     min_effective_sample_size: float = 0.0,
@@ -205,10 +194,10 @@ def weigh(
     """Weight items by their rarity in a population, or among themselves.
 
     Args:
-        latents: [N, D], N ≥ 1, finite.
+        latents: [N, D], N ≥ 1, finite; for a rule that reads logits these, as [N, 1].
         reference: The population's histogram; or edges float64 [D, B + 1] to count the items in;
-            or None to count them in `bins` equal bins.
-        bins: B where there is no reference, 2 to 1000.
+            or None to count them in bins that the rule makes.
+        bins: B where there is no reference, 2 to 1000; None is the rule's own.
         rule: See `LatentHistogram.weights`.
         smoothing: See there.
         min_effective_sample_size: See there.
@@ -225,15 +214,26 @@ def weigh(
         elif reference is not None:
             histogram = LatentHistogram.with_edges(latents, reference)
         else:
-            histogram = LatentHistogram.from_latents(latents, bins)
+            histogram = _counted(latents, rule, bins)
     return histogram, histogram.weights(
         latents, rule, smoothing=smoothing, min_effective_sample_size=min_effective_sample_size
     )
 
 
+def _counted(latents: Latents, rule: str, bins: int | None) -> LatentHistogram:
+    check_options(bins=bins, rule=rule)
+    _check_shape(latents, None)
+    _check_rows(latents, rule)
+    wanted, edges = bins or RULES[rule].bins, RULES[rule].edges
+    if edges is None:
+        return LatentHistogram.from_latents(latents, wanted)
+    require_finite(latents, field=RULES[rule].reads)
+    return LatentHistogram.with_edges(latents, edges(latents, wanted))
+
+
 def check_options(
     *,
-    bins: int = DEFAULT_BINS,
+    bins: int | None = None,
     rule: str = "lab",
     smoothing: float = DEFAULT_SMOOTHING,
     min_effective_sample_size: float = 0.0,
@@ -241,7 +241,7 @@ def check_options(
     """Check what needs no latents, so that a mistake is found before they are computed.
 
     Args:
-        bins: 2 to 1000.
+        bins: 2 to 1000, or None.
         rule: A name in `evenface_core.rules.RULES`.
         smoothing: Above 0, finite.
         min_effective_sample_size: 0 to 1.
@@ -249,7 +249,7 @@ def check_options(
     Raises:
         InvalidInput: Names the first option that cannot be used.
     """
-    if not 2 <= bins <= MAX_BINS:  # noqa: PLR2004
+    if bins is not None and not 2 <= bins <= MAX_BINS:  # noqa: PLR2004
         raise InvalidInput("bins", f"{bins} is outside 2 to {MAX_BINS}", value=bins)
     if rule not in RULES:
         raise InvalidInput("rule", f"'{rule}' is unknown; known: {', '.join(RULES)}")
@@ -261,40 +261,6 @@ def check_options(
             f"{min_effective_sample_size} is outside 0 to 1",
             value=min_effective_sample_size,
         )
-
-
-def effective_sample_size(weights: Float64) -> float:
-    """Return (Σ w)² / Σ w² (Kish 1965): how many equally weighted items tell as much."""
-    return float(weights.sum() ** 2 / np.square(weights).sum())
-
-
-def temper(log_scores: Float64, minimum: float) -> float:
-    """Find the largest exponent t ≤ 1 at which w^t has an effective sample size of `minimum`.
-
-    Args:
-        log_scores: float64 [N].
-        minimum: Effective sample size to reach, 0 to N.
-
-    Returns:
-        t, 0 to 1, by bisection.
-    """
-
-    def reaches(exponent: float) -> bool:
-        return effective_sample_size(_normalise(log_scores * exponent)) >= minimum
-
-    if reaches(1.0):
-        return 1.0
-    low, high = 0.0, 1.0
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if reaches(middle) else (low, middle)
-    return low
-
-
-def _normalise(log_scores: Float64) -> Float64:
-    scores: Float64 = np.exp(log_scores - log_scores.max())
-    scores /= scores.sum()
-    return scores
 
 
 def _check_edges(edges: Float64) -> None:

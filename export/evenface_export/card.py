@@ -264,9 +264,12 @@ def _weights(facts: CardFacts) -> str:
 def _own_rule(config: TrainingConfig) -> str:
     resampling = config.resampling
     least = percent(resampling.min_effective_sample_size)
+    rule = f"rule `{resampling.rule}`, smoothing {resampling.smoothing:g}"
+    if resampling.group_column is not None:
+        rule = f"rule `{resampling.rule}` by `{resampling.group_column}`"
     return (
-        f"In training: rule `{resampling.rule}`, smoothing {resampling.smoothing:g}, tempered "
-        f"where needed to an effective sample size of at least {least} of the faces."
+        f"In training: {rule}, tempered where needed to an effective sample size of at least "
+        f"{least} of the faces."
     )
 
 

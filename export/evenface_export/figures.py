@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from evenface_core.manifest import GroupQuality
+from evenface_core.resampling import DEFAULT_BINS
 from evenface_training.config import TrainingConfig
 from evenface_training.data import SplitImages, TrainingData
 from evenface_training.degradation import degrade
+from evenface_training.evaluate import Encodings
 from evenface_training.groups import spread
+from evenface_training.sampler import face_weights
 from numpy.typing import NDArray
 
 from evenface_export.baseline import PrincipalComponents
@@ -137,7 +140,16 @@ def _over_groups(groups: Sequence[GroupQuality]) -> dict[str, float]:
 
 def _latents(served: ServedModel, data: TrainingData, config: TrainingConfig) -> LatentFigures:
     mean, log_variance = served.encode(data.faces.images, data.faces.train)
-    return summarise_latents(mean, log_variance, data.groups(data.faces.train), config.resampling)
+    groups, resampling = data.groups(data.faces.train), config.resampling
+    own, bins = None, DEFAULT_BINS
+    if resampling.reads == "latents":
+        bins = resampling.bins
+    if resampling.enabled:
+        logit = None
+        if resampling.reads == "logits":
+            logit = served.classify(data.faces.images, data.faces.train)
+        own = face_weights(Encodings(logit, mean, log_variance), data, resampling)
+    return summarise_latents(mean, log_variance, groups, bins=bins, own=own)
 
 
 def _reconstruction(served: ServedModel, data: TrainingData, size: int) -> dict[str, float]:

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from evenface_core.manifest import AggregatePosterior
-from evenface_core.resampling import LatentHistogram, Weights
-from evenface_training.config import ResamplingConfig
+from evenface_core.resampling import DEFAULT_BINS, LatentHistogram, Weights
 from evenface_training.metrics import group_shares
 from numpy.typing import NDArray
 
@@ -55,7 +54,12 @@ class LatentFigures:
 
 
 def summarise_latents(
-    mean: Float32, log_variance: Float32, groups: Mapping[str, Bools], config: ResamplingConfig
+    mean: Float32,
+    log_variance: Float32,
+    groups: Mapping[str, Bools],
+    *,
+    bins: int = DEFAULT_BINS,
+    own: Weights | None = None,
 ) -> LatentFigures:
     """Summarise the latents of the training faces.
 
@@ -63,15 +67,16 @@ def summarise_latents(
         mean: float32 [N, D].
         log_variance: float32 [N, D].
         groups: By name, such as `tone=color`: bool [N].
-        config: The run's own resampling.
+        bins: Of the histogram, per dimension.
+        own: The run's own weights, where it resamples.
     """
-    histogram = LatentHistogram.from_latents(mean, config.bins)
+    histogram = LatentHistogram.from_latents(mean, bins)
     return LatentFigures(
         posterior=AggregatePosterior.fit(mean, log_variance),
         activity=mean.std(axis=0),
         histogram=histogram,
         attribute_vectors=attribute_vectors(mean, groups),
-        weightings=_weightings(histogram, mean, groups, config),
+        weightings=_weightings(histogram.weights(mean, "lab"), groups, own),
     )
 
 
@@ -114,23 +119,12 @@ def _column(group: str) -> str:
 
 
 def _weightings(
-    histogram: LatentHistogram,
-    latents: Float32,
-    groups: Mapping[str, Bools],
-    config: ResamplingConfig,
+    lab: Weights, groups: Mapping[str, Bools], own: Weights | None
 ) -> tuple[Weighting, ...]:
-    lab = _weighting("lab rule", histogram.weights(latents, "lab"), groups)
-    if not config.enabled:
-        return (lab,)
-    weights = histogram.weights(
-        latents,
-        config.rule,
-        smoothing=config.smoothing,
-        min_effective_sample_size=config.min_effective_sample_size,
-    )
-    if np.array_equal(weights.values, lab.weights.values):
-        return (lab,)
-    return lab, _weighting("as in training", weights, groups)
+    first = _weighting("lab rule", lab, groups)
+    if own is None or np.array_equal(own.values, lab.values):
+        return (first,)
+    return first, _weighting("as in training", own, groups)
 
 
 def _weighting(title: str, weights: Weights, groups: Mapping[str, Bools]) -> Weighting:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from evenface_core.images import EncodedFormat
 from evenface_core.resampling import LatentHistogram, Weights
+from evenface_core.rules import Reads
 from numpy.typing import NDArray
 
 Float32 = NDArray[np.float32]
@@ -108,20 +109,28 @@ class HistogramParts(NamedTuple):
     counts: NDArray[np.int64]
 
 
+class Given(NamedTuple):
+    """What a rule reads, where it was sent in place of images: latents [N, D] or logits [N]."""
+
+    what: Reads
+    values: NDArray[Any]
+
+
 @dataclass(frozen=True)
 class WeightsCall:
-    """Resampling weights of images or latents [N, D].
+    """Resampling weights of images, or of what was found out about them.
 
     Attributes:
         reference: A population's histogram, edges [D, B + 1] to count the items in, or None to
-            weight the items against themselves in `bins` bins.
+            weight the items against themselves.
+        bins: Where there is no reference; None is the rule's own number.
     """
 
     target: Target
-    source: ImageSource | NDArray[Any]
+    source: ImageSource | Given
     reference: HistogramParts | NDArray[np.float64] | None
     rule: str
-    bins: int
+    bins: int | None
     smoothing: float
     min_effective_sample_size: float
 

@@ -14,6 +14,7 @@ from evenface_core.errors import QueueFull
 from evenface_core.images import encode_image
 from evenface_core.latents import posterior_sample, standard_normal
 from evenface_core.manifest import FunctionName
+from evenface_core.rules import RULES
 from numpy.typing import NDArray
 
 from evenface_server import intake, maths
@@ -24,10 +25,9 @@ from evenface_server.calls import (
     Decisions,
     DecodeCall,
     EncodeCall,
-    ImageFiles,
+    Given,
     Latents,
     Pictures,
-    RawPixels,
     SampleCall,
     Served,
     Target,
@@ -166,16 +166,14 @@ class Engine:
     async def weigh(self, call: WeightsCall, served: ServedModel) -> Weighting:
         """Compute resampling weights."""
         options = maths.weighing_options(call)
-        latents = await self._latents(served, call)
+        rows = await self._rows(served, call, options["rule"])
         field, bins = maths.bins_of(call)
-        self.limits.check_weighting(field, len(latents), latents.shape[1], bins)
-        size = latents.shape[1] * (bins + 1) * _BIN_BYTES
-        with self._weighing.admit(len(latents)), self._room.hold(field, size):
+        self.limits.check_weighting(field, len(rows), rows.shape[1], bins)
+        size = rows.shape[1] * (bins + 1) * _BIN_BYTES
+        with self._weighing.admit(len(rows)), self._room.hold(field, size):
             started = time.monotonic()
-            histogram, weights = await self._workshop.run(
-                maths.weigh_latents, latents, call, options
-            )
-            self._weighing_pace.note(len(latents), time.monotonic() - started)
+            histogram, weights = await self._workshop.run(maths.weigh_rows, rows, call, options)
+            self._weighing_pace.note(len(rows), time.monotonic() - started)
         return Weighting(_name(served), weights, histogram)
 
     def refusal(self, function: FunctionName, target: Target) -> QueueFull | None:
@@ -251,17 +249,19 @@ class Engine:
             return function(*args, **kwargs)
         return await self._workshop.run(function, *args, **kwargs)
 
-    async def _latents(self, served: ServedModel, call: WeightsCall) -> NDArray[Any]:
-        """The latents to weight: those given, or the means of the images given."""
-        if isinstance(call.source, RawPixels | ImageFiles):
-            served.model.require("encode")
-            batch = intake.receive(call.source, served.manifest.preprocessing, self.limits)
-            with self._admit_images(served, "encode", batch, call.target) as place:
-                mean, _ = await self._run(served, "encode", batch, place)
-            return mean
-        self.limits.check_count("latents", len(call.source))
-        note_rows(served.manifest.name, served.manifest.version, len(call.source))
-        return maths.check_latents(call.source, served.manifest)
+    async def _rows(self, served: ServedModel, call: WeightsCall, rule: str) -> NDArray[Any]:
+        """What the rule reads, [N, D]: that given, or what the model says of the images given."""
+        function: FunctionName = "encode" if RULES[rule].reads == "latents" else "classify"
+        if isinstance(call.source, Given):
+            self.limits.check_count(call.source.what, len(call.source.values))
+            rows = maths.check_given(call.source, rule, served.manifest)
+            note_rows(served.manifest.name, served.manifest.version, len(rows))
+            return rows
+        served.model.require(function)
+        batch = intake.receive(call.source, served.manifest.preprocessing, self.limits)
+        with self._admit_images(served, function, batch, call.target) as place:
+            found, *_ = await self._run(served, function, batch, place)
+        return found.reshape(batch.count, -1)
 
     async def _draw(
         self, served: ServedModel, latents: Float32, call: DecodeCall | SampleCall, place: Place

@@ -6,10 +6,11 @@ import numpy as np
 from evenface_core.errors import FunctionUnsupported, InvalidInput
 from evenface_core.latents import require_finite, standard_normal
 from evenface_core.manifest import AggregatePosterior, Manifest
-from evenface_core.resampling import LatentHistogram, Weights, check_options, weigh
+from evenface_core.resampling import DEFAULT_RULE, LatentHistogram, Weights, check_options, weigh
+from evenface_core.rules import RULES
 from numpy.typing import NDArray
 
-from evenface_server.calls import HistogramParts, Prior, SampleCall, WeightsCall
+from evenface_server.calls import Given, HistogramParts, Prior, SampleCall, WeightsCall
 
 Float32 = NDArray[np.float32]
 
@@ -34,6 +35,24 @@ def check_latents(latents: NDArray[Any], manifest: Manifest) -> NDArray[Any]:
         )
     require_finite(latents, field="latents")
     return latents
+
+
+def check_given(given: Given, rule: str, manifest: Manifest) -> NDArray[Any]:
+    """Check what was sent in place of images, and return it as rows [N, D].
+
+    Raises:
+        FunctionUnsupported: The model has no latents.
+        InvalidInput: The rule reads something else, or the shape or a number is wrong.
+    """
+    reads = RULES[rule].reads
+    if given.what != reads:
+        problem = f"rule '{rule}' reads {reads}: send these or images"
+        raise InvalidInput(given.what, problem, value=rule)
+    if reads == "latents":
+        return check_latents(given.values, manifest)
+    rows = given.values[:, None]
+    require_finite(rows, field="logits")
+    return rows
 
 
 def check_items(first_item: int, count: int) -> None:
@@ -109,7 +128,7 @@ def weighing_options(call: WeightsCall) -> dict[str, Any]:
     """
     options: dict[str, Any] = {
         "bins": call.bins,
-        "rule": call.rule or "lab",
+        "rule": call.rule or DEFAULT_RULE,
         "smoothing": call.smoothing,
         "min_effective_sample_size": call.min_effective_sample_size,
     }
@@ -123,17 +142,17 @@ def bins_of(call: WeightsCall) -> tuple[str, int]:
         return "histogram", call.reference.counts.shape[1]
     if call.reference is not None:
         return "edges", call.reference.shape[1] - 1
-    return "bins", call.bins
+    return "bins", call.bins or RULES[call.rule or DEFAULT_RULE].bins
 
 
-def weigh_latents(
-    latents: NDArray[Any], call: WeightsCall, options: dict[str, Any]
+def weigh_rows(
+    rows: NDArray[Any], call: WeightsCall, options: dict[str, Any]
 ) -> tuple[LatentHistogram, Weights]:
-    """Weight latents as a call asks for; its histogram is checked only here, as it may be large.
+    """Weight items as a call asks for; its histogram is checked only here, as it may be large.
 
     Raises:
         InvalidInput: The histogram or edges cannot be used.
     """
     given = call.reference
     reference = LatentHistogram(*given) if isinstance(given, HistogramParts) else given
-    return weigh(latents, reference, **options)
+    return weigh(rows, reference, **options)

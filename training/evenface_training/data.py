@@ -101,6 +101,21 @@ class TrainingData:
                     members[f"{name}={value}"] = found
         return members
 
+    def group_numbers(self, column: str, rows: Int64) -> Int64:
+        """The group of each of the given faces by one label column.
+
+        Args:
+            column: Its name.
+            rows: int64 [N], rows of `faces.images`.
+
+        Returns:
+            int64 [N]: a number for each value, or -1 where it is unknown.
+        """
+        labels = self.labels[column]
+        numbers = labels.codes[rows].astype(np.int64)
+        numbers[labels.members(_UNKNOWN)[rows]] = -1
+        return numbers
+
 
 @dataclass(frozen=True)
 class _Part:
@@ -240,6 +255,8 @@ def _require_columns(faces: _Part, config: TrainingConfig) -> None:
     key = config.data.group_key
     wanted = dict.fromkeys(config.data.group_columns, "data.group_columns")
     wanted |= dict.fromkeys(config.model.conditions, "model.conditions")
+    if config.resampling.enabled and config.resampling.group_column is not None:
+        wanted[config.resampling.group_column] = "resampling.group_column"
     if key is not None and key.column is not None:
         wanted[key.column] = "data.group_key.column"
     for name, setting in wanted.items():

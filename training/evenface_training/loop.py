@@ -229,11 +229,10 @@ class Trainer:
         save_checkpoint(self._run.last, self.checkpoint())
 
     def face_weights(self) -> Weights:
-        """Weights of the training faces by the latents that the averaged model gives them."""
+        """Weights of the training faces by what the averaged model says of them."""
         faces = self._data.faces
-        latents = encode_all(self._stepper.averaged.model, faces.images, faces.train).mean
-        assert latents is not None  # noqa: S101 - the configuration refuses resampling for a cnn
-        return face_weights(latents, self._config.resampling)
+        encodings = encode_all(self._stepper.averaged.model, faces.images, faces.train)
+        return face_weights(encodings, self._data, self._config.resampling)
 
     def _record_weights(self, weights: Weights) -> None:
         shares = group_shares(weights.values, self._data.groups(self._data.faces.train))

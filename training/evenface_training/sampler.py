@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from evenface_core.resampling import LatentHistogram, Weights
-from numpy.typing import NDArray
+from evenface_core.balance import balance
+from evenface_core.errors import TrainingError
+from evenface_core.resampling import Weights, weigh
 from torch import Tensor
 
 from evenface_training.config import ResamplingConfig
+from evenface_training.data import TrainingData
+from evenface_training.evaluate import Encodings, Float32
 
 
 @dataclass(frozen=True)
@@ -63,19 +65,48 @@ def plan_epoch(
     return EpochPlan(chosen.view(steps, faces_a_step), others.view(steps, nonfaces_a_step))
 
 
-def face_weights(latents: NDArray[np.float32], config: ResamplingConfig) -> Weights:
-    """Weight faces by the rarity of their latents.
+def face_weights(encodings: Encodings, data: TrainingData, config: ResamplingConfig) -> Weights:
+    """Weight the training faces by what a model says of them, or by their labels.
 
     Args:
-        latents: float32 [N, L], the means of the training faces.
+        encodings: Of the training faces, N.
+        data: Has the labels of rule `groups`.
+        config: Rule, bins, smoothing and tempering.
+
+    Raises:
+        TrainingError: Rule `groups`, and no training face has a label.
+    """
+    least = config.min_effective_sample_size
+    if config.group_column is not None:
+        numbers = data.group_numbers(config.group_column, data.faces.train)
+        if (numbers < 0).all():
+            raise TrainingError(
+                f"resampling.group_column {config.group_column}: no training face has a value"
+            )
+        return balance(numbers, min_effective_sample_size=least)
+    return rule_weights(encodings.mean, encodings.logit, config)
+
+
+def rule_weights(mean: Float32 | None, logit: Float32 | None, config: ResamplingConfig) -> Weights:
+    """Weight faces by a rule that reads latents or logits.
+
+    Args:
+        mean: float32 [N, L], the faces' latents.
+        logit: float32 [N], their logits.
         config: Rule, bins, smoothing and tempering.
     """
-    return LatentHistogram.from_latents(latents, bins=config.bins).weights(
-        latents,
-        config.rule,
+    read = mean
+    if config.reads == "logits":
+        read = None if logit is None else logit[:, None]
+    assert read is not None  # noqa: S101 - the configuration refuses rules that a kind lacks
+    _, weights = weigh(
+        read,
+        bins=config.bins if config.reads == "latents" else None,
+        rule=config.rule,
         smoothing=config.smoothing,
         min_effective_sample_size=config.min_effective_sample_size,
     )
+    return weights
 
 
 def weights_are_due(epoch: int, config: ResamplingConfig) -> bool:

@@ -18,7 +18,7 @@ from evenface_client._async import AsyncTransport
 from evenface_client._bulk import Bulk, Wire
 from evenface_client._channel import TLS, Setup, new_request_id
 from evenface_client._inputs import Images, ImageSource
-from evenface_client._operations import Knowledge, Operation
+from evenface_client._operations import Knowledge, Operation, WeightSource
 from evenface_client._requests import Attributes, Noise, Target, Weighing
 from evenface_client._settings import Settings, noise
 from evenface_client._token import authorization, check_private
@@ -149,6 +149,7 @@ class AsyncClient:
         images: Images | None = None,
         *,
         latents: ArrayLike | None = None,
+        logits: ArrayLike | None = None,
         histogram: results.Histogram | None = None,
         edges: NDArray[np.float64] | None = None,
         rule: str = "",
@@ -161,8 +162,9 @@ class AsyncClient:
     ) -> results.Weighting:
         """Weight items for resampling; see `Client.resample_weights`."""
         weighing = Weighing(rule, bins, smoothing, min_effective_sample_size, histogram, edges)
+        source = WeightSource(images, latents, logits)
         operation = operations.resample_weights(
-            self._knowledge, Target(model, version), images, latents, weighing
+            self._knowledge, Target(model, version), source, weighing
         )
         return await self._run(operation, timeout)
 

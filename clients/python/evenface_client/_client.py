@@ -13,7 +13,7 @@ from evenface_client import results
 from evenface_client._bulk import Bulk, Wire
 from evenface_client._channel import TLS, Setup, new_request_id
 from evenface_client._inputs import Images
-from evenface_client._operations import Knowledge, Operation
+from evenface_client._operations import Knowledge, Operation, WeightSource
 from evenface_client._requests import Attributes, Noise, Target, Weighing
 from evenface_client._settings import Settings, noise
 from evenface_client._sync import SyncTransport
@@ -187,6 +187,7 @@ class Client:
         images: Images | None = None,
         *,
         latents: ArrayLike | None = None,
+        logits: ArrayLike | None = None,
         histogram: results.Histogram | None = None,
         edges: NDArray[np.float64] | None = None,
         rule: str = "",
@@ -204,11 +205,12 @@ class Client:
 
         Args:
             images: N images; or
-            latents: float [N, D], such as the mean of an `Encoding`.
+            latents: float [N, D], such as the mean of an `Encoding`; or
+            logits: float [N], such as those of `Classification`, for a rule that reads them.
             histogram: Of a larger population, by which rarity is judged; None for the items'.
             edges: float64 [D, B + 1], bins to count the items in, so that the histograms of
                 several calls can be merged.
-            rule: "lab" or "paper"; empty for "lab".
+            rule: "lab" and "paper" read latents, "hard" reads logits; empty for "lab".
             bins: Bins per dimension without histogram and edges; None for 10.
             smoothing: Added to the density; None for 0.001.
             min_effective_sample_size: Share of N, 0 to 1, that tempering must reach.
@@ -217,8 +219,9 @@ class Client:
             timeout: See the class.
         """
         weighing = Weighing(rule, bins, smoothing, min_effective_sample_size, histogram, edges)
+        source = WeightSource(images, latents, logits)
         operation = operations.resample_weights(
-            self._knowledge, Target(model, version), images, latents, weighing
+            self._knowledge, Target(model, version), source, weighing
         )
         return self._run(operation, timeout)
 

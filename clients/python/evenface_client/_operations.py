@@ -126,6 +126,12 @@ def classify(
     """Classify images, in as many requests as the limits ask for."""
     served = yield from knowledge.served()
     chunks = chunked(images, served.budget())
+    return (yield from _classify_chunks(target, chunks, threshold))
+
+
+def _classify_chunks(
+    target: Target, chunks: Iterable[Chunk], threshold: float | None
+) -> Operation[results.Classification]:
     replies = yield from ask(_requests.classify(target, chunk, threshold) for chunk in chunks)
     return _replies.classification(_some(replies, "images"))
 
@@ -174,46 +180,82 @@ def sample(knowledge: Knowledge, target: Target, draw: Draw) -> Operation[result
     return _replies.samples((yield from ask(calls)))
 
 
+@dataclass(frozen=True)
+class WeightSource:
+    """What is weighted; exactly one.
+
+    Attributes:
+        images: The images.
+        latents: float [N, D].
+        logits: float [N].
+    """
+
+    images: Images | None = None
+    latents: ArrayLike | None = None
+    logits: ArrayLike | None = None
+
+    def given(self, weighing: Weighing) -> NDArray[np.floating] | None:
+        """Latents [N, D] or logits [N]; None where images are to be weighted.
+
+        Raises:
+            InvalidRequest: Not exactly one was passed, or it is not what the rule reads.
+        """
+        if sum(part is not None for part in (self.images, self.latents, self.logits)) != 1:
+            raise InvalidRequest("images", "pass either images, latents or logits")
+        if self.images is not None:
+            return None
+        what = "latents" if self.latents is not None else "logits"
+        if what != weighing.reads:
+            problem = f"rule '{weighing.rule or 'lab'}' reads {weighing.reads}; pass these"
+            raise InvalidRequest(what, f"{problem} or images")
+        return logit_values(self.logits) if self.latents is None else latent_rows(self.latents)
+
+
 def resample_weights(
     knowledge: Knowledge,
     target: Target,
-    images: Images | None,
-    latents: ArrayLike | None,
+    source: WeightSource,
     weighing: Weighing,
 ) -> Operation[results.Weighting]:
-    """Weight images or latents; see `Client.resample_weights`."""
-    if (images is None) == (latents is None):
-        raise InvalidRequest("images", "pass either images or latents")
-    if latents is not None:
-        return (yield from _weigh_latents(knowledge, target, latent_rows(latents), weighing))
+    """Weight images, latents or logits; see `Client.resample_weights`."""
+    images, given = source.images, source.given(weighing)
+    if given is not None:
+        return (yield from _weigh_rows(knowledge, target, given, weighing))
     served = yield from knowledge.served()
     latent = served.latent_bytes(target)
     chunks = chunked(
         images if images is not None else (), served.budget(_POSTERIOR_TENSORS * latent)
     )
     first = _some(list(islice(chunks, 2)), "images")
-    whole = served.budget(extra=weighing.histogram_bytes(latent // _FLOAT32))
-    if len(first) == 1 and first[0].fits(whole):
+    size = 1 if weighing.reads == "logits" else latent // _FLOAT32
+    if len(first) == 1 and first[0].fits(served.budget(extra=weighing.histogram_bytes(size))):
         [reply] = yield from ask([_requests.resample_weights(target, first[0], weighing)])
         return _replies.weighting(reply)
-    encoded = yield from _encode_chunks(target, chain(first, chunks), None)
-    named = Target(encoded.model.name, encoded.model.version)
-    return (yield from _weigh_latents(knowledge, named, encoded.mean, weighing))
+    if weighing.reads == "logits":
+        decisions = yield from _classify_chunks(target, chain(first, chunks), None)
+        rows, served_by = decisions.logits, decisions.model
+    else:
+        encoded = yield from _encode_chunks(target, chain(first, chunks), None)
+        rows, served_by = encoded.mean, encoded.model
+    named = Target(served_by.name, served_by.version)
+    return (yield from _weigh_rows(knowledge, named, rows, weighing))
 
 
-def _weigh_latents(
-    knowledge: Knowledge, target: Target, latents: NDArray[np.floating], weighing: Weighing
+def _weigh_rows(
+    knowledge: Knowledge, target: Target, rows: NDArray[np.floating], weighing: Weighing
 ) -> Operation[results.Weighting]:
+    """Weight latents [N, D] or logits [N]."""
     served = yield from knowledge.served()
-    row, extra = latents.shape[1] * latents.itemsize, weighing.histogram_bytes(latents.shape[1])
-    if len(latents) <= served.budget(row, extra).items:
-        [reply] = yield from ask([_requests.resample_weights(target, latents, weighing)])
+    size = 1 if rows.ndim == 1 else rows.shape[1]
+    if len(rows) <= served.budget(size * rows.itemsize, weighing.histogram_bytes(size)).items:
+        [reply] = yield from ask([_requests.resample_weights(target, rows, weighing)])
         return _replies.weighting(reply)
     info = (yield from model(target)).info
-    if latents.shape[1] != info.latent_size:
-        problem = f"{latents.shape[1]} dimensions; {info.name} has {info.latent_size}"
+    if rows.ndim == _MATRIX and size != info.latent_size:
+        problem = f"{size} dimensions; {info.name} has {info.latent_size}"
         raise InvalidRequest("latents", problem)
-    return _weigh_here(latents, weighing, results.ModelRef(info.name, info.version))
+    here = rows.reshape(len(rows), size)
+    return _weigh_here(here, weighing, results.ModelRef(info.name, info.version))
 
 
 def _weigh_here(
@@ -252,6 +294,23 @@ def model(target: Target) -> Operation[results.ModelDetails]:
     """Describe one model."""
     [reply] = yield from ask([_requests.get_model(target)])
     return _replies.model_details(reply)
+
+
+def logit_values(logits: ArrayLike | None) -> NDArray[np.floating]:
+    """Logits as [N], float32 or float64.
+
+    Raises:
+        InvalidRequest: They are no numbers, of another shape, or not finite.
+    """
+    values = np.asarray(logits)
+    if values.dtype not in (np.float32, np.float64):
+        raise InvalidRequest("logits", f"dtype {values.dtype}; pass float32 or float64")
+    if values.ndim != 1 or len(values) == 0:
+        raise InvalidRequest("logits", f"shape {values.shape} is not [N] with N ≥ 1")
+    if not np.isfinite(values).all():
+        wrong = int(np.argmin(np.isfinite(values)))
+        raise InvalidRequest("logits", "holds NaN or infinity", index=wrong)
+    return values
 
 
 def latent_rows(latents: ArrayLike) -> NDArray[np.floating]:

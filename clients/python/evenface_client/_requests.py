@@ -7,7 +7,8 @@ from typing import Generic, TypeAlias, TypeVar
 import numpy as np
 from evenface.v1 import common_pb2, face_service_pb2, model_service_pb2
 from evenface_core import tensors
-from evenface_core.resampling import DEFAULT_BINS, MAX_BINS
+from evenface_core.resampling import MAX_BINS
+from evenface_core.rules import RULES, Reads
 from google.protobuf.message import Message
 from numpy.typing import NDArray
 
@@ -107,9 +108,14 @@ class Weighing:
         if self.bins is not None and not 2 <= self.bins <= MAX_BINS:  # noqa: PLR2004
             raise InvalidRequest("bins", f"{self.bins} is outside 2 to {MAX_BINS}")
 
+    @property
+    def reads(self) -> Reads:
+        """What the rule reads; for an unknown one, which the server refuses, latents."""
+        return RULES[self.rule].reads if self.rule in RULES else "latents"
+
     def histogram_bytes(self, size: int) -> int:
         """Bytes that the histogram of `size` dimensions takes in a message."""
-        bins = DEFAULT_BINS if self.bins is None else self.bins
+        bins = self.bins or RULES[self.rule if self.rule in RULES else "lab"].bins
         if self.histogram is not None:
             bins = self.histogram.counts.shape[-1]
         elif self.edges is not None:
@@ -214,7 +220,7 @@ def sample(
 def resample_weights(
     target: Target, items: Chunk | NDArray[np.generic], weighing: Weighing
 ) -> Call[face_service_pb2.ResampleWeightsResponse]:
-    """A call of ResampleWeights on images or latents."""
+    """A call of ResampleWeights on images, latents [N, D] or logits [N]."""
     request = face_service_pb2.ResampleWeightsRequest(
         model=target.model,
         version=target.version,
@@ -227,6 +233,8 @@ def resample_weights(
     if isinstance(items, Chunk):
         request.images.CopyFrom(images(items))
         place = items.place
+    elif items.ndim == 1:
+        request.logits.CopyFrom(tensor(items))
     else:
         request.latents.CopyFrom(tensor(items))
     if weighing.histogram is not None:

@@ -5,10 +5,39 @@ available to training, to the RPC and to batch jobs.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
 
-from evenface_core.rules import lab, paper
+import numpy as np
+from numpy.typing import NDArray
+
+from evenface_core.rules import hard, lab, paper
 from evenface_core.rules.evidence import Evidence, Float64
 
-Rule = Callable[[Evidence], Float64]
+Reads = Literal["latents", "logits"]
 
-RULES: Mapping[str, Rule] = {"lab": lab.log_scores, "paper": paper.log_scores}
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule.
+
+    Attributes:
+        log_scores: Gives the logarithms of the items' scores, float64 [N].
+        reads: What an item's row holds: a latent of any size, or the one logit of face against
+            non-face.
+        bins: Bins per dimension where none are asked for.
+        edges: Makes edges float64 [D, B + 1] from items [N, D] and a number of bins, of which
+            equal ones may be left out; None is equal bins from the least to the greatest value.
+    """
+
+    log_scores: Callable[[Evidence], Float64]
+    reads: Reads = "latents"
+    bins: int = 10
+    edges: Callable[[NDArray[np.floating], int], Float64] | None = None
+
+
+RULES: Mapping[str, Rule] = {
+    "lab": Rule(lab.log_scores),
+    "paper": Rule(paper.log_scores),
+    "hard": Rule(hard.log_scores, "logits", bins=1000, edges=hard.edges),
+}

@@ -16,15 +16,19 @@ class Evidence:
 
     Attributes:
         latents: [N, D], the items, in the precision in which they came.
+        edges: float64 [D, B + 1], of the bins.
         bins: uint8 or uint16 [N, D], the bin of each item in each dimension.
         counts: int64 [D, B], the population's items per bin.
         density: float64 [D, B], the population's smoothed density, summing to 1 over the bins.
+        smoothing: What it was smoothed with.
     """
 
     latents: NDArray[np.floating]
+    edges: Float64
     bins: Bins
     counts: NDArray[np.int64]
     density: Float64
+    smoothing: float
 
     def of_items(self, table: Float64) -> Float64:
         """Look up each item's bin in a table [D, B]; float64 [N, D]."""

@@ -1,18 +1,19 @@
 """Requests to the engine's calls."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, overload
+from typing import Protocol, overload
 
 import numpy as np
 from evenface.v1 import common_pb2, face_service_pb2
 from evenface_core.errors import InvalidInput
-from evenface_core.resampling import DEFAULT_BINS, DEFAULT_SMOOTHING
+from evenface_core.resampling import DEFAULT_SMOOTHING
 from numpy.typing import NDArray
 
 from evenface_server.calls import (
     ClassifyCall,
     DecodeCall,
     EncodeCall,
+    Given,
     HistogramParts,
     ImageSource,
     Prior,
@@ -96,7 +97,7 @@ def weights_call(
         source=_weights_source(request),
         reference=_weights_reference(request),
         rule=request.rule,
-        bins=request.bins if request.HasField("bins") else DEFAULT_BINS,
+        bins=request.bins if request.HasField("bins") else None,
         smoothing=request.smoothing if request.HasField("smoothing") else DEFAULT_SMOOTHING,
         min_effective_sample_size=request.min_effective_sample_size,
     )
@@ -126,13 +127,16 @@ class _Attributes(Sequence[Mapping[str, float]]):
 
 def _weights_source(
     request: face_service_pb2.ResampleWeightsRequest,
-) -> ImageSource | NDArray[Any]:
+) -> ImageSource | Given:
     kind = request.WhichOneof("source")
     if kind == "images":
         return tensors.image_source(request.images)
     if kind == "latents":
-        return tensors.matrix(request.latents, "latents", np.float32, np.float64)
-    raise InvalidInput("source", "missing: set either images or latents")
+        latents = tensors.matrix(request.latents, "latents", np.float32, np.float64)
+        return Given("latents", latents)
+    if kind == "logits":
+        return Given("logits", tensors.vector(request.logits, "logits", np.float32, np.float64))
+    raise InvalidInput("source", "missing: set images, latents or logits")
 
 
 def _weights_reference(

@@ -83,6 +83,19 @@ def matrix(message: common_pb2.Tensor, field: str, *dtypes: type[np.generic]) ->
     return found
 
 
+def vector(message: common_pb2.Tensor, field: str, *dtypes: type[np.generic]) -> NDArray[Any]:
+    """As `array`, for tensors of one dimension.
+
+    Raises:
+        InvalidInput: As `array`, or the number of dimensions is another.
+    """
+    found = array(message, field, *dtypes)
+    if found.ndim != 1:
+        shown = "×".join(map(str, found.shape)) or "scalar"
+        raise InvalidInput(f"{field}.shape", f"{shown} is not one-dimensional", value=found.ndim)
+    return found
+
+
 def image_source(message: common_pb2.Images) -> ImageSource:
     """Return how the images were sent.
 

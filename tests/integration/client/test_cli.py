@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from evenface_client.cli import main
 from evenface_core.latents import standard_normal
-from evenface_core.resampling import LatentHistogram
+from evenface_core.resampling import LatentHistogram, weigh
 from numpy.typing import NDArray
 from PIL import Image
 from support.bundles import (
@@ -183,6 +183,15 @@ def test_weights_writes_a_table_and_says_which_are_rare(
     assert rarest.endswith(rows[int(weights.argmax())][0])
     commonest = said.split("commonest:\n")[1].splitlines()[0]
     assert commonest.endswith(rows[int(weights.argmin())][0])
+
+
+def test_hard_weights_are_those_of_the_logits(folder: Path, tmp_path: Path, pixels: UInt8) -> None:
+    out = tmp_path / "weights.csv"
+    assert main(["weights", str(folder), "--out", str(out), "--rule", "hard"]) == 0
+    weights = np.array([float(row[1]) for row in table(out)[1:]])
+    logits = expected_logits(pixels[:7])[:, None].astype(np.float32)
+    _, expected = weigh(logits, rule="hard")
+    np.testing.assert_allclose(weights, expected.values, rtol=1e-3)
 
 
 def test_weights_can_be_judged_by_another_population(folder: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from evenface_client import (
 )
 from evenface_client._bulk import Bulk
 from evenface_core.latents import posterior_sample, standard_normal
-from evenface_core.resampling import LatentHistogram
+from evenface_core.resampling import LatentHistogram, weigh
 from numpy.typing import NDArray
 from PIL import Image
 from support.bundles import (
@@ -126,6 +126,18 @@ def test_weights_are_those_of_core(either: Caller, pixels: UInt8) -> None:
         assert found.effective_sample_size == expected.effective_sample_size
 
 
+def test_hard_weights_are_those_of_core(either: Caller, pixels: UInt8) -> None:
+    logits = either.call("classify", pixels).logits
+    histogram, expected = weigh(logits[:, None], rule="hard", min_effective_sample_size=0.8)
+    options = {"rule": "hard", "min_effective_sample_size": 0.8}
+    for found in (
+        either.call("resample_weights", pixels, **options),
+        either.call("resample_weights", logits=logits, **options),
+    ):
+        np.testing.assert_array_equal(found.weights, expected.values)
+        np.testing.assert_array_equal(found.histogram.counts, histogram.counts)
+
+
 def test_weights_against_a_larger_population(either: Caller, pixels: UInt8) -> None:
     population = either.call("model").training_histogram
     found = either.call("resample_weights", pixels, histogram=population)
@@ -224,7 +236,7 @@ def test_unknown_models_and_missing_functions_are_told_apart(either: Caller, pix
         ("decode", (np.zeros((0, 4)),), {}, "latents: shape"),
         ("decode", (np.array([[0, 0, 0, 0], [0, 0, np.nan, 0]]),), {}, r"latents\[1\]: holds NaN"),
         ("decode", (np.zeros((1, 3)),), {}, "latents: shape 1×3 is not N×4"),
-        ("resample_weights", (), {}, "images: pass either images or latents"),
+        ("resample_weights", (), {}, "images: pass either images, latents or logits"),
         ("resample_weights", (), {"latents": np.zeros((2, 4)), "rule": "x"}, "rule: 'x'"),
         ("resample_weights", (), {"latents": np.zeros((2, 4)), "bins": 1}, "bins: 1 is outside"),
         ("classify", (np.zeros((2, 2, 3), np.uint8),), {"threshold": 2.0}, "threshold: 2.0 is out"),

@@ -22,6 +22,7 @@ from evenface.v1.model_service_pb2 import GetModelRequest
 from evenface_server.logs import CallRecord
 from evenface_transport.stream import Stream
 from grpc import StatusCode
+from numpy.typing import NDArray
 from support.bundles import LATENT, Tiny, images, write_tiny_bundle
 from support.image_files import png
 from support.messages import Details, array, details, encode, files, raw, status_details, tensor
@@ -48,6 +49,10 @@ def _latents(message: common_pb2.Tensor) -> DecodeRequest:
 
 def _weights(**fields: Any) -> ResampleWeightsRequest:  # noqa: ANN401
     return ResampleWeightsRequest(latents=tensor(LATENTS), **fields)
+
+
+def _logits(logits: NDArray[np.float32], **fields: Any) -> ResampleWeightsRequest:  # noqa: ANN401
+    return ResampleWeightsRequest(logits=tensor(logits), **fields)
 
 
 INVALID: list[tuple[str, object, str]] = [
@@ -118,6 +123,10 @@ INVALID: list[tuple[str, object, str]] = [
     ("Sample", SampleRequest(count=1, prior=7), "prior"),  # type: ignore[arg-type]
     ("ResampleWeights", ResampleWeightsRequest(), "source"),
     ("ResampleWeights", _weights(rule="lob"), "rule"),
+    ("ResampleWeights", _weights(rule="hard"), "latents"),
+    ("ResampleWeights", _logits(LATENTS[0]), "logits"),
+    ("ResampleWeights", _logits(LATENTS, rule="hard"), "logits.shape"),
+    ("ResampleWeights", _logits(LATENTS[0] + np.float32(np.nan), rule="hard"), "logits[0]"),
     ("ResampleWeights", _weights(bins=1), "bins"),
     ("ResampleWeights", _weights(bins=2**32 - 1), "bins"),
     ("ResampleWeights", _weights(smoothing=0.0), "smoothing"),

@@ -16,7 +16,7 @@ from evenface.v1.face_service_pb2 import (
 )
 from evenface.v1.model_service_pb2 import GetModelRequest, ListModelsRequest
 from evenface_core.latents import posterior_sample, standard_normal
-from evenface_core.resampling import LatentHistogram
+from evenface_core.resampling import LatentHistogram, weigh
 from PIL import Image
 from support.bundles import (
     CARD,
@@ -183,6 +183,21 @@ async def test_weights_of_images_are_those_of_their_means(server: Running) -> No
     np.testing.assert_array_equal(array(reply.histogram.counts), histogram.counts)
     assert reply.effective_sample_size == pytest.approx(expected.effective_sample_size)
     assert reply.log_total == pytest.approx(expected.log_total)
+
+
+async def test_hard_weights_of_images_are_those_of_their_logits(server: Running) -> None:
+    pictures = images(50)
+    reply = await server.face.ResampleWeights(
+        ResampleWeightsRequest(images=raw(pictures), rule="hard")
+    )
+    logits = array((await server.face.ClassifyFace(classify(pictures))).logits)
+    histogram, expected = weigh(logits[:, None], rule="hard")
+    np.testing.assert_allclose(array(reply.weights), expected.values, atol=1e-12)
+    np.testing.assert_array_equal(array(reply.histogram.counts), histogram.counts)
+    given = await server.face.ResampleWeights(
+        ResampleWeightsRequest(logits=tensor(logits), rule="hard", histogram=reply.histogram)
+    )
+    np.testing.assert_array_equal(array(given.weights), array(reply.weights))
 
 
 async def test_weights_against_a_population_or_own_edges(server: Running) -> None:

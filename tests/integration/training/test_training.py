@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from evenface_core.errors import TrainingError
+from evenface_core.errors import DataError, TrainingError
 from evenface_training.checkpoint import load_checkpoint, load_model
 from evenface_training.config import AugmentationConfig, Kind, TrainingConfig
 from evenface_training.data import load_data
@@ -205,6 +205,40 @@ def test_resampling_raises_the_rare_faces(make_config: ConfigMaker, tmp_path: Pa
     assert blue["after"] > 1.2 * blue["before"]
 
 
+def test_a_cnn_is_shown_the_faces_that_are_hard_for_it(
+    make_config: ConfigMaker, tmp_path: Path
+) -> None:
+    config = make_config(
+        model={"kind": "cnn"},
+        resampling={"enabled": True, "rule": "hard", "warmup_epochs": 1},
+        optimizer={"epochs": 2},
+    )
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / "run", after(4))
+    run = RunFolder.open(tmp_path / "run")
+    weights = load_checkpoint(run.last).tensors["sampler.weights"]
+    record = next(record for record in run.records() if record["kind"] == "resampling")
+    assert record["effective_sample_size"] > len(weights) / 5
+    assert record["temper"] == 1.0
+
+
+def test_known_groups_are_drawn_alike(make_config: ConfigMaker, tmp_path: Path) -> None:
+    config = make_config(
+        resampling={"rule": "groups", "group_column": "tone", "warmup_epochs": 0},
+        optimizer={"epochs": 1},
+    )
+    run = train(config, tmp_path / "run")
+    record = next(record for record in run.records() if record["kind"] == "resampling")
+    for group in record["groups"].values():
+        assert group["after"] == pytest.approx(0.5)
+
+
+def test_a_group_column_that_is_not_there_is_named(make_config: ConfigMaker) -> None:
+    config = make_config(resampling={"rule": "groups", "group_column": "hat"})
+    with pytest.raises(DataError, match=r"no column 'hat' \(resampling.group_column\)"):
+        load_data(config)
+
+
 def test_an_epoch_draws_its_faces_by_the_weights(make_config: ConfigMaker, tmp_path: Path) -> None:
     # Untempered, the paper's rule piles the weight on a few faces; without weights no face of
     # the 24 drawn from 34 comes twice.
@@ -231,9 +265,8 @@ def test_the_rarest_and_the_commonest_faces_come_first_in_their_pictures(
 ) -> None:
     config = make_config()
     faces = load_data(config).faces
-    latents = encode_all(load_model(whole.last).model, faces.images, faces.train).mean
-    assert latents is not None
-    weights = face_weights(latents, config.resampling).values
+    encodings = encode_all(load_model(whole.last).model, faces.images, faces.train)
+    weights = face_weights(encodings, load_data(config), config.resampling).values
     for name, extreme in (("rarest", weights.max()), ("commonest", weights.min())):
         with Image.open(whole.pictures / f"{name}.png") as picture:
             tile = np.asarray(picture)[:128:4, :128:4]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from evenface.v1 import face_service_pb2, model_service_pb2
 from evenface_client import _operations as operations
-from evenface_client._operations import Knowledge
+from evenface_client._operations import Knowledge, WeightSource
 from evenface_client._requests import Call, Target, Weighing
 from support.messages import tensor
 
@@ -55,7 +55,7 @@ def test_the_limits_are_asked_for_once() -> None:
 
 def test_weights_of_many_images_stay_with_the_version_that_encoded_them() -> None:
     images = [bytes([number]) for number in range(5)]
-    operation = operations.resample_weights(Knowledge(), Target(), images, None, PLAIN)
+    operation = operations.resample_weights(Knowledge(), Target(), WeightSource(images), PLAIN)
     found, asked = run(operation)
     assert [call.method for call in asked] == ["ListModels", *["Encode"] * 3, "GetModel"]
     last = asked[-1].request

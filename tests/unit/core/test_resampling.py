@@ -109,9 +109,9 @@ def test_merged_shards_weigh_exactly_as_the_whole() -> None:
     assert np.array_equal(merged.weights(latents).values, whole.weights(latents).values)
 
 
-@pytest.mark.parametrize("rule", ["lab", "paper"])
+@pytest.mark.parametrize("rule", ["lab", "paper", "hard"])
 def test_batches_against_one_histogram_combine_to_the_global_weights(rule: str) -> None:
-    latents = latents_of(600, 8)
+    latents = latents_of(600, 1 if rule == "hard" else 8)
     histogram = LatentHistogram.from_latents(latents)
     parts = [histogram.weights(part, rule) for part in np.split(latents, 3)]
     scores = np.concatenate([part.values * np.exp(part.log_total) for part in parts])
@@ -293,3 +293,51 @@ def test_many_values_are_counted_and_weighted_on_all_cores_as_on_one() -> None:
     with pytest.raises(InvalidInput, match="NaN") as refusal:
         LatentHistogram.with_edges(latents, histogram.edges)
     assert refusal.value.index == 260_000
+
+
+def hard_by_loop(logits: Float64, bins: int, smoothing: float) -> Float64:
+    counts, edges = np.histogram(logits, bins=bins)
+    scores = []
+    for logit in logits:
+        harder = 0.0
+        for number in range(bins):
+            low, high = edges[number], edges[number + 1]
+            harder += counts[number] * min(max((logit - low) / (high - low), 0.0), 1.0)
+        share = (harder + 0.5) / (len(logits) + 1)
+        scores.append((-np.log((share + smoothing) / (1 + smoothing))) ** 1.6)
+    return np.array(scores) / sum(scores)
+
+
+@pytest.mark.parametrize("bins", [2, 10, 37])
+@pytest.mark.parametrize("smoothing", [0.001, 0.1, 3.0])
+def test_the_hard_rule_equals_the_plain_loop(bins: int, smoothing: float) -> None:
+    logits = latents_of(500, 1)
+    weights = LatentHistogram.from_latents(logits, bins).weights(
+        logits, "hard", smoothing=smoothing
+    )
+    assert np.abs(weights.values - hard_by_loop(logits[:, 0], bins, smoothing)).max() < 1e-12
+
+
+@pytest.mark.parametrize("power", [1, 30, -30])
+def test_the_hard_rule_keeps_a_quarter_of_the_items_whatever_the_logits(power: int) -> None:
+    logits = np.random.default_rng(0).uniform(1, 2, size=(20_000, 1)) ** power
+    values = weigh(logits, rule="hard")[1].values
+    assert 0.25 < effective_sample_size(values) / 20_000 < 0.29
+    order = np.argsort(logits[:, 0])
+    assert (np.diff(values[order]) <= 0).all()
+    assert values.max() < 30 / 20_000
+
+
+@pytest.mark.parametrize("logits", [[3.0], [1, 1, 1], [0, 1], [0, 0, 0, 7], [1e30, -1e30, 0]])
+def test_the_hard_rule_takes_few_and_equal_and_far_logits(logits: list[float]) -> None:
+    rows = np.array(logits)[:, None]
+    values = weigh(rows, rule="hard")[1].values
+    assert np.isfinite(values).all()
+    assert values[rows[:, 0] == rows.min()].min() == values.max()
+    assert len(set(values)) == len(set(logits))
+
+
+def test_the_hard_rule_reads_one_number_an_item() -> None:
+    latents = latents_of(10, 2)
+    with pytest.raises(InvalidInput, match="'hard' reads one logit an item, not 2 numbers"):
+        LatentHistogram.from_latents(latents).weights(latents, "hard")

@@ -8,7 +8,6 @@ from evenface_export.latent_figures import (
     attribute_vectors,
     summarise_latents,
 )
-from evenface_training.config import ResamplingConfig
 
 RNG = np.random.default_rng(0)
 LATENTS = RNG.normal(size=(300, 4)).astype(np.float32)
@@ -45,7 +44,7 @@ def test_attributes_have_plain_lower_case_names(group: str, name: str) -> None:
 
 
 def test_the_aggregate_posterior_holds_both_kinds_of_variance() -> None:
-    figures = summarise_latents(LATENTS, LOG_VARIANCES, {}, ResamplingConfig())
+    figures = summarise_latents(LATENTS, LOG_VARIANCES, {})
     variance = LATENTS.var(axis=0) + np.exp(LOG_VARIANCES).mean(axis=0)
     np.testing.assert_allclose(figures.posterior.mean, LATENTS.mean(axis=0), atol=1e-6)
     np.testing.assert_allclose(figures.posterior.std, np.sqrt(variance), rtol=1e-5)
@@ -53,7 +52,7 @@ def test_the_aggregate_posterior_holds_both_kinds_of_variance() -> None:
 
 
 def test_shares_are_sums_of_the_labs_weights() -> None:
-    figures = summarise_latents(LATENTS, LOG_VARIANCES, GROUPS, ResamplingConfig(bins=7))
+    figures = summarise_latents(LATENTS, LOG_VARIANCES, GROUPS, bins=7)
     (lab,) = figures.weightings
     expected = LatentHistogram.from_latents(LATENTS, 7).weights(LATENTS, "lab").values
     assert figures.histogram.counts.shape == (4, 7)
@@ -61,9 +60,11 @@ def test_shares_are_sums_of_the_labs_weights() -> None:
 
 
 def test_the_runs_own_weighting_is_added_only_where_it_differs() -> None:
-    same = ResamplingConfig(enabled=True)
-    tempered = ResamplingConfig(enabled=True, min_effective_sample_size=0.95)
-    assert len(summarise_latents(LATENTS, LOG_VARIANCES, {}, same).weightings) == 1
-    lab, own = summarise_latents(LATENTS, LOG_VARIANCES, {}, tempered).weightings
+    histogram = LatentHistogram.from_latents(LATENTS)
+    same = histogram.weights(LATENTS, "lab")
+    tempered = histogram.weights(LATENTS, "lab", min_effective_sample_size=0.95)
+    assert len(summarise_latents(LATENTS, LOG_VARIANCES, {}).weightings) == 1
+    assert len(summarise_latents(LATENTS, LOG_VARIANCES, {}, own=same).weightings) == 1
+    lab, own = summarise_latents(LATENTS, LOG_VARIANCES, {}, own=tempered).weightings
     assert lab.weights.effective_sample_size < 0.95 * 300
     assert own.weights.effective_sample_size >= 0.95 * 300

@@ -73,8 +73,10 @@ def test_an_override_replaces_one_value() -> None:
     [
         ("lab-dbvae", "data.nonfaces=null", "data.nonfaces is needed"),
         ("lab-vae", "data.nonfaces=other", "data.nonfaces has no use"),
-        ("lab-cnn", "resampling.enabled=true", "needs latents"),
-        ("lab-dbvae", "resampling.rule=newest", "known rules are lab, paper"),
+        ("lab-cnn", "resampling.enabled=true", "rule lab needs latents, and cnn has none"),
+        ("lab-dbvae", "resampling.rule=groups", "group_column is needed by rule groups"),
+        ("lab-dbvae", "resampling.group_column=tone", "has no use to others"),
+        ("lab-dbvae", "resampling.rule=newest", "known rules are groups, hard, lab, paper"),
         ("lab-dbvae", "model.image_size=60", "image_size 60: .*lab needs a multiple of 16"),
         ("vae112", "model.image_size=100", "image_size 100: .*vae112 needs a multiple of 16"),
         ("conv-vae", "model.image_size=32", "image_size 32: .*conv30 needs 30"),

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from evenface_core.resampling import LatentHistogram
+from evenface_core.resampling import LatentHistogram, weigh
 from evenface_training.config import ResamplingConfig
-from evenface_training.sampler import draw, face_weights, plan_epoch, weights_are_due
+from evenface_training.sampler import draw, plan_epoch, rule_weights, weights_are_due
 
 
 def _generator() -> torch.Generator:
@@ -49,7 +49,7 @@ def test_a_planted_rare_group_gains_weight() -> None:
     latents = rng.normal(size=(400, 8)).astype(np.float32)
     rare = np.arange(400) < 10
     latents[rare, 2] += 9
-    weights = face_weights(latents, ResamplingConfig(enabled=True))
+    weights = rule_weights(latents, None, ResamplingConfig(enabled=True))
     assert weights.values[rare].sum() > 3 * rare.mean()
 
 
@@ -60,15 +60,23 @@ def test_weights_follow_the_configuration(change: dict[str, str | float]) -> Non
     expected = LatentHistogram.from_latents(latents, config.bins).weights(
         latents, config.rule, smoothing=config.smoothing
     )
-    found = face_weights(latents, config).values
+    found = rule_weights(latents, None, config).values
     np.testing.assert_array_equal(found, expected.values)
-    assert not np.allclose(found, face_weights(latents, ResamplingConfig()).values)
+    assert not np.allclose(found, rule_weights(latents, None, ResamplingConfig()).values)
 
 
 def test_weights_are_tempered_as_configured() -> None:
     latents = np.random.default_rng(0).normal(size=(400, 8)).astype(np.float32)
     config = ResamplingConfig(rule="paper", min_effective_sample_size=0.5)
-    assert face_weights(latents, config).effective_sample_size == pytest.approx(200, rel=1e-3)
+    assert rule_weights(latents, None, config).effective_sample_size == pytest.approx(200, rel=1e-3)
+
+
+def test_the_hard_rule_weighs_faces_by_their_logits() -> None:
+    logits = np.random.default_rng(0).normal(size=400).astype(np.float32)
+    found = rule_weights(None, logits, ResamplingConfig(rule="hard")).values
+    _, expected = weigh(logits[:, None], rule="hard")
+    np.testing.assert_array_equal(found, expected.values)
+    assert found.argmax() == logits.argmin()
 
 
 def test_weights_come_after_the_warm_up_and_then_every_so_often() -> None:

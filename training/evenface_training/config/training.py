@@ -72,13 +72,25 @@ class TrainingConfig(Section):
             raise ValueError(f"data.nonfaces is needed by model.kind {self.model.kind}")
         if not self.model.classifies and self.data.nonfaces is not None:
             raise ValueError("data.nonfaces has no use with model.kind vae; leave it out")
-        if self.resampling.enabled and not self.model.generates:
-            raise ValueError("resampling.enabled needs latents, which model.kind cnn lacks")
+        self._check_resampling()
         if self.data.group_columns and not self.data.has_labels:
             raise ValueError("data.group_columns needs data.labels or a source with labels")
         if self.model.conditions and not self.data.has_labels:
             raise ValueError("model.conditions needs data.labels or a source with labels")
         return self
+
+    def _check_resampling(self) -> None:
+        if not self.resampling.enabled:
+            return
+        has = {
+            "latents": self.model.generates,
+            "logits": self.model.classifies,
+            "labels": self.data.has_labels,
+        }
+        rule, reads = self.resampling.rule, self.resampling.reads
+        if not has[reads]:
+            lacking = "data has none" if reads == "labels" else f"{self.model.kind} has none"
+            raise ValueError(f"resampling.rule {rule} needs {reads}, and {lacking}")
 
     @property
     def preprocessing(self) -> Preprocessing:

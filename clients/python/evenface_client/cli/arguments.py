@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
+from evenface_core.rules import RULES
+
 from evenface_client import TLS, Client
 from evenface_client.cli import faces, info, latents, scores
 
@@ -83,7 +85,7 @@ def _add_scores(add: Callable[[str, Command, str], ArgumentParser]) -> None:
     weights = add("weights", scores.weights, "Weight images for resampling: high for rare faces.")
     _images(weights)
     _out(weights, ".csv")
-    weights.add_argument("--rule", default="", help="lab or paper (lab)")
+    weights.add_argument("--rule", default="", help=f"one of {', '.join(RULES)} (lab)")
     weights.add_argument(
         "--min-ess",
         type=float,

@@ -3,13 +3,16 @@
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from evenface_core.rules import RULES
+from numpy.typing import NDArray
 
 from evenface_client import Client, Histogram, Weighting
 from evenface_client.cli import files
 from evenface_client.cli.errors import CommandError
-from evenface_client.cli.report import gather, say
+from evenface_client.cli.report import Gathered, gather, say
 from evenface_client.cli.target import target
 
 _SHOWN = 5
@@ -36,9 +39,9 @@ def weights(client: Client, args: Namespace) -> int:
     files.check_output(args.histogram_out, (".npz",))
     histogram = _histogram(client, args)
     paths = files.find_images(args.images)
-    found = gather(paths, client.encode_stream(paths, **target(args)))
+    found, items = _items(client, paths, args)
     weighting = client.resample_weights(
-        latents=np.stack([encoded.mean for encoded in found.values]),
+        **items,
         histogram=histogram,
         rule=args.rule,
         min_effective_sample_size=args.min_ess,
@@ -50,6 +53,18 @@ def weights(client: Client, args: Namespace) -> int:
         files.write_histogram(args.histogram_out, weighting.histogram)
     _summarise(found.files, weighting)
     return found.exit_code
+
+
+def _items(
+    client: Client, paths: Sequence[Path], args: Namespace
+) -> tuple[Gathered[Any], dict[str, NDArray[np.float32]]]:
+    """The images that could be read, and what the rule reads of them."""
+    if args.rule in RULES and RULES[args.rule].reads == "logits":
+        scored = gather(paths, client.classify_stream(paths, **target(args)))
+        logits = np.array([score.logit for score in scored.values], np.float32)
+        return scored, {"logits": logits}
+    encoded = gather(paths, client.encode_stream(paths, **target(args)))
+    return encoded, {"latents": np.stack([one.mean for one in encoded.values])}
 
 
 def _histogram(client: Client, args: Namespace) -> Histogram | None:

@@ -411,6 +411,7 @@ class ResampleWeightsRequest(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     IMAGES_FIELD_NUMBER: _builtins.int
     LATENTS_FIELD_NUMBER: _builtins.int
+    LOGITS_FIELD_NUMBER: _builtins.int
     HISTOGRAM_FIELD_NUMBER: _builtins.int
     EDGES_FIELD_NUMBER: _builtins.int
     RULE_FIELD_NUMBER: _builtins.int
@@ -422,9 +423,11 @@ class ResampleWeightsRequest(_message.Message):
     version: _builtins.str
     """Version of the model; empty for the newest."""
     rule: _builtins.str
-    """Name of the rule, "lab" or "paper"; empty for "lab"."""
+    """Name of the rule: "lab" and "paper" read latents, "hard" reads logits; empty for "lab"."""
     bins: _builtins.int
-    """Bins per dimension where neither histogram nor edges are given, 2 to 1000; 10 when not set."""
+    """Bins per dimension where neither histogram nor edges are given, 2 to 1000. When not
+    set, 10 equal ones, or for "hard" 1,000 that hold equally many items.
+    """
     smoothing: _builtins.float
     """The rule's smoothing, > 0; 0.001 when not set."""
     min_effective_sample_size: _builtins.float
@@ -433,11 +436,17 @@ class ResampleWeightsRequest(_message.Message):
     """
     @_builtins.property
     def images(self) -> _common_pb2.Images:
-        """N images, encoded first."""
+        """N images, encoded first, or classified where the rule reads logits."""
 
     @_builtins.property
     def latents(self) -> _common_pb2.Tensor:
-        """float32 or float64 [N, D]: finite latents (means)."""
+        """float32 or float64 [N, D]: finite latents (means), for rules that read latents."""
+
+    @_builtins.property
+    def logits(self) -> _common_pb2.Tensor:
+        """float32 or float64 [N]: finite logits of faces, for the rule "hard". Histogram and edges
+        have one dimension, D = 1.
+        """
 
     @_builtins.property
     def histogram(self) -> _common_pb2.LatentHistogram:
@@ -456,6 +465,7 @@ class ResampleWeightsRequest(_message.Message):
         version: _builtins.str = ...,
         images: _common_pb2.Images | None = ...,
         latents: _common_pb2.Tensor | None = ...,
+        logits: _common_pb2.Tensor | None = ...,
         histogram: _common_pb2.LatentHistogram | None = ...,
         edges: _common_pb2.Tensor | None = ...,
         rule: _builtins.str = ...,
@@ -463,9 +473,9 @@ class ResampleWeightsRequest(_message.Message):
         smoothing: _builtins.float | None = ...,
         min_effective_sample_size: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_bins", b"_bins", "_smoothing", b"_smoothing", "bins", b"bins", "edges", b"edges", "histogram", b"histogram", "images", b"images", "latents", b"latents", "reference", b"reference", "smoothing", b"smoothing", "source", b"source"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_bins", b"_bins", "_smoothing", b"_smoothing", "bins", b"bins", "edges", b"edges", "histogram", b"histogram", "images", b"images", "latents", b"latents", "logits", b"logits", "reference", b"reference", "smoothing", b"smoothing", "source", b"source"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bins", b"_bins", "_smoothing", b"_smoothing", "bins", b"bins", "edges", b"edges", "histogram", b"histogram", "images", b"images", "latents", b"latents", "min_effective_sample_size", b"min_effective_sample_size", "model", b"model", "reference", b"reference", "rule", b"rule", "smoothing", b"smoothing", "source", b"source", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bins", b"_bins", "_smoothing", b"_smoothing", "bins", b"bins", "edges", b"edges", "histogram", b"histogram", "images", b"images", "latents", b"latents", "logits", b"logits", "min_effective_sample_size", b"min_effective_sample_size", "model", b"model", "reference", b"reference", "rule", b"rule", "smoothing", b"smoothing", "source", b"source", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__bins: _TypeAlias = _typing.Literal["bins"]  # noqa: Y015
     _WhichOneofArgType__bins: _TypeAlias = _typing.Literal["_bins", b"_bins"]  # noqa: Y015
@@ -473,7 +483,7 @@ class ResampleWeightsRequest(_message.Message):
     _WhichOneofArgType__smoothing: _TypeAlias = _typing.Literal["_smoothing", b"_smoothing"]  # noqa: Y015
     _WhichOneofReturnType_reference: _TypeAlias = _typing.Literal["histogram", "edges"]  # noqa: Y015
     _WhichOneofArgType_reference: _TypeAlias = _typing.Literal["reference", b"reference"]  # noqa: Y015
-    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["images", "latents"]  # noqa: Y015
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["images", "latents", "logits"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__bins) -> _WhichOneofReturnType__bins | None: ...
