@@ -283,6 +283,13 @@ def _over_blocks(work: Callable[[Latents], T], latents: Latents) -> Iterator[T]:
     return in_blocks(checked, latents)
 
 
+def _check_rows(latents: Latents, rule: str) -> None:
+    size = latents.shape[1]
+    if RULES[rule].reads == "logits" and size != 1:
+        problem = f"rule '{rule}' reads one logit an item, not {size} numbers"
+        raise InvalidInput("logits", problem, value=size, limit=1)
+
+
 def _check_shape(latents: Latents, size: int | None) -> None:
     if latents.ndim != 2 or 0 in latents.shape:  # noqa: PLR2004
         raise InvalidInput("latents", f"shape {latents.shape} is not [N, D] with N ≥ 1, D ≥ 1")

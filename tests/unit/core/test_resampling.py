@@ -330,7 +330,7 @@ def test_the_hard_rule_keeps_a_quarter_of_the_items_whatever_the_logits(power: i
 
 @pytest.mark.parametrize("logits", [[3.0], [1, 1, 1], [0, 1], [0, 0, 0, 7], [1e30, -1e30, 0]])
 def test_the_hard_rule_takes_few_and_equal_and_far_logits(logits: list[float]) -> None:
-    rows = np.array(logits)[:, None]
+    rows = np.array(logits, np.float64)[:, None]
     values = weigh(rows, rule="hard")[1].values
     assert np.isfinite(values).all()
     assert values[rows[:, 0] == rows.min()].min() == values.max()
