@@ -35,8 +35,8 @@ def load_yaml(model: type[ModelT], path: Path, overrides: Sequence[str] = ()) ->
         raise ConfigError(f"{path}: not YAML: {_problem(error)}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected a mapping of keys to values")
-    for override in overrides:
-        _override(values, override)
+    for text in overrides:
+        override(values, text)
     return parse(model, values, source=str(path))
 
 
@@ -52,6 +52,30 @@ def parse(model: type[ModelT], values: Mapping[str, Any], *, source: str) -> Mod
         return model.model_validate(values)
     except ValidationError as error:
         raise ConfigError(f"{source}: {explain(error, model)}") from error
+
+
+def override(values: dict[str, Any], text: str) -> None:
+    """Replace one value in nested mappings, in place.
+
+    Args:
+        values: The mappings.
+        text: `key.sub=value`; the value is YAML.
+
+    Raises:
+        ConfigError: The text is not of that form.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"override '{text}' is not of the form key=value")
+    *parents, last = key.split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"override '{text}': '{parent}' holds a value, not keys")
+    try:
+        values[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"override '{text}': the value is not YAML") from error
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
@@ -128,18 +152,3 @@ def _nested_models(annotation: object) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for part in get_args(annotation) for model in _nested_models(part)]
-
-
-def _override(values: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key:
-        raise ConfigError(f"override '{override}' is not of the form key=value")
-    *parents, last = key.split(".")
-    for parent in parents:
-        values = values.setdefault(parent, {})
-        if not isinstance(values, dict):
-            raise ConfigError(f"override '{override}': '{parent}' holds a value, not keys")
-    try:
-        values[last] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"override '{override}': the value is not YAML") from error

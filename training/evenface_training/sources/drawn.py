@@ -9,11 +9,8 @@ from evenface_core.errors import DataError
 from evenface_training.sources.settings import SyntheticSettings
 from evenface_training.sources.source import Item
 from evenface_training.synthetic.config import MAX_SIZE, MIN_SIZE, SIZE_STEP, SyntheticConfig
-from evenface_training.synthetic.render import VERSION, render_faces, render_nonfaces
-from evenface_training.synthetic.streams import label_rows, stream
-
-_LABEL = "label"
-_PARTS = (("face", render_faces, "1"), ("nonface", render_nonfaces, "0"))
+from evenface_training.synthetic.render import VERSION
+from evenface_training.synthetic.streams import draw_each
 
 
 class DrawnSource:
@@ -39,7 +36,7 @@ class DrawnSource:
         drawn = min(max(-(-size // SIZE_STEP) * SIZE_STEP, MIN_SIZE), MAX_SIZE)
         known = settings.model_dump(exclude={"kind", "faces", "nonfaces"})
         self._config = SyntheticConfig(**known, size=drawn)
-        self._counts = (settings.faces, settings.nonfaces)
+        self._counts = {"face": settings.faces, "nonface": settings.nonfaces}
 
     def fingerprint(self) -> str:
         """All settings, and the version of what is drawn."""
@@ -48,13 +45,9 @@ class DrawnSource:
 
     def count(self) -> int:
         """How many images there are."""
-        return sum(self._counts)
+        return sum(self._counts.values())
 
     def items(self) -> Iterator[Item]:
         """Yield the images by index; a name is `face/` or `nonface/` and the index."""
-        for (name, render, label), count in zip(_PARTS, self._counts, strict=True):
-            index = 0
-            for part in stream(render, self._config, 0, count):
-                for image, labels in zip(part.images, label_rows(part.labels), strict=True):
-                    yield Item(f"{name}/{index:08}", image, {_LABEL: label, **labels})
-                    index += 1
+        for name, image, labels in draw_each(self._config, self._counts):
+            yield Item(name, image, labels)

@@ -1,6 +1,6 @@
 """Images by the index, with everything that is known of them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,6 +74,11 @@ def _render(
     draw: Callable[[SyntheticConfig, int, int], Rendered],
 ) -> Rendered:
     parts = [draw(config, first, some) for first, some in _chunks(config.size, start, count)]
+    return joined(parts)
+
+
+def joined(parts: Sequence[Rendered]) -> Rendered:
+    """Lay at least one part behind the other."""
     return Rendered(
         np.concatenate([part.images for part in parts]),
         {name: np.concatenate([part.labels[name] for part in parts]) for name in parts[0].labels},
