@@ -106,6 +106,26 @@ def test_a_sheet_is_one_picture(tmp_path: Path) -> None:
     assert pixels.shape == (3 * 34 - 2, 16 * 34 - 2, 3)
 
 
+def test_a_sheet_of_factors_has_each_value_once_and_nothing_else_changed(tmp_path: Path) -> None:
+    sheet = tmp_path / "factors.png"
+    assert main(["--factors", str(sheet), "--set", "size=64"]) == 0
+    with Image.open(sheet) as picture:
+        pixels = np.asarray(picture)
+    high, wide = 64 + 16 + 2, 64 + 2
+    tiles = [
+        [pixels[y : y + 64, x : x + 64] for x in range(0, pixels.shape[1], wide)]
+        for y in range(0, pixels.shape[0], high)
+    ]
+    shown = [[tile for tile in line if (tile < 255).any()] for line in tiles]
+    expected = [len(shares) for shares in SyntheticConfig().frequencies.model_dump().values()]
+    assert [len(line) for line in shown] == expected
+    for line in shown:
+        assert len(np.unique(np.reshape(line, (len(line), -1)), axis=0)) == len(line)
+    # Corners above the shoulders are the same whatever is on the head.
+    hats = np.array(shown[8])
+    assert (hats[:, :3, :3] == hats[0, :3, :3]).all()
+
+
 def test_a_folder_of_files_trains_like_the_source(tmp_path: Path, both_of: BothMaker) -> None:
     folder = tmp_path / "drawn"
     words = ["--count", "30", "--folder", str(folder), "--set", "seed=3", "size=32"]

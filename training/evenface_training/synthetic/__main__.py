@@ -12,7 +12,7 @@ from evenface_core.errors import ConfigError
 
 from evenface_training.synthetic.config import SyntheticConfig
 from evenface_training.synthetic.streams import PARTS
-from evenface_training.synthetic.writing import write_folder, write_sheet
+from evenface_training.synthetic.writing import write_factors, write_folder, write_sheet
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,6 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--part", choices=[*PARTS, "both"], default="both", help="what to draw")
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--out", type=Path, metavar="PNG", help="one sheet to look at")
+    where.add_argument("--factors", type=Path, metavar="PNG", help="one sheet of all values")
     where.add_argument("--folder", type=Path, help="a file each, and labels.csv")
     parser.add_argument("--format", choices=["png", "jpeg"], default="png", help="of --folder")
     parser.add_argument(
@@ -53,7 +54,9 @@ def _draw(options: argparse.Namespace) -> None:
         raise ConfigError(f"--count is {options.count}; it must be 1 or more")
     parts = PARTS if options.part == "both" else (options.part,)
     counts = dict.fromkeys(parts, options.count)
-    if options.out is not None:
+    if options.factors is not None:
+        write_factors(options.factors, config)
+    elif options.out is not None:
         write_sheet(options.out, config, counts)
     else:
         write_folder(options.folder, config, counts, options.format)
