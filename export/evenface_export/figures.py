@@ -15,10 +15,10 @@ from evenface_training.data import SplitImages, TrainingData
 from evenface_training.degradation import degrade
 from evenface_training.evaluate import Encodings
 from evenface_training.groups import spread
+from evenface_training.principal import PrincipalComponents
 from evenface_training.sampler import face_weights
 from numpy.typing import NDArray
 
-from evenface_export.baseline import PrincipalComponents
 from evenface_export.latent_figures import LatentFigures, summarise_latents
 from evenface_export.quality import (
     AT_ONE_PERCENT,

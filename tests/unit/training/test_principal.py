@@ -1,6 +1,6 @@
 import numpy as np
-from evenface_export.baseline import PrincipalComponents
-from evenface_export.sessions import UInt8
+import pytest
+from evenface_training.principal import PrincipalComponents, UInt8
 
 
 def _smooth_images(count: int) -> UInt8:
@@ -35,3 +35,31 @@ def test_as_many_components_as_images_need_rebuild_them() -> None:
     images = _smooth_images(6)
     rebuilt = PrincipalComponents.fit(images, np.arange(6), 5).reconstruct(images)
     assert np.abs(rebuilt.astype(int) - images).max() <= 1
+
+
+def test_variances_are_those_along_the_components_and_the_mean_of_the_rest() -> None:
+    images = _smooth_images(100)
+    flat = images.reshape(100, -1) / 255.0
+    eigenvalues = np.linalg.svd(flat - flat.mean(axis=0)).S ** 2 / 100
+    found = PrincipalComponents.fit(images, np.arange(100), 5)
+    np.testing.assert_allclose(found.variances, eigenvalues[4::-1], rtol=1e-3)
+    assert found.rest == pytest.approx(eigenvalues[5:].sum() / (768 - 5), rel=1e-3)
+
+
+def test_images_and_their_mirror_images_may_count_alike() -> None:
+    images = _smooth_images(40)
+    both = np.concatenate([images, images[:, :, ::-1]])
+    expected = PrincipalComponents.fit(both, np.arange(80), 6)
+    found = PrincipalComponents.fit(images, np.arange(40), 6, mirrored=True)
+    np.testing.assert_allclose(found.centre, expected.centre, atol=1e-6)
+    np.testing.assert_allclose(found.variances, expected.variances, rtol=1e-3)
+    difference = found.reconstruct(images).astype(int) - expected.reconstruct(images)
+    assert np.abs(difference).max() <= 1
+
+
+def test_images_may_be_averaged_over_squares_of_pixels_first() -> None:
+    images = _smooth_images(40).repeat(2, axis=1).repeat(2, axis=2)
+    expected = PrincipalComponents.fit(_smooth_images(40), np.arange(40), 4)
+    found = PrincipalComponents.fit(images, np.arange(40), 4, pool=2)
+    np.testing.assert_allclose(found.components, expected.components, atol=1e-5)
+    assert found.rest == pytest.approx(expected.rest, rel=1e-3)
