@@ -6,11 +6,13 @@ conditional model's encoder that is told nothing.
 """
 
 import copy
+from collections.abc import Iterable
 from typing import cast
 
 import torch
 from evenface_core.manifest import FunctionName
-from evenface_training.models import FaceModel
+from evenface_training.models import Beside, FaceModel
+from evenface_training.models.residual import FixedLinear
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -24,7 +26,7 @@ class Encode(nn.Module):
         network: Pixels [N, C, S, S] in 0 to 255 to [N, 2 D].
     """
 
-    def __init__(self, network: nn.Sequential) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
@@ -42,7 +44,7 @@ class Classify(nn.Module):
         network: Pixels [N, C, S, S] in 0 to 255 to [N, 1].
     """
 
-    def __init__(self, network: nn.Sequential) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
@@ -100,22 +102,38 @@ def halved(module: nn.Module) -> nn.Module:
     return copy.deepcopy(module).half()
 
 
-def _planes(images: Tensor, network: nn.Sequential) -> Tensor:
+def _planes(images: Tensor, network: nn.Module) -> Tensor:
     return images.permute(0, 3, 1, 2).to(_dtype(network))
 
 
-def _dtype(network: nn.Sequential) -> torch.dtype:
+def _dtype(network: nn.Module) -> torch.dtype:
     return next(network.parameters()).dtype
 
 
-def _fold(encoder: nn.Sequential, outputs: slice) -> nn.Sequential:
+def _fold(encoder: nn.Sequential | Beside, outputs: slice) -> nn.Module:
     """Copy an encoder without batch norms, for pixels of 0 to 255, with some of its outputs."""
+    if isinstance(encoder, Beside):
+        return _fold_beside(encoder, outputs)
     folded = _without_norms(encoder)
-    first = next(layer for layer in folded if isinstance(layer, nn.Conv2d | nn.Linear))
     last = cast(nn.Linear, folded[-1])
-    first.weight.data /= WHITE
+    _first(folded).weight.data /= WHITE
     last.weight.data, last.bias.data = last.weight.data[outputs], last.bias.data[outputs]
     return nn.Sequential(*folded).float()
+
+
+def _fold_beside(encoder: Beside, outputs: slice) -> nn.Module:
+    """The same of an encoder with a linear path, which adds to all but the logit."""
+    network = cast(nn.Sequential, _fold(encoder.network, outputs))
+    if outputs.start < encoder.first:
+        return network
+    linear = copy.deepcopy(encoder.linear).double()
+    _first(linear).weight.data /= WHITE
+    return Beside(network, linear.float(), first=encoder.first - outputs.start)
+
+
+def _first(layers: Iterable[nn.Module]) -> nn.Conv2d | nn.Linear | FixedLinear:
+    """The first layer with weights."""
+    return next(layer for layer in layers if isinstance(layer, nn.Conv2d | nn.Linear | FixedLinear))
 
 
 def _without_norms(network: nn.Sequential) -> list[nn.Module]:

@@ -138,6 +138,7 @@ def _balanced_loss(figures: Mapping[str, float], loss: LossConfig) -> float:
     if "kl" not in figures:
         return figures["classification"]
     vae = loss.kl_weight * figures["kl"] + figures["reconstruction"]
+    vae += loss.ssim_weight * figures.get("dissimilarity", 0.0)
     if "classification" not in figures:
         return vae
     return figures["classification"] + loss.vae_weight * vae / 2

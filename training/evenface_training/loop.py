@@ -28,6 +28,7 @@ from evenface_training.meter import Meter
 from evenface_training.metrics import group_shares
 from evenface_training.models import Conditions
 from evenface_training.pictures import draw_augmented, draw_faces, draw_losses
+from evenface_training.principal import PrincipalComponents
 from evenface_training.run_folder import RunFolder
 from evenface_training.sampler import (
     EpochPlan,
@@ -85,11 +86,23 @@ class Trainer:
         """
         if self._config.pictures_every and not self._progress.step:
             draw_augmented(self._run.pictures, self._data, self._config.augmentation)
+            self._start()
         while self._progress.epoch < self._config.optimizer.epochs:
             started = time.monotonic()
             plan = self._plan or self._begin_epoch()
             self._train_epoch(plan, stop)
             self._end_epoch(plan, time.monotonic() - started)
+
+    def _start(self) -> None:
+        """Set the weights that the training faces decide; a checkpoint has them already."""
+        faces, mirrored = self._data.faces, self._config.data.horizontal_flip
+
+        def fit(size: int, pool: int) -> PrincipalComponents:
+            return PrincipalComponents.fit(
+                faces.images, faces.train, size, pool=pool, mirrored=mirrored
+            )
+
+        self._stepper.start(fit)
 
     def checkpoint(self) -> Checkpoint:
         """Everything that is needed to go on from here."""

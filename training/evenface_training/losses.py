@@ -3,8 +3,9 @@
 Pure functions of tensors: no state, no configuration objects. q(z|x) is a Gaussian given by its
 mean and log_variance = log sigma^2.
 
-Sources: Kingma & Welling 2014 (appendix B) for the KL term; Amini et al., AIES 2019, and
-MIT 6.S191 lab 2 for the rest. Which article of docs/models.md uses which:
+Sources: Kingma & Welling 2014 (appendix B) for the KL term; Kingma et al., NeurIPS 2016, for free
+bits; Zhao, Gallo, Frosio & Kautz 2017 for SSIM beside a pixelwise error; Amini et al., AIES 2019,
+and MIT 6.S191 lab 2 for the rest. Which article of docs/models.md uses which:
 
 | | reconstruction | KL |
 |---|---|---|
@@ -15,27 +16,40 @@ MIT 6.S191 lab 2 for the rest. Which article of docs/models.md uses which:
 
 from collections.abc import Callable, Mapping
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
+from evenface_training import metrics
 from evenface_training.config import Reconstruction, Reduction
 
 
-def kl_divergence(mean: Tensor, log_variance: Tensor, reduction: Reduction = "sum") -> Tensor:
+def kl_divergence(
+    mean: Tensor, log_variance: Tensor, reduction: Reduction = "sum", free_bits: float = 0.0
+) -> Tensor:
     """KL divergence of q(z|x) from the standard normal, per image.
 
-    L_KL = 1/2 * sum_d (exp(log_variance_d) + mean_d^2 - 1 - log_variance_d)
+    L_KL = sum_d KL_d,  KL_d = 1/2 (exp(log_variance_d) + mean_d^2 - 1 - log_variance_d)
+
+    With free bits b (Kingma et al., "Improved variational inference with inverse autoregressive
+    flow", 2016, each dimension a group) the mean over the N images becomes
+    sum_d max(b, mean of KL_d): a dimension that says less than b nats of an image is not pushed to
+    say still less.
 
     Args:
         mean: [N, L].
         log_variance: [N, L].
         reduction: `sum` is the divergence itself; `mean` is it divided by L, so that a weight
             means the same at every length of the latent.
+        free_bits: b, in nats a dimension.
 
     Returns:
         [N], in nats; at least 0.
     """
     terms = 0.5 * (log_variance.exp() + mean.square() - 1.0 - log_variance)
+    if free_bits:
+        costs = terms.mean(dim=0) > free_bits
+        terms = torch.where(costs, terms, terms.new_tensor(free_bits))
     return _reduced(terms, reduction)
 
 
@@ -58,6 +72,19 @@ def reconstruction_error(
         [N].
     """
     return _reduced(_PIXEL_ERRORS[kind](reconstruction, images).flatten(start_dim=1), reduction)
+
+
+def structural_dissimilarity(images: Tensor, reconstruction: Tensor) -> Tensor:
+    """1 - SSIM (see `metrics.ssim`) of each reconstruction, [N] in 0 to 2.
+
+    A pixelwise error is content with a blur where it cannot tell the place of an edge; SSIM, which
+    compares contrast and structure under a small window, is not.
+
+    Args:
+        images: [N, C, S, S] in [0, 1], S at least 11.
+        reconstruction: As `images`.
+    """
+    return 1.0 - metrics.ssim(images, reconstruction)
 
 
 def _reduced(values: Tensor, reduction: Reduction) -> Tensor:
@@ -98,18 +125,27 @@ def classification_error(logit: Tensor, is_face: Tensor) -> Tensor:
     return functional.binary_cross_entropy_with_logits(logit, is_face, reduction="none")
 
 
-def vae_loss(kl: Tensor, reconstruction: Tensor, kl_weight: float) -> Tensor:
-    """VAE = c * L_KL + L_reconstruction, per image.
+def vae_loss(
+    kl: Tensor,
+    reconstruction: Tensor,
+    kl_weight: float | Tensor,
+    dissimilarity: Tensor | None = None,
+    ssim_weight: float = 0.0,
+) -> Tensor:
+    """VAE = c * L_KL + L_reconstruction + w * (1 - SSIM), per image.
 
     Args:
         kl: [N], of `kl_divergence`.
         reconstruction: [N], of `reconstruction_error`.
         kl_weight: c.
+        dissimilarity: [N], of `structural_dissimilarity`; None leaves the term out.
+        ssim_weight: w.
 
     Returns:
         [N].
     """
-    return kl_weight * kl + reconstruction
+    error = kl_weight * kl + reconstruction
+    return error if dissimilarity is None else error + ssim_weight * dissimilarity
 
 
 def dbvae_loss(classification: Tensor, vae_of_faces: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from evenface_training.losses import (
     dbvae_loss,
     kl_divergence,
     reconstruction_error,
+    structural_dissimilarity,
     vae_loss,
 )
 from evenface_training.models import Output
@@ -23,11 +24,13 @@ class Terms(NamedTuple):
         classification: [N].
         kl: [F], faces alone.
         reconstruction: [F], faces alone.
+        dissimilarity: [F], faces alone; None also where `loss.ssim_weight` is 0.
     """
 
     classification: Tensor | None
     kl: Tensor | None
     reconstruction: Tensor | None
+    dissimilarity: Tensor | None = None
 
     def means(self) -> dict[str, Tensor]:
         """The mean of each term that there is, by name."""
@@ -43,12 +46,13 @@ def loss_terms(output: Output, images: Tensor, faces: int, config: LossConfig) -
         faces: F, how many of them are faces.
         config: Kinds of the terms.
     """
-    classification = kl = reconstruction = None
+    classification = kl = reconstruction = dissimilarity = None
     if output.logit is not None:
         is_face = (torch.arange(len(images), device=images.device) < faces).float()
         classification = classification_error(output.logit, is_face)
     if output.mean is not None and output.log_variance is not None:
-        kl = kl_divergence(output.mean[:faces], output.log_variance[:faces], config.kl_reduction)
+        posterior = output.mean[:faces], output.log_variance[:faces]
+        kl = kl_divergence(*posterior, config.kl_reduction, config.free_bits)
     if output.reconstruction is not None:
         reconstruction = reconstruction_error(
             images[:faces],
@@ -56,20 +60,29 @@ def loss_terms(output: Output, images: Tensor, faces: int, config: LossConfig) -
             config.reconstruction,
             config.reconstruction_reduction,
         )
-    return Terms(classification, kl, reconstruction)
+        if config.ssim_weight:
+            dissimilarity = structural_dissimilarity(images[:faces], output.reconstruction)
+    return Terms(classification, kl, reconstruction, dissimilarity)
 
 
-def total_loss(terms: Terms, config: LossConfig) -> Tensor:
+def total_loss(terms: Terms, config: LossConfig, kl_share: float | Tensor = 1.0) -> Tensor:
     """Combine the terms of a batch into the scalar to minimise.
 
     Args:
         terms: Of `loss_terms`; classification or the other two or all of them.
-        config: Weights of the KL term and, beside a classification, of the VAE.
+        config: Weights of the terms and, beside a classification, of the VAE.
+        kl_share: Share of the KL term's weight, below 1 while it rises.
     """
     if terms.kl is None or terms.reconstruction is None:
         assert terms.classification is not None  # noqa: S101 - every kind has one or the other
         return terms.classification.mean()
-    of_faces = vae_loss(terms.kl, terms.reconstruction, config.kl_weight)
+    of_faces = vae_loss(
+        terms.kl,
+        terms.reconstruction,
+        kl_share * config.kl_weight,
+        terms.dissimilarity,
+        config.ssim_weight,
+    )
     if terms.classification is None:
         return of_faces.mean()
     return dbvae_loss(terms.classification, config.vae_weight * of_faces)

@@ -13,9 +13,9 @@ from torch._dynamo.exc import TorchDynamoException
 from evenface_training.averaging import AveragedModel
 from evenface_training.config import LossConfig, TrainingConfig
 from evenface_training.device import memory_format
-from evenface_training.models import Conditions, FaceModel, Output, build_model
+from evenface_training.models import Conditions, FaceModel, FitComponents, Output, build_model
 from evenface_training.objective import loss_terms, total_loss
-from evenface_training.schedule import learning_rate
+from evenface_training.schedule import kl_share, learning_rate
 
 
 class Objective(nn.Module):
@@ -29,12 +29,17 @@ class Objective(nn.Module):
     def __init__(self, model: FaceModel, loss: LossConfig) -> None:
         super().__init__()
         self.model, self.loss = model, loss
+        self.kl_share: Tensor
+        # A buffer, because a compiled step would be compiled again for every number.
+        self.register_buffer("kl_share", torch.ones(()), persistent=False)
 
     @property
     def names(self) -> tuple[str, ...]:
         """What `forward` gives figures of."""
         kinds = self.model.config
         terms = ["classification"] * kinds.classifies + ["kl", "reconstruction"] * kinds.generates
+        if kinds.generates and self.loss.ssim_weight:
+            terms.append("dissimilarity")
         return ("loss", *terms)
 
     def forward(
@@ -45,7 +50,7 @@ class Objective(nn.Module):
         # The network may be in bfloat16; the loss never is.
         output = Output(*(None if part is None else part.float() for part in output))
         terms = loss_terms(output, images, faces, self.loss)
-        loss = total_loss(terms, self.loss)
+        loss = total_loss(terms, self.loss, self.kl_share)
         return loss, torch.stack([loss, *terms.means().values()]).detach()
 
 
@@ -65,6 +70,7 @@ class Stepper:
 
     def __init__(self, config: TrainingConfig, fabric: Fabric, total_steps: int) -> None:
         self._settings, self._fabric, self._total_steps = config.optimizer, fabric, total_steps
+        self._kl_warmup_epochs = config.loss.kl_warmup_epochs
         self.model = build_model(config.model, config.seed)
         self.model.to(memory_format=memory_format(fabric.device))  # type: ignore[call-overload]
         raw = torch.optim.Adam(
@@ -73,7 +79,7 @@ class Stepper:
             fused=fabric.device.type in ("cpu", "cuda"),
         )
         objective = Objective(self.model, config.loss)
-        self.names = objective.names
+        self.names, self._kl_share = objective.names, objective.kl_share
         self._compiled = _is_compiled(config, fabric.device)
         if self._compiled:
             mode = "reduce-overhead" if fabric.device.type == "cuda" else "default"
@@ -81,6 +87,15 @@ class Stepper:
         self._objective, self._optimizer = fabric.setup(objective, raw)
         self._raw_optimizer = raw
         self.averaged = AveragedModel(self.model, self._settings.ema_decay)
+
+    def start(self, fit: FitComponents) -> None:
+        """Set the weights that the training faces decide, before the first step.
+
+        Args:
+            fit: As in `FaceModel.start`.
+        """
+        self.model.start(fit)
+        self.averaged.model.load_state_dict(self.model.state_dict())
 
     def begin(self) -> None:
         """Go back to training mode."""
@@ -106,6 +121,9 @@ class Stepper:
         """
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate(step, self._total_steps, self._settings)
+        if self._kl_warmup_epochs:
+            share = kl_share(step, self._total_steps, self._settings.epochs, self._kl_warmup_epochs)
+            self._kl_share.fill_(share)
         self._optimizer.zero_grad()
         try:
             loss, figures = self._objective(images, faces, *noise)

@@ -23,6 +23,7 @@ SHAPES = {
     "mlp": {"image_size": 30, "channels": 1, "hidden_size": 64},
     "conv30": {"image_size": 30, "channels": 1, "n_filters": 10},
     "vae112": {"image_size": 112, "channels": 3},
+    "residual": {"image_size": 128, "channels": 3},
 }
 
 

@@ -11,6 +11,7 @@ SIZES = {
     "mlp": {"image_size": 30, "channels": 1},
     "conv30": {"image_size": 30, "channels": 1},
     "vae112": {"image_size": 112, "channels": 3},
+    "residual": {"image_size": 128, "channels": 3},
 }
 
 

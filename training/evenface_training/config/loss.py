@@ -18,6 +18,9 @@ class LossConfig(Section):
         reconstruction_reduction: What becomes of it over pixels and channels.
         kl_weight: c in c * L_KL + L_reconstruction.
         kl_reduction: What becomes of L_KL over the dimensions of the latent.
+        kl_warmup_epochs: First epochs over which the KL term's weight rises from 0 to `kl_weight`.
+        free_bits: Nats of L_KL that each dimension may have at no cost.
+        ssim_weight: Weight of 1 - SSIM, beside the reconstruction term; 0 is off.
         vae_weight: Factor on a DB-VAE's VAE term. The reconstruction is a mean over pixels and so
             far smaller than the classification's gradient: at 1 the encoder hardly learns faces.
     """
@@ -26,4 +29,7 @@ class LossConfig(Section):
     reconstruction_reduction: Reduction = "mean"
     kl_weight: float = Field(default=0.0005, ge=0)
     kl_reduction: Reduction = "sum"
+    kl_warmup_epochs: int = Field(default=0, ge=0)
+    free_bits: float = Field(default=0.0, ge=0)
+    ssim_weight: float = Field(default=0.0, ge=0)
     vae_weight: float = Field(default=1.0, gt=0)

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from evenface_training.config.section import Section
 
 Kind = Literal["cnn", "vae", "dbvae"]
-ArchitectureName = Literal["lab", "mlp", "conv30", "vae112"]
+ArchitectureName = Literal["lab", "mlp", "conv30", "vae112", "residual"]
 
 _HALVED_FOUR_TIMES = ("lab", "vae112")
 _CONV30 = 30
@@ -19,9 +19,11 @@ class ModelConfig(Section):
     Attributes:
         kind: `cnn` classifies, `vae` encodes and decodes, `dbvae` does both.
         architecture: A module of `models`: `lab` (the lab's convolutions), `mlp` (dense layers
-            alone), `conv30` (few convolutions), `vae112` (upsampling, leaky ReLU).
+            alone), `conv30` (few convolutions), `vae112` (upsampling, leaky ReLU), `residual`
+            (principal components and a network beside them).
         image_size: Height and width in pixels. `lab` and `vae112` halve them four times and need a
-            multiple of 16, `conv30` is for 30.
+            multiple of 16, `conv30` is for 30, `residual` needs a multiple of 16, from 128
+            on of 32, from 192 on of 48, and so on.
         channels: 1 for gray, 3 for RGB.
         latent_size: Length L of a latent.
         n_filters: Width of the first convolution; the others are multiples of it. Not of `mlp`.
@@ -47,6 +49,11 @@ class ModelConfig(Section):
         size, name = self.image_size, self.architecture
         if name in _HALVED_FOUR_TIMES and size % 16:
             raise ValueError(f"image_size {size}: architecture {name} needs a multiple of 16")
+        patches = 16 * max(1, size // 64)
+        if name == "residual" and size % patches:
+            raise ValueError(
+                f"image_size {size}: architecture residual needs a multiple of {patches}"
+            )
         if name == "conv30" and size != _CONV30:
             raise ValueError(f"image_size {size}: architecture conv30 needs {_CONV30}")
         if name == "conv30" and self.n_filters < 2:  # noqa: PLR2004 - it is halved

@@ -73,6 +73,11 @@ class TrainingConfig(Section):
         if not self.model.classifies and self.data.nonfaces is not None:
             raise ValueError("data.nonfaces has no use with model.kind vae; leave it out")
         self._check_resampling()
+        if self.loss.kl_warmup_epochs > self.optimizer.epochs:
+            raise ValueError(
+                f"loss.kl_warmup_epochs {self.loss.kl_warmup_epochs} is more than "
+                f"optimizer.epochs {self.optimizer.epochs}"
+            )
         if self.data.group_columns and not self.data.has_labels:
             raise ValueError("data.group_columns needs data.labels or a source with labels")
         if self.model.conditions and not self.data.has_labels:

@@ -11,13 +11,16 @@ from evenface_training.models.face_model import (
     Output,
     build_model,
 )
+from evenface_training.models.residual import Beside, FitComponents
 
 __all__ = [
     "ARCHITECTURES",
     "Architecture",
+    "Beside",
     "Conditions",
     "Encoding",
     "FaceModel",
+    "FitComponents",
     "Output",
     "build_model",
 ]

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from evenface_training.config import ModelConfig
 from evenface_training.models.architectures import ARCHITECTURES
+from evenface_training.models.residual import FitComponents
 
 
 class Encoding(NamedTuple):
@@ -79,6 +80,18 @@ class FaceModel(nn.Module):
             self.decoder = architecture.decoder(config, config.latent_size + known)
             # The same as joining conditions to the features before the encoder's last layer.
             self.telling = nn.Linear(known, latent_outputs, bias=False) if known else None
+
+    def start(self, fit: FitComponents) -> None:
+        """Set the weights that do not start at random, before the first step.
+
+        Args:
+            fit: From a number of components and a pooling (see `PrincipalComponents.fit`) to the
+                principal components of the training faces; asked only if the architecture uses
+                them.
+        """
+        start = ARCHITECTURES[self.config.architecture].start
+        if start is not None and self.decoder is not None:
+            start(self.encoder, self.decoder, self.config, fit)
 
     def encode(self, images: Tensor, told: Tensor | None = None) -> Encoding:
         """Classify N images and give the Gaussians q(z|x) of their latents.
