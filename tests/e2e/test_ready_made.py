@@ -24,6 +24,11 @@ FACES, NONFACES = 48, 40
 EPOCHS = 6
 
 _LAB: dict[str, object] = {"model.image_size": 32, "model.latent_size": 8, "model.n_filters": 4}
+_STRONG: dict[str, object] = {
+    "model.latent_size": 8,
+    "model.n_filters": 4,
+    "optimizer.warmup_steps": 2,
+}
 SMALL: dict[str, dict[str, object]] = {
     "lab-cnn": _LAB,
     "lab-vae": _LAB,
@@ -43,7 +48,10 @@ SMALL: dict[str, dict[str, object]] = {
         "data.faces": "null",
     },
     "vae112": {"model.n_filters": 4, "model.latent_size": 16},
+    "dbvae-strong": {**_STRONG, "model.image_size": 32},
+    "dbvae-strong-128": _STRONG,
 }
+WITH_NONFACES = ("lab-cnn", "lab-dbvae", "faces", "dbvae-strong", "dbvae-strong-128")
 
 
 @dataclass(frozen=True)
@@ -98,9 +106,7 @@ def trained(
         "data.validation_fraction": 0.25,
         "data.cache": folder / "cache",
         "data.faces": data / "face",
-        **(
-            {"data.nonfaces": data / "nonface"} if name in ("lab-cnn", "lab-dbvae", "faces") else {}
-        ),
+        **({"data.nonfaces": data / "nonface"} if name in WITH_NONFACES else {}),
         **SMALL[name],
     }
     if name in ("cvae", "faces"):

@@ -49,8 +49,9 @@ class Objective(nn.Module):
         output: Output = self.model(images, eps, conditions)
         # The network may be in bfloat16; the loss never is.
         output = Output(*(None if part is None else part.float() for part in output))
-        terms = loss_terms(output, images, faces, self.loss)
-        loss = total_loss(terms, self.loss, self.kl_share)
+        with torch.autocast(images.device.type, enabled=False):  # SSIM takes products of matrices
+            terms = loss_terms(output, images, faces, self.loss)
+            loss = total_loss(terms, self.loss, self.kl_share)
         return loss, torch.stack([loss, *terms.means().values()]).detach()
 
 
@@ -79,7 +80,7 @@ class Stepper:
             fused=fabric.device.type in ("cpu", "cuda"),
         )
         objective = Objective(self.model, config.loss)
-        self.names, self._kl_share = objective.names, objective.kl_share
+        self.names, self._plain_objective = objective.names, objective
         self._compiled = _is_compiled(config, fabric.device)
         if self._compiled:
             mode = "reduce-overhead" if fabric.device.type == "cuda" else "default"
@@ -123,7 +124,7 @@ class Stepper:
             group["lr"] = learning_rate(step, self._total_steps, self._settings)
         if self._kl_warmup_epochs:
             share = kl_share(step, self._total_steps, self._settings.epochs, self._kl_warmup_epochs)
-            self._kl_share.fill_(share)
+            self._plain_objective.kl_share.fill_(share)
         self._optimizer.zero_grad()
         try:
             loss, figures = self._objective(images, faces, *noise)

@@ -10,11 +10,14 @@ def test_every_ready_made_configuration_is_valid() -> None:
     assert names == [
         "conv-vae",
         "cvae",
+        "dbvae-strong",
+        "dbvae-strong-128",
         "faces",
         "lab-cnn",
         "lab-dbvae",
         "lab-vae",
         "mlp-vae",
+        "synthetic",
         "vae112",
     ]
     assert [load_config(name).name for name in names] == names
@@ -79,6 +82,9 @@ def test_an_override_replaces_one_value() -> None:
         ("lab-dbvae", "resampling.rule=newest", "known rules are groups, hard, lab, paper"),
         ("lab-dbvae", "model.image_size=60", "image_size 60: .*lab needs a multiple of 16"),
         ("vae112", "model.image_size=100", "image_size 100: .*vae112 needs a multiple of 16"),
+        ("lab-vae", "loss.kl_warmup_epochs=9", "kl_warmup_epochs 9 is more than .*epochs 6"),
+        ("lab-vae", "loss.free_bits=-1", "loss.free_bits"),
+        ("lab-vae", "loss.ssim_weight=-1", "loss.ssim_weight"),
         ("conv-vae", "model.image_size=32", "image_size 32: .*conv30 needs 30"),
         ("conv-vae", "model.n_filters=1", "n_filters 1: .*at least 2"),
         ("lab-dbvae", "model.architecture=lap", "architecture"),

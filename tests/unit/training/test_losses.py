@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from evenface_training import losses
+from evenface_training import losses, metrics
 from evenface_training.config import LossConfig, ModelConfig, Reconstruction, Reduction
 from evenface_training.models import FaceModel, Output, build_model
 from evenface_training.objective import loss_terms, total_loss
@@ -151,3 +151,67 @@ def test_the_vae_weight_multiplies_the_vae_term_of_a_dbvae_alone() -> None:
     assert terms.classification is not None
     classification = terms.classification.mean().item()
     assert heavy - classification == pytest.approx(10 * (plain - classification), rel=1e-5)
+
+
+def test_free_bits_are_the_largest_of_b_and_the_mean_of_each_dimension() -> None:
+    mean, log_variance = _random(1, 5, 6), _random(2, 5, 6)
+    mean[:, 3:], log_variance[:, 3:] = 0.01, 0.0  # three dimensions that say next to nothing
+    terms = 0.5 * (np.exp(log_variance) + mean**2 - 1 - log_variance)
+    for bits in (0.0, 0.05, 0.4):
+        expected = np.maximum(terms.mean(axis=0), bits).sum()
+        found = losses.kl_divergence(
+            torch.from_numpy(mean), torch.from_numpy(log_variance), free_bits=bits
+        )
+        assert found.shape == (5,)
+        assert found.mean().item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_free_bits_push_no_dimension_that_says_less_and_others_as_before() -> None:
+    mean, log_variance = torch.from_numpy(_random(1, 5, 4)), torch.from_numpy(_random(2, 5, 4))
+    mean[:, 2:], log_variance[:, 2:] = 0.1, -0.1
+    for tensor in (mean, log_variance):
+        tensor.requires_grad_()
+    losses.kl_divergence(mean, log_variance, free_bits=0.2).sum().backward()
+    assert mean.grad is not None
+    assert log_variance.grad is not None
+    torch.testing.assert_close(mean.grad[:, :2], mean.detach()[:, :2])
+    assert (mean.grad[:, 2:] == 0).all()
+    assert (log_variance.grad[:, 2:] == 0).all()
+
+
+def test_dissimilarity_is_what_ssim_lacks_and_pulls_an_image_towards_its_original() -> None:
+    image = torch.rand((2, 3, 24, 20), generator=torch.Generator().manual_seed(1))
+    blurred = (image.roll(1, -1) + image + image.roll(-1, -1)) / 3
+    assert losses.structural_dissimilarity(image, image).abs().max() < 1e-6
+    blurred.requires_grad_()
+    before = losses.structural_dissimilarity(image, blurred)
+    torch.testing.assert_close(before, 1 - metrics.ssim(image, blurred))
+    (gradient,) = torch.autograd.grad(before.sum(), blurred)
+    after = losses.structural_dissimilarity(image, blurred - gradient)
+    assert (after < before).all()
+
+
+@pytest.mark.parametrize("kind", ["vae", "dbvae"])
+def test_dissimilarity_joins_the_loss_with_its_weight_and_only_if_it_has_one(kind: str) -> None:
+    model = build_model(ModelConfig(kind=kind, image_size=16, latent_size=3, n_filters=2), seed=0)
+    images = torch.rand((4, 3, 16, 16), generator=torch.Generator().manual_seed(1))
+    faces = 4 if kind == "vae" else 2
+    output = model(images, torch.zeros(faces, 3))
+    plain = LossConfig(reconstruction="mse", vae_weight=3)
+    weighted = plain.model_copy(update={"ssim_weight": 0.5})
+    without, terms = (loss_terms(output, images, faces, config) for config in (plain, weighted))
+    assert without.dissimilarity is None
+    assert terms.dissimilarity is not None
+    share = 0.5 * terms.dissimilarity.mean() * (1 if kind == "vae" else 3 * faces / 4)
+    torch.testing.assert_close(total_loss(terms, weighted), total_loss(without, plain) + share)
+
+
+def test_a_share_of_the_kl_term_s_weight_counts_that_share() -> None:
+    model = build_model(ModelConfig(kind="vae", image_size=16, latent_size=3, n_filters=2), seed=0)
+    images = torch.rand((4, 3, 16, 16), generator=torch.Generator().manual_seed(1))
+    config = LossConfig(kl_weight=0.1)
+    terms = loss_terms(model(images, torch.zeros(4, 3)), images, 4, config)
+    assert terms.kl is not None
+    whole, none = total_loss(terms, config), total_loss(terms, config, 0.0)
+    torch.testing.assert_close(whole - none, 0.1 * terms.kl.mean())
+    torch.testing.assert_close(total_loss(terms, config, 0.5), (whole + none) / 2)

@@ -3,7 +3,7 @@ import torch
 from evenface_training.averaging import AveragedModel
 from evenface_training.config import Kind, ModelConfig, OptimizerConfig
 from evenface_training.models import FaceModel, build_model
-from evenface_training.schedule import learning_rate
+from evenface_training.schedule import kl_share, learning_rate
 
 
 def _config(kind: Kind = "dbvae", **sizes: int) -> ModelConfig:
@@ -94,3 +94,13 @@ def test_cosine_schedule_warms_up_and_falls_to_nearly_nothing() -> None:
 def test_constant_schedule_stays() -> None:
     config = OptimizerConfig(learning_rate=0.3)
     assert {learning_rate(step, 10, config) for step in range(10)} == {0.3}
+
+
+def test_the_kl_term_s_share_rises_over_its_epochs_and_stays() -> None:
+    shares = [kl_share(step, 40, epochs=10, warmup_epochs=2) for step in range(40)]
+    assert shares[:9] == pytest.approx([0, 1 / 8, 2 / 8, 3 / 8, 4 / 8, 5 / 8, 6 / 8, 7 / 8, 1])
+    assert set(shares[8:]) == {1.0}
+
+
+def test_without_a_warm_up_the_kl_term_has_its_whole_weight_from_the_first_step() -> None:
+    assert {kl_share(step, 40, epochs=10, warmup_epochs=0) for step in range(40)} == {1.0}
