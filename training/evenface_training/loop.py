@@ -95,7 +95,7 @@ class Trainer:
 
     def _start(self) -> None:
         """Set the weights that the training faces decide; a checkpoint has them already."""
-        faces, mirrored = self._data.faces, self._config.data.horizontal_flip
+        faces, mirrored = self._data.faces, self._config.augmentation.flip > 0
 
         def fit(size: int, pool: int) -> PrincipalComponents:
             return PrincipalComponents.fit(
