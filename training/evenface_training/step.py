@@ -47,10 +47,11 @@ class Objective(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Give the loss and, by `names`, the figures of a batch whose first images are faces."""
         output: Output = self.model(images, eps, conditions)
-        # The network may be in bfloat16; the loss never is.
+        # The network may be in bfloat16, and Fabric rounds the images to it; the loss never is, for
+        # SSIM takes differences of nearly equal numbers.
         output = Output(*(None if part is None else part.float() for part in output))
-        with torch.autocast(images.device.type, enabled=False):  # SSIM takes products of matrices
-            terms = loss_terms(output, images, faces, self.loss)
+        with torch.autocast(images.device.type, enabled=False):
+            terms = loss_terms(output, images.float(), faces, self.loss)
             loss = total_loss(terms, self.loss, self.kl_share)
         return loss, torch.stack([loss, *terms.means().values()]).detach()
 

@@ -10,10 +10,12 @@ from evenface_training.checkpoint import load_checkpoint, load_model
 from evenface_training.config import TrainingConfig
 from evenface_training.data import load_data
 from evenface_training.device import open_device
-from evenface_training.evaluate import decode_all, encode_all
+from evenface_training.evaluate import decode_all, encode_all, to_tensor
 from evenface_training.loop import Trainer
+from evenface_training.models import build_model
 from evenface_training.principal import PrincipalComponents
 from evenface_training.run_folder import RunFolder
+from evenface_training.step import Objective
 
 ConfigMaker = Callable[..., TrainingConfig]
 
@@ -94,3 +96,19 @@ def test_the_loss_is_made_of_its_terms_and_the_kl_term_s_weight_rises(
         vae = 0.01 * figures["kl"] + figures["reconstruction"] + 0.1 * figures["dissimilarity"]
         assert figures["loss"] == pytest.approx(figures["classification"] + 5 * vae / 2, rel=1e-5)
         assert figures["dissimilarity"] == pytest.approx(1 - figures["ssim"], abs=1e-6)
+
+
+def test_a_network_in_bfloat16_leaves_the_loss_precise(config: TrainingConfig) -> None:
+    faces = load_data(config).faces
+    images = to_tensor(faces.images[faces.train][:8], torch.device("cpu"))
+    eps, found = torch.zeros(8, 4), {}
+    for precision in ("float32", "bfloat16"):
+        fabric = open_device(config.model_copy(update={"precision": precision}))
+        objective = Objective(build_model(config.model, seed=0), config.loss)
+        with torch.no_grad():
+            figures = fabric.setup(objective)(images, 8, eps, None)[1]
+        found[precision] = dict(zip(objective.names, figures.tolist(), strict=True))
+    assert found["bfloat16"]["dissimilarity"] == pytest.approx(
+        found["float32"]["dissimilarity"], abs=0.005
+    )
+    assert found["bfloat16"] == pytest.approx(found["float32"], rel=0.05)

@@ -122,7 +122,8 @@ class Mended(nn.Module):
         maps: Tensor = self.blocks(self.first(patches) + self.told(latents))
         if self.pool > 1:
             image = functional.interpolate(image, scale_factor=float(self.pool), mode="bilinear")
-        return image + functional.pixel_shuffle(self.last(maps), _PATCH * self.pool)
+        mended: Tensor = image + functional.pixel_shuffle(self.last(maps), _PATCH * self.pool)
+        return mended
 
 
 def encoder(config: ModelConfig, outputs: int) -> nn.Sequential | Beside:
@@ -209,5 +210,5 @@ def _convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
 def _planes(columns: NDArray[np.float32], config: ModelConfig) -> Tensor:
     """Columns of pixels in the order S, S, C to columns in the order C, S, S."""
     side = config.image_size // pooling(config)
-    tensor = torch.from_numpy(columns).unflatten(0, (side, side, config.channels))
+    tensor = torch.from_numpy(columns).view(side, side, config.channels, -1)
     return tensor.permute(2, 0, 1, 3).flatten(0, 2)
