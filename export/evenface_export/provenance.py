@@ -53,7 +53,7 @@ def portable_config(config: TrainingConfig) -> dict[str, Any]:
 
 def _portable(source: Any) -> Any:  # noqa: ANN401 - JSON: nothing, a path or a source's settings
     if isinstance(source, dict):
-        return {**source, "path": Path(source["path"]).name}
+        return {**source, "path": Path(source["path"]).name} if "path" in source else source
     return source and Path(source).name
 
 

@@ -73,3 +73,11 @@ def test_a_source_travels_without_the_folder_of_its_machine(slot: str, source: o
     assert "/home" not in json.dumps(values)
     found = values["data"][slot]
     assert (found if isinstance(source, str) else found["path"]) == "x"
+
+
+def test_a_source_without_files_travels_as_it_is() -> None:
+    data = {"source": {"kind": "synthetic", "faces": 7, "frequencies": {"tone": "uniform"}}}
+    config = TrainingConfig.model_validate({"name": "a", "data": data})
+    values = portable_config(config)
+    assert values["data"]["source"]["faces"] == 7
+    assert TrainingConfig.model_validate(values).data.source == config.data.source
