@@ -30,6 +30,8 @@ def _dbvae(**resampling: object) -> dict[str, Any]:
 
 
 _CNN = {"model": {"kind": "cnn"}}
+_HARD = {"enabled": True, "rule": "hard"}
+_ONCE = {**_HARD, "every": 1000}
 _ALL = (
     Variant(BASE, "CNN", _CNN),
     Variant("vae", "DB-VAE without resampling", _dbvae()),
@@ -42,6 +44,10 @@ _ALL = (
         )
         for alpha in (0.1, 0.05, 0.01, 0.001)
     ),
+    Variant("hard", "DB-VAE, rule hard", _dbvae(rule="hard")),
+    Variant("hard-once", "DB-VAE, rule hard, computed once", _dbvae(rule="hard", every=1000)),
+    Variant("cnn-hard", "CNN, rule hard", _CNN | {"resampling": _HARD}),
+    Variant("cnn-hard-once", "CNN, rule hard, computed once", _CNN | {"resampling": _ONCE}),
     Variant("known", "CNN, rare groups drawn by label", _CNN, faces="known"),
     Variant("even", "CNN, data without bias", _CNN, faces="even"),
 )

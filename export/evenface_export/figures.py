@@ -148,7 +148,7 @@ def _latents(served: ServedModel, data: TrainingData, config: TrainingConfig) ->
         logit = None
         if resampling.reads == "logits":
             logit = served.classify(data.faces.images, data.faces.train)
-        own = face_weights(Encodings(logit, mean, log_variance), data, resampling)
+        own = face_weights(Encodings(logit, mean, log_variance), data, data.faces.train, resampling)
     return summarise_latents(mean, log_variance, groups, bins=bins, own=own)
 
 

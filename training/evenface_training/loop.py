@@ -245,7 +245,7 @@ class Trainer:
         """Weights of the training faces by what the averaged model says of them."""
         faces = self._data.faces
         encodings = encode_all(self._stepper.averaged.model, faces.images, faces.train)
-        return face_weights(encodings, self._data, self._config.resampling)
+        return face_weights(encodings, self._data, faces.train, self._config.resampling)
 
     def _record_weights(self, weights: Weights) -> None:
         shares = group_shares(weights.values, self._data.groups(self._data.faces.train))

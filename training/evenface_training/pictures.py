@@ -48,7 +48,9 @@ def draw_faces(
     assert log_variance is not None  # noqa: S101 - as above
     _draw_reconstructions(folder / "reconstructions.png", model, data)
     _draw_samples(folder / "samples.png", model, AggregatePosterior.fit(mean, log_variance))
-    order = np.argsort(face_weights(encodings, data, resampling).values, kind="stable")
+    order = np.argsort(
+        face_weights(encodings, data, data.faces.train, resampling).values, kind="stable"
+    )
     chosen = {"commonest.png": order[:_SHOWN], "rarest.png": order[::-1][:_SHOWN]}
     for name, rows in chosen.items():
         _save(folder / name, data.faces.images[data.faces.train[rows]])

@@ -9,7 +9,7 @@ from evenface_core.resampling import Weights, weigh
 from torch import Tensor
 
 from evenface_training.config import ResamplingConfig
-from evenface_training.data import TrainingData
+from evenface_training.data import Int64, TrainingData
 from evenface_training.evaluate import Encodings, Float32
 
 
@@ -65,23 +65,26 @@ def plan_epoch(
     return EpochPlan(chosen.view(steps, faces_a_step), others.view(steps, nonfaces_a_step))
 
 
-def face_weights(encodings: Encodings, data: TrainingData, config: ResamplingConfig) -> Weights:
-    """Weight the training faces by what a model says of them, or by their labels.
+def face_weights(
+    encodings: Encodings, data: TrainingData, rows: Int64, config: ResamplingConfig
+) -> Weights:
+    """Weight faces by what a model says of them, or by their labels.
 
     Args:
-        encodings: Of the training faces, N.
+        encodings: Of N faces.
         data: Has the labels of rule `groups`.
+        rows: int64 [N], which of `data.faces.images` they are.
         config: Rule, bins, smoothing and tempering.
 
     Raises:
-        TrainingError: Rule `groups`, and no training face has a label.
+        TrainingError: Rule `groups`, and no face has a label.
     """
     least = config.min_effective_sample_size
     if config.group_column is not None:
-        numbers = data.group_numbers(config.group_column, data.faces.train)
+        numbers = data.group_numbers(config.group_column, rows)
         if (numbers < 0).all():
             raise TrainingError(
-                f"resampling.group_column {config.group_column}: no training face has a value"
+                f"resampling.group_column {config.group_column}: no face has a value"
             )
         return balance(numbers, min_effective_sample_size=least)
     return rule_weights(encodings.mean, encodings.logit, config)

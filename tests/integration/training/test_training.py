@@ -264,9 +264,10 @@ def test_the_rarest_and_the_commonest_faces_come_first_in_their_pictures(
     make_config: ConfigMaker, whole: RunFolder
 ) -> None:
     config = make_config()
-    faces = load_data(config).faces
+    data = load_data(config)
+    faces = data.faces
     encodings = encode_all(load_model(whole.last).model, faces.images, faces.train)
-    weights = face_weights(encodings, load_data(config), config.resampling).values
+    weights = face_weights(encodings, data, data.faces.train, config.resampling).values
     for name, extreme in (("rarest", weights.max()), ("commonest", weights.min())):
         with Image.open(whole.pictures / f"{name}.png") as picture:
             tile = np.asarray(picture)[:128:4, :128:4]

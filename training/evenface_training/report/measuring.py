@@ -203,6 +203,7 @@ def _generate(
     assert log_variance is not None  # noqa: S101 - as above
     model = loaded.model
     latents = describe_latents(mean, log_variance)
+    weights = face_weights(encodings, data, rows, loaded.config.resampling)
     posterior = AggregatePosterior.fit(mean, log_variance)
     plain, fitted = draw_samples(model, posterior, edge)
     return Generation(
@@ -211,7 +212,7 @@ def _generate(
         plain_samples=plain,
         fitted_samples=fitted,
         traversals=draw_traversals(model, posterior, latents, edge),
-        weights=describe_weights(face_weights(mean, loaded.config.resampling), data, rows, edge),
+        weights=describe_weights(weights, data, rows, edge),
     )
 
 

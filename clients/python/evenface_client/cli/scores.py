@@ -41,7 +41,8 @@ def weights(client: Client, args: Namespace) -> int:
     paths = files.find_images(args.images)
     found, items = _items(client, paths, args)
     weighting = client.resample_weights(
-        **items,
+        latents=items if items.ndim > 1 else None,
+        logits=items if items.ndim == 1 else None,
         histogram=histogram,
         rule=args.rule,
         min_effective_sample_size=args.min_ess,
@@ -57,14 +58,13 @@ def weights(client: Client, args: Namespace) -> int:
 
 def _items(
     client: Client, paths: Sequence[Path], args: Namespace
-) -> tuple[Gathered[Any], dict[str, NDArray[np.float32]]]:
-    """The images that could be read, and what the rule reads of them."""
+) -> tuple[Gathered[Any], NDArray[np.float32]]:
+    """The images that could be read, and what the rule reads: latents [N, D] or logits [N]."""
     if args.rule in RULES and RULES[args.rule].reads == "logits":
         scored = gather(paths, client.classify_stream(paths, **target(args)))
-        logits = np.array([score.logit for score in scored.values], np.float32)
-        return scored, {"logits": logits}
+        return scored, np.array([score.logit for score in scored.values], np.float32)
     encoded = gather(paths, client.encode_stream(paths, **target(args)))
-    return encoded, {"latents": np.stack([one.mean for one in encoded.values])}
+    return encoded, np.stack([one.mean for one in encoded.values])
 
 
 def _histogram(client: Client, args: Namespace) -> Histogram | None:
