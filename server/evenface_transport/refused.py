@@ -66,7 +66,7 @@ class Refused(NamedTuple):
         high, low, kind, flags, stream, compressed, message = _OPENING.unpack_from(data, at)
         length = high << 8 | low
         is_plain = kind == frames.DATA and flags & ~frames.END_STREAM == 0 and not compressed
-        if not is_plain or stream != number or data[start:stop] != self.beginning:
+        if not is_plain or stream != number or bytes(data[start:stop]) != self.beginning:
             return None
         excess = length - PREFIX_BYTES - message
         if excess > 0 or length > DATA_FRAME_BYTES or message > self.max_bytes:
