@@ -229,8 +229,10 @@ class Calls:
     def _remember(self, stream: Stream, error: StatusError, trailers: bytes) -> None:
         """Note how a request was refused for how it begins, if others that come now may be, too."""
         number, head = self._newest or (0, None)
-        if error.alike is not None and trailers and head is not None and number == stream.number:
-            beginning = self._beginning[: error.alike.length]
+        if error.alike is None or not trailers or head is None or number != stream.number:
+            return
+        beginning = self._beginning[: error.alike.length]
+        if len(beginning) == error.alike.length:
             most = self._host.limits.max_message_bytes
             self._host.refused = Refused(error.alike, head, beginning, trailers, most)
 

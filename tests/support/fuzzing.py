@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, Final
 
 import hpack
-from evenface_transport import Call, Code, Limits, Method, Server, StatusError, frames
+from evenface_transport import Alike, Call, Code, Limits, Method, Server, StatusError, frames
 from evenface_transport.frames import frame
 
 # Small, so that inputs of a few kilobytes reach all of them.
@@ -23,6 +23,7 @@ LIMITS: Final = Limits(
 )
 _PATIENCE = 20.0
 _PATHS = ("/t/echo", "/t/echoes", "/t/sizes", "/t/fail", "/t/crash", "/t/wait", "/t/waits", "/no")
+_FULL = "/t/full"
 
 
 async def _echo(message: bytes, call: Call) -> bytes:
@@ -69,6 +70,19 @@ async def _waits(requests: AsyncIterator[bytes], call: Call) -> AsyncGenerator[b
     call.trailers.append(("x-end", "late"))
 
 
+def _full(call: Call, beginning: bytes) -> StatusError | None:
+    """Refuse all, those of a turn of the loop that begin with the same byte alike."""
+    del call, beginning
+    error = StatusError(Code.RESOURCE_EXHAUSTED, "full")
+    error.alike = alike = Alike(1)
+
+    def end() -> None:
+        alike.is_over = True
+
+    asyncio.get_running_loop().call_soon(end)
+    return error
+
+
 def fuzzed_server() -> Server:
     """A server whose handlers end as soon as they can."""
     methods = {
@@ -79,6 +93,7 @@ def fuzzed_server() -> Server:
         "/t/crash": Method(unary=_crash),
         "/t/wait": Method(unary=_wait),
         "/t/waits": Method(stream=_waits),
+        _FULL: Method(unary=_echo, refuse_request=_full),
     }
     return Server(methods, LIMITS)
 
@@ -103,7 +118,7 @@ class Writer:
             (self._begin, 8), (self._message, 10), (self._data, 4), (self._end, 4),
             (self._reset, 2), (self._window, 6), (self._settings, 3), (self._ping, 1),
             (self._priority, 1), (self._goaway, 1), (self._unknown, 1), (self._trailers, 2),
-            (self._flood, 1),
+            (self._flood, 1), (self._crowd, 2),
         ]  # fmt: skip
 
     def pieces(self) -> list[bytes]:
@@ -274,6 +289,24 @@ class Writer:
         return frame(
             chance.randrange(256), chance.randrange(256), self._stream(), chance.randbytes(9)
         )
+
+    def _crowd(self) -> bytes:
+        """Begin calls that differ in nothing but what they go on with."""
+        chance, parts = self._chance, []
+        fields = [(":method", "POST"), (":scheme", "http"), (":path", _FULL), (":authority", "x")]
+        for _ in range(chance.choice((2, 4, 9))):
+            number, self._next = self._next, self._next + 2
+            text = chance.choice((b"a", b"a", b"a", b"b", b"")) + bytes(chance.choice((0, 9, 500)))
+            parts.append(self._headers(number, 0, bytes(self._encoder.encode(
+                [*fields, ("content-type", "application/grpc")]))))  # fmt: skip
+            data, ends = struct.pack(">BL", 0, len(text)) + text, chance.random() < 0.8
+            if chance.random() < 0.8:
+                parts.append(frame(frames.DATA, frames.END_STREAM * ends, number, data))
+            else:
+                parts.append(self._frames(number, data, ends=ends))
+            if not ends:
+                self._open.append(number)
+        return b"".join(parts)
 
     def _flood(self) -> bytes:
         one = self._chance.choice((self._ping, self._settings, self._window, self._data))()
