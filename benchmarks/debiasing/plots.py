@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from benchmarks.debiasing.bootstrap import CONDITIONS, Float64, Key
 from benchmarks.debiasing.variants import BASE, VARIANTS
 
-_SHOWN = (BASE, "lab", "known")
+_SHOWN = (BASE, "lab", "hard", "known")
 
 
 def plot(path: Path, rates: Mapping[Key, Float64], groups: Sequence[str], caption: str) -> None:
