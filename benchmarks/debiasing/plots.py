@@ -13,11 +13,12 @@ from matplotlib.axes import Axes
 from benchmarks.debiasing.bootstrap import CONDITIONS, Float64, Key
 from benchmarks.debiasing.variants import BASE, VARIANTS
 
+_THRESHOLDS = {"half": "probability 0.5", "one percent": "1 % false positives"}
 _SHOWN = (BASE, "lab", "hard", "known")
 
 
 def plot(path: Path, rates: Mapping[Key, Float64], groups: Sequence[str], caption: str) -> None:
-    """Draw bars by group, clean above degraded, each with and without augmentation.
+    """Draw bars by group in each condition, of some variants with and without augmentation.
 
     Args:
         path: The picture.
@@ -26,11 +27,11 @@ def plot(path: Path, rates: Mapping[Key, Float64], groups: Sequence[str], captio
         caption: What it shows.
     """
     keys = [(name, on) for on in (False, True) for name in _SHOWN if (name, on) in rates]
-    shown = [number for number, (_, at) in enumerate(CONDITIONS) if at != "half"]
-    figure, axes = plt.subplots(len(shown), 1, figsize=(14, 7), sharex=True, layout="constrained")
-    for axis, number in zip(axes, shown, strict=True):
+    rows = len(CONDITIONS)
+    figure, axes = plt.subplots(rows, 1, figsize=(14, 12), sharex=True, layout="constrained")
+    for number, (axis, (part, at)) in enumerate(zip(axes, CONDITIONS, strict=True)):
         _bars(axis, {key: rates[key][number] for key in keys})
-        axis.set_title(CONDITIONS[number][0], fontsize=10, loc="left")
+        axis.set_title(f"{part}, {_THRESHOLDS[at]}", fontsize=10, loc="left")
     axes[-1].set_xticks(range(len(groups)), groups, rotation=60, ha="right", fontsize=8)
     figure.legend(
         *axes[0].get_legend_handles_labels(), fontsize=8, ncols=3, loc="outside upper right"

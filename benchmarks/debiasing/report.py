@@ -241,7 +241,7 @@ def _title(key: Key) -> str:
 
 
 def _caption(results: _Results) -> str:
-    return f"True positive rate at 1 % false positives, percent; means over {results.seeds} seeds"
+    return f"True positive rate, percent; means over {results.seeds} seeds"
 
 
 def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
