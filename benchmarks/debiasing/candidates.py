@@ -62,7 +62,8 @@ def tails(latents: Latents) -> Float64:
     chosen = np.argsort(-np.abs(skewness))[:_DIRECTIONS]
     ranks = (-sources[:, chosen] * np.sign(skewness[chosen])).argsort(axis=0).argsort(axis=0)
     shares = np.maximum((ranks + 0.5) / len(points), _LEAST_SHARE)
-    return np.log((1 / shares).mean(axis=1))
+    scores: Float64 = np.log((1 / shares).mean(axis=1))
+    return scores
 
 
 CANDIDATES: Mapping[str, Callable[[Latents], Float64]] = {

@@ -153,7 +153,7 @@ def _all_weights(
     latents, logits = encodings.mean, encodings.logit
     assert latents is not None  # noqa: S101 - a dbvae has both
     assert logits is not None  # noqa: S101
-    rows = {
+    rows: dict[str, tuple[str, NDArray[np.floating]]] = {
         "lab": ("lab", latents),
         "paper": ("paper", latents),
         "lab, 20 components": ("lab", whitened(latents, 20)),
@@ -189,7 +189,8 @@ def _known(groups: Mapping[str, Bools], ess: float) -> Float64:
         large = effective_sample_size(raised) >= ess * len(raised)
         low, high = (middle, high) if large else (low, middle)
     weights: Float64 = np.maximum(1 + low * (slopes @ centred), 0)
-    return weights / weights.sum()
+    weights /= weights.sum()
+    return weights
 
 
 def _figures(weights: Float64, groups: Mapping[str, Bools]) -> dict[str, Any]:

@@ -305,7 +305,9 @@ def hard_by_loop(logits: Float64, bins: int, smoothing: float) -> Float64:
             harder += counts[number] * min(max((logit - low) / (high - low), 0.0), 1.0)
         share = (harder + 0.5) / (len(logits) + 1)
         scores.append((-np.log((share + smoothing) / (1 + smoothing))) ** 1.6)
-    return np.array(scores) / sum(scores)
+    found = np.array(scores, np.float64)
+    found /= found.sum()
+    return found
 
 
 @pytest.mark.parametrize("bins", [2, 10, 37])
