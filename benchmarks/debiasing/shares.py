@@ -86,7 +86,7 @@ def _experiment(options: argparse.Namespace) -> None:
             {"seed": seed, "rule": rule, **_figures(values, groups)}
             for rule, values in weights.items()
         ]
-        if seed == 0:
+        if seed == 0 and options.portraits is None:  # photographs stay where they are
             raised = np.argsort(-weights["hard"], kind="stable")[:_SHOWN]
             faces = data.faces.images[data.faces.train[raised]]
             save_png(options.out / f"{name}-faces.png", grid(faces, 12, scale=2))
