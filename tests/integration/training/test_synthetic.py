@@ -18,6 +18,7 @@ from evenface_training.synthetic import (
     render_nonfaces,
 )
 from evenface_training.synthetic.__main__ import main
+from evenface_training.synthetic.render import VERSION
 from PIL import Image
 from support.training_data import both_rows, group_sizes
 
@@ -51,7 +52,7 @@ def test_drawn_images_are_kept_until_a_setting_or_the_renderer_changes(
         patch.delattr(drawn.DrawnSource, "items")  # they are found, not drawn
         assert listing() == first
     others = [listing(seed=4), listing(faces=51), listing(frequencies={"hat": {"cap": 1}})]
-    monkeypatch.setattr(drawn, "VERSION", drawn.VERSION + 1)
+    monkeypatch.setattr(drawn, "VERSION", VERSION + 1)
     assert len({first, *others, listing()}) == 5
 
 

@@ -1,8 +1,8 @@
 """Heads of animals: fur, ears, a muzzle; as cats, dogs and bears have them."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from evenface_training.synthetic.arrays import Float32
 from evenface_training.synthetic.canvas import Canvas
 from evenface_training.synthetic.head import shade
 from evenface_training.synthetic.noise import noise
@@ -10,8 +10,6 @@ from evenface_training.synthetic.palette import IRIS, WHITE
 from evenface_training.synthetic.scene import Scene
 from evenface_training.synthetic.shapes import ellipse, step
 from evenface_training.synthetic.views import EVERYWHERE, View, head_view
-
-Float32 = NDArray[np.float32]
 
 _NOSE = np.array([0.10, 0.07, 0.07], np.float32)[None, :, None, None]
 _YELLOW = np.array([0.82, 0.66, 0.22], np.float32)[None, :, None, None]

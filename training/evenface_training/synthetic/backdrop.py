@@ -3,13 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from evenface_training.synthetic.arrays import Float32
 from evenface_training.synthetic.canvas import Canvas, Patch
 from evenface_training.synthetic.config import BACKGROUNDS
 from evenface_training.synthetic.noise import NoiseKind, noise
 from evenface_training.synthetic.scene import CLUTTER, Scene
 from evenface_training.synthetic.shapes import box, cover, ellipse
 
-Float32 = NDArray[np.float32]
 UInt8 = NDArray[np.uint8]
 
 _TEXTURES: tuple[NoiseKind, ...] = ("cloud", "curl", "streak")

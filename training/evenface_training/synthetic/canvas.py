@@ -7,7 +7,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-Float32 = NDArray[np.float32]
+from evenface_training.synthetic.arrays import Float32
+
 Int64 = NDArray[np.int64]
 UInt8 = NDArray[np.uint8]
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-Float32 = NDArray[np.float32]
+from evenface_training.synthetic.arrays import Float32
+
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 UInt64 = NDArray[np.uint64]

@@ -1,15 +1,12 @@
 """Eyes with brows, nose and mouth."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evenface_training.synthetic.canvas import Canvas
 from evenface_training.synthetic.palette import WHITE
 from evenface_training.synthetic.scene import Scene
 from evenface_training.synthetic.shapes import cover, ellipse, glow
 from evenface_training.synthetic.views import View, part_view
-
-Float32 = NDArray[np.float32]
 
 _DARK = np.array([0.09, 0.06, 0.06], np.float32)[None, :, None, None]
 _GUMS = np.array([0.30, 0.08, 0.09], np.float32)[None, :, None, None]

@@ -1,8 +1,8 @@
 """Hair behind and in front of the face, and beards."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from evenface_training.synthetic.arrays import Float32
 from evenface_training.synthetic.canvas import Canvas
 from evenface_training.synthetic.config import BEARDS, HAIRS, HATS
 from evenface_training.synthetic.head import FACE, outline, shade
@@ -11,11 +11,7 @@ from evenface_training.synthetic.scene import Scene
 from evenface_training.synthetic.shapes import box, cover, ellipse, step
 from evenface_training.synthetic.views import EVERYWHERE, View, head_view
 
-Float32 = NDArray[np.float32]
-
-_LONG = (HAIRS.index("long"), HAIRS.index("wavy"))
-_CURLY, _BUN, _BUZZ = HAIRS.index("curly"), HAIRS.index("bun"), HAIRS.index("buzz")
-_FULL, _STUBBLE = BEARDS.index("full"), BEARDS.index("stubble")
+_CURLY, _BUN = HAIRS.index("curly"), HAIRS.index("bun")
 # By style: how far hair stands off the skull, how far down its line reaches beside the forehead,
 # how far off the middle it parts, how much lower the line lies.
 _STYLES = {
@@ -81,7 +77,8 @@ def _texture(name: str) -> NoiseKind:
 
 def _skull(view: View, scene: Scene, off: Float32 | float) -> Float32:
     x = view.x + np.float32(0.12) * scene["yaw sin"]
-    return ellipse(x, view.y + np.float32(0.10), scene["width"] + off, off + np.float32(0.92))
+    high = np.float32(0.92) + off
+    return ellipse(x, view.y + np.float32(0.10), scene["width"] + off, high)
 
 
 def _long_mass(view: View, scene: Scene) -> Float32:

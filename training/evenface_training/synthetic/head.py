@@ -1,14 +1,12 @@
 """Head, ears, neck and clothes."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from evenface_training.synthetic.arrays import Float32
 from evenface_training.synthetic.canvas import Canvas
 from evenface_training.synthetic.scene import Part, Scene
 from evenface_training.synthetic.shapes import box, ellipse, glow, step
 from evenface_training.synthetic.views import View, body_view, head_view, part_view
-
-Float32 = NDArray[np.float32]
 
 # By channel: how much skin darkens in the shadow.
 _SLOPES = np.array([0.90, 1.03, 1.07], np.float32)[None, :, None, None]

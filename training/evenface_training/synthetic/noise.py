@@ -7,9 +7,9 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from evenface_training.synthetic.arrays import Float32
 from evenface_training.synthetic.canvas import Patch
 
-Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 
 NoiseKind = Literal["cloud", "curl", "streak", "grain"]

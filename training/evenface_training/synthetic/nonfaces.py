@@ -19,8 +19,8 @@ from evenface_training.synthetic.scene import Columns, Part, Scene
 from evenface_training.synthetic.shapes import ellipse
 from evenface_training.synthetic.views import body_view, head_view
 
-Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
+UInt64 = NDArray[np.uint64]
 
 _PARTS = ("left eye", "right eye", "nose", "mouth")
 _BEARD = "beard"
@@ -95,8 +95,9 @@ def _roll(scene: Scene, dice: int, sides: int) -> Int64:
 
 def _any_order(scene: Scene, count: int) -> Int64:
     """An order of so many things out of one die: int64 [M, count]."""
-    die = (scene["dice 3"][:, :, 0] * 2**24).astype(np.uint64) * np.uint64(count)
-    return np.argsort(mix(die + np.arange(count, dtype=np.uint64)), axis=1, kind="stable")
+    die: UInt64 = (scene["dice 3"][:, :, 0] * 2**24).astype(np.uint64) * np.uint64(count)
+    places = np.arange(count, dtype=np.uint64)
+    return np.argsort(mix(die + places), axis=1, kind="stable")
 
 
 def _scramble(scene: Scene) -> dict[str, Part]:

@@ -1,16 +1,14 @@
 """Clocks, masks and patterns."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from evenface_training.synthetic.arrays import Float32
 from evenface_training.synthetic.canvas import Canvas
 from evenface_training.synthetic.head import outline, shade
 from evenface_training.synthetic.noise import noise
 from evenface_training.synthetic.scene import Scene
 from evenface_training.synthetic.shapes import box, ellipse, glow, segment
 from evenface_training.synthetic.views import EVERYWHERE, View, head_view
-
-Float32 = NDArray[np.float32]
 
 _INK = np.array([0.10, 0.09, 0.09], np.float32)[None, :, None, None]
 _HANDS = ((0.42, 0.050), (0.66, 0.034), (0.72, 0.014))  # length and half the width of each
@@ -44,8 +42,8 @@ def draw_clocks(canvas: Canvas, scene: Scene) -> None:
         _draw_subdials(view, scene, ink)
         for number, (length, width) in enumerate(_HANDS):
             angle = 2 * np.pi * scene[f"dice {3 + number}"].astype(np.float64)
-            ends = ((length * turn(angle)).astype(np.float32) for turn in (np.sin, np.cos))
-            view.fill(ink, segment(x, y, *ends, width))
+            across, down = ((length * turn(angle)).astype(np.float32) for turn in (np.sin, np.cos))
+            view.fill(ink, segment(x, y, across, down, width))
         view.fill(ink, ellipse(x, y, 0.07, 0.07))
 
 

@@ -1,9 +1,8 @@
 """Colours, float32 in [0, 1]."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float32 = NDArray[np.float32]
+from evenface_training.synthetic.arrays import Float32
 
 
 def _colors(codes: str) -> Float32:

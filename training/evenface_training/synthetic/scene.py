@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evenface_training.synthetic import palette
+from evenface_training.synthetic.arrays import Float32
 from evenface_training.synthetic.config import POSE_DEGREES, SyntheticConfig
 from evenface_training.synthetic.draws import Draws, as_color, as_plane
 
-Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 V = TypeVar("V", Int64, Float32, "Part")
 
@@ -49,7 +49,7 @@ CLUTTER = 6  # things in a cluttered background
 DICE = 8  # plain numbers, for what non-faces decide
 _TEXTURES = 3
 
-_EYE_X, _EYE_Y, _BROW_Y, _NOSE_Y, _MOUTH_Y = 0.31, -0.02, -0.24, 0.30, 0.58
+_EYE_X, _EYE_Y, _NOSE_Y, _MOUTH_Y = 0.31, -0.02, 0.30, 0.58
 
 
 class Columns(Mapping[str, V]):
@@ -61,7 +61,8 @@ class Columns(Mapping[str, V]):
     """
 
     def __init__(self, values: Mapping[str, V], rows: Int64 | None = None) -> None:
-        self._values, self._rows = values, rows
+        self._values: Mapping[str, V] = values
+        self._rows = rows
         self._taken: dict[str, V] = {}
 
     def __getitem__(self, name: str) -> V:

@@ -5,10 +5,10 @@ roots, which are exactly rounded: a pixel's value does not depend on where in an
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-Float32 = NDArray[np.float32]
-Number = Float32 | float
+from evenface_training.synthetic.arrays import Float32
+
+Number = Float32 | np.float32 | float
 
 _TINY = 1e-6
 

@@ -5,13 +5,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from evenface_training.synthetic.arrays import Float32
 from evenface_training.synthetic.canvas import Canvas, Patch
 from evenface_training.synthetic.scene import ACROSS, MIDDLE, SCALE, Part, Scene
 from evenface_training.synthetic.shapes import cover
-
-Float32 = NDArray[np.float32]
 
 EVERYWHERE = 9.0  # further from a head than any pixel
 

@@ -1,8 +1,8 @@
 """Glasses and hats."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from evenface_training.synthetic.arrays import Float32
 from evenface_training.synthetic.canvas import Canvas
 from evenface_training.synthetic.config import GLASSES, HATS
 from evenface_training.synthetic.head import outline, shade
@@ -11,8 +11,6 @@ from evenface_training.synthetic.palette import WHITE
 from evenface_training.synthetic.scene import Scene
 from evenface_training.synthetic.shapes import box, ellipse, glow, step
 from evenface_training.synthetic.views import View, head_view, part_view
-
-Float32 = NDArray[np.float32]
 
 # By kind: half the height of a lens, half the width of its rim, how round its corners are.
 _FRAMES = {"thin": (0.175, 0.024, 0.175), "thick": (0.165, 0.042, 0.08), "dark": (0.17, 0.02, 0.11)}
