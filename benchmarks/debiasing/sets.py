@@ -157,7 +157,8 @@ def label_weights(data: TrainingData) -> NDArray[np.float64]:
         for group in groups:
             weights[group] = labelled.mean() / (len(groups) * group.sum())
         total += weights
-    return total / total.sum()
+    shares: NDArray[np.float64] = total / total.sum()
+    return shares
 
 
 def load_test(name: str, sizes: Sizes, config: TrainingConfig) -> HeldOut:

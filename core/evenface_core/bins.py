@@ -85,9 +85,8 @@ class Pairs:
         """
         if bins**2 > _BYTE:
             return None
-        if found.shape[1] % 2:
-            found = np.pad(found, ((0, 0), (0, 1)))
-        both = found.view("<u2")  # the first of two in the low byte
+        even = np.pad(found, ((0, 0), (0, found.shape[1] % 2)))
+        both = even.view("<u2")  # the first of two in the low byte
         pairs = (both & np.uint16(_BYTE - 1)) * np.uint16(bins) + (both >> np.uint16(8))
         return cls(pairs + np.arange(pairs.shape[1]) * bins**2)
 
