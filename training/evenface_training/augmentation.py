@@ -1,6 +1,6 @@
 """Random changes to a batch of training images, on the device where it lies.
 
-Every number comes from the generator that is handed in, so that a resumed run draws what an
+Every number comes from the draws that are handed in, so that a resumed run draws what an
 uninterrupted one would have drawn. All moves are one warp, and all changes of colour one 3 × 3
 matrix an image: on a CPU, Kornia's module for each change would cost as much as the training step
 (docs/training.md has the figures). The JPEG codec is Kornia's.
@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from evenface_training.config import AugmentationConfig
+from evenface_training.draws import Draws
 
 # Luma of ITU-R BT.601, and the hue plane of YIQ (the colour space of NTSC, 1953).
 _YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
@@ -21,39 +22,39 @@ _QUALITY = (30.0, 95.0)
 _RGB = 3
 
 
-def augment(images: Tensor, config: AugmentationConfig, generator: torch.Generator) -> Tensor:
+def augment(images: Tensor, config: AugmentationConfig, draws: Draws) -> Tensor:
     """Change each image at random.
 
     Args:
         images: float32 [N, C, S, S] in [0, 1], C 1 or 3; not changed.
         config: What may change, and by how much.
-        generator: On the CPU, so that a seed means the same on every device.
+        draws: Where the random numbers come from.
 
     Returns:
         As `images`.
     """
     if config.flip:
-        images = _flipped(images, config.flip, generator)
+        images = _flipped(images, config.flip, draws)
     if config.moves:
-        images = _moved(images, config, generator)
+        images = _moved(images, config, draws)
     if config.colors:
-        images = _colored(images, config, generator)
+        images = _colored(images, config, draws)
     if config.noise:
-        images = _noisy(images, config.noise, generator)
+        images = _noisy(images, config.noise, draws)
     if config.jpeg:
-        images = _compressed(images, config.jpeg, generator)
+        images = _compressed(images, config.jpeg, draws)
     return images
 
 
-def _flipped(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    mirrored = torch.rand(len(images), generator=generator) < share
+def _flipped(images: Tensor, share: float, draws: Draws) -> Tensor:
+    mirrored = draws.uniform(1)[0] < share
     mirrored = mirrored.to(images.device)[:, None, None, None]
     return torch.where(mirrored, images.flip(-1), images)
 
 
-def _moved(images: Tensor, config: AugmentationConfig, generator: torch.Generator) -> Tensor:
+def _moved(images: Tensor, config: AugmentationConfig, draws: Draws) -> Tensor:
     """Turn, scale and shift in one warp; what comes in from outside is the mirrored picture."""
-    angle, size, right, down = _even(4, len(images), generator)
+    angle, size, right, down = _even(4, draws)
     angle = angle * math.radians(config.rotation)
     size = torch.exp(-size * math.log1p(config.scale))  # the way back, as a warp wants it
     cosine, sine = angle.cos() * size, angle.sin() * size
@@ -63,12 +64,12 @@ def _moved(images: Tensor, config: AugmentationConfig, generator: torch.Generato
     return functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
-def _colored(images: Tensor, config: AugmentationConfig, generator: torch.Generator) -> Tensor:
+def _colored(images: Tensor, config: AugmentationConfig, draws: Draws) -> Tensor:
     """Turn the hue, then saturate, then stretch about the mean, then brighten: x -> A x + b.
 
     The first two keep luma, so that the mean that contrast is measured from is that of the images.
     """
-    light, stretch, chroma, hue = _even(4, len(images), generator)
+    light, stretch, chroma, hue = _even(4, draws)
     light, stretch = 1 + config.brightness * light, 1 + config.contrast * stretch
     factor = light * stretch
     if images.shape[1] == _RGB:
@@ -81,8 +82,7 @@ def _colored(images: Tensor, config: AugmentationConfig, generator: torch.Genera
     mean = images.mean(dim=(2, 3)) @ luma
     offset = (light - factor).to(images.device) * mean
     pixels = matrix.to(images.device) @ images.flatten(start_dim=2) + offset[:, None, None]
-    changed: Tensor = pixels.clamp(0, 1).view_as(images)
-    return changed
+    return pixels.clamp(0, 1).view_as(images)
 
 
 def _color_matrix(chroma: Tensor, hue: Tensor) -> Tensor:
@@ -91,23 +91,18 @@ def _color_matrix(chroma: Tensor, hue: Tensor) -> Tensor:
     cosine, sine = chroma * hue.cos(), chroma * hue.sin()
     zero, one = torch.zeros_like(hue), torch.ones_like(hue)
     rows = [one, zero, zero, zero, cosine, -sine, zero, sine, cosine]
-    turned = torch.stack(rows, dim=1).view(-1, 3, 3)
-    matrix: Tensor = torch.linalg.inv(to_yiq) @ turned @ to_yiq
-    return matrix
+    return torch.linalg.inv(to_yiq) @ torch.stack(rows, dim=1).view(-1, 3, 3) @ to_yiq
 
 
-def _noisy(images: Tensor, largest: float, generator: torch.Generator) -> Tensor:
-    sigma = largest * torch.rand(len(images), generator=generator)
-    seed = int(torch.randint(2**62, (), generator=generator))
-    # Drawn where the images are: on a GPU, moving the noise there would cost more than the step.
-    local = torch.Generator(images.device).manual_seed(seed)
-    noise = torch.randn(images.shape, generator=local, device=images.device)
+def _noisy(images: Tensor, largest: float, draws: Draws) -> Tensor:
+    sigma = largest * draws.uniform(1)[0]
+    noise = draws.normal(images)
     return torch.addcmul(images, noise, sigma.to(images.device)[:, None, None, None]).clamp(0, 1)
 
 
-def _compressed(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    draws, quality = torch.rand(2, len(images), generator=generator)
-    chosen = torch.nonzero(draws < share)[:, 0]
+def _compressed(images: Tensor, share: float, draws: Draws) -> Tensor:
+    points, quality = draws.uniform(2)
+    chosen = torch.nonzero(points < share)[:, 0]
     if not len(chosen):
         return images
     low, high = _QUALITY
@@ -118,6 +113,6 @@ def _compressed(images: Tensor, share: float, generator: torch.Generator) -> Ten
     return images.index_copy(0, rows, pixels.clamp(0, 1))
 
 
-def _even(parts: int, count: int, generator: torch.Generator) -> Tensor:
-    """Numbers [parts, count], uniform in -1 to 1."""
-    return 2 * torch.rand(parts, count, generator=generator) - 1
+def _even(parts: int, draws: Draws) -> Tensor:
+    """Numbers [parts, N], uniform in -1 to 1."""
+    return 2 * draws.uniform(parts) - 1

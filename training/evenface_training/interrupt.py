@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM: a wish that the loop grants between two steps, an orderly end elsewhere."""
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
@@ -26,9 +27,14 @@ class StopRequest:
     """While entered, the first SIGINT or SIGTERM is only noted; a second one ends at once.
 
     Works in the main thread alone, as signal handlers do.
+
+    Args:
+        echo: Seconds for which signals after the first one count as the same: after a Ctrl-C,
+            torchrun sends one more to processes that the terminal has told already.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, echo: float = 0.0) -> None:
+        self._echo, self._since = echo, 0.0
         self._requested = False
         self._previous: dict[signal.Signals, Any] = {}
 
@@ -51,6 +57,7 @@ class StopRequest:
             signal.signal(number, previous)
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
-        if self._requested:
+        if self._requested and time.monotonic() >= self._since + self._echo:
             raise KeyboardInterrupt
-        self._requested = True
+        if not self._requested:
+            self._requested, self._since = True, time.monotonic()

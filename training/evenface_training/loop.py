@@ -22,13 +22,15 @@ from evenface_training.batches import open_batches
 from evenface_training.checkpoint import Checkpoint, Progress, save_checkpoint
 from evenface_training.config import TrainingConfig
 from evenface_training.data import TrainingData
+from evenface_training.draws import Draws
 from evenface_training.evaluate import Evaluation, encode_all, evaluate, to_floats
 from evenface_training.groups import GroupRates, spread
 from evenface_training.meter import Meter
 from evenface_training.metrics import group_shares
-from evenface_training.models import Conditions
+from evenface_training.models import Conditions, FaceModel
 from evenface_training.pictures import draw_augmented, draw_faces, draw_losses
 from evenface_training.principal import PrincipalComponents
+from evenface_training.ranks import Ranks
 from evenface_training.run_folder import RunFolder
 from evenface_training.sampler import (
     EpochPlan,
@@ -38,6 +40,7 @@ from evenface_training.sampler import (
     weights_are_due,
 )
 from evenface_training.schedule import learning_rate
+from evenface_training.shared_weights import shared_weights
 from evenface_training.step import Stepper
 
 
@@ -49,6 +52,9 @@ class Trainer:
         data: What to learn from.
         run: Where to write.
         fabric: Where to compute, of `device.open_device`.
+
+    Attributes:
+        ranks: The processes that make this run.
     """
 
     def __init__(
@@ -60,9 +66,11 @@ class Trainer:
         self._nonfaces = 0 if data.nonfaces is None else len(data.nonfaces.train)
         steps = steps_per_epoch(self._faces, self._nonfaces, config.optimizer.batch_size)
         self._total_steps = steps * config.optimizer.epochs
+        self.ranks = Ranks(fabric)
+        self.ranks.require_even(config.optimizer.batch_size, parts=1 + (self._nonfaces > 0))
         self._stepper = Stepper(config, fabric, self._total_steps)
         self._batches = open_batches(data, fabric.device, config.compute)
-        self._meter = Meter(self._stepper.names)
+        self._meter = Meter(self._stepper.names, self.ranks)
         self._random = torch.Generator().manual_seed(config.seed)
         self._weights: Tensor | None = None
         self._plan: EpochPlan | None = None
@@ -74,6 +82,11 @@ class Trainer:
         device: torch.device = self._fabric.device
         return device
 
+    @property
+    def averaged(self) -> FaceModel:
+        """The averaged weights, which are validated and exported."""
+        return self._stepper.averaged.model
+
     def fit(self, stop: Callable[[], bool]) -> None:
         """Train until the last epoch is done.
 
@@ -84,9 +97,10 @@ class Trainer:
             KeyboardInterrupt: `stop` said so; the last checkpoint holds everything up to there.
             TrainingError: The loss is no longer a number, or something cannot be written.
         """
-        if self._config.pictures_every and not self._progress.step:
-            draw_augmented(self._run.pictures, self._data, self._config.augmentation)
+        if not self._progress.step:
             self._start()
+            if self.ranks.is_first and self._config.pictures_every:
+                draw_augmented(self._run.pictures, self._data, self._config.augmentation)
         while self._progress.epoch < self._config.optimizer.epochs:
             started = time.monotonic()
             plan = self._plan or self._begin_epoch()
@@ -160,35 +174,39 @@ class Trainer:
         title = f"epoch {self._progress.epoch + 1}/{self._config.optimizer.epochs}"
         with (
             tqdm(total=plan.steps, initial=begun, desc=title, unit="step", disable=None) as bar,
-            closing(self._batches.of(plan, begun)) as batches,
+            closing(self._batches.of(self.ranks.plan(plan), begun)) as batches,
         ):
             for position, images in enumerate(batches, begun):
                 self._step(plan, position, images)
                 if self._progress.step % self._config.log_every == 0:
                     self._log(bar)
                 bar.update()
-                if stop():
+                if self.ranks.stop(wanted=stop()):
                     self._read_meter()
-                    save_checkpoint(self._run.last, self.checkpoint())
+                    self.ranks.first(lambda: save_checkpoint(self._run.last, self.checkpoint()))
                     raise KeyboardInterrupt
         self._read_meter()
 
     def _step(self, plan: EpochPlan, position: int, pixels: Tensor) -> None:
-        images, faces = self._augmented(pixels), plan.faces.shape[1]
+        images = self._augmented(pixels, self.ranks.rows(plan))
+        faces = plan.faces.shape[1]
+        mine = self.ranks.part(faces)
         eps = None
         if self._config.model.generates:
             # Drawn on the CPU, so that a seed means the same on every device.
             shape = (faces, self._config.model.latent_size)
-            eps = self._moved(torch.randn(shape, generator=self._random))
+            eps = self._moved(torch.randn(shape, generator=self._random)[mine])
         noise = (eps, self._conditions(plan, position))
+        faces = mine.stop - mine.start
         self._meter.add(self._stepper.take(self._progress.step, images, faces, noise))
         self._progress = self._progress.model_copy(
             update={"position": position + 1, "step": self._progress.step + 1}
         )
 
-    def _augmented(self, pixels: Tensor) -> Tensor:
-        """Turn a step's uint8 [N, S, S, C] into float32 [N, C, S, S], changed at random."""
-        return augment(to_floats(pixels), self._config.augmentation, self._random)
+    def _augmented(self, pixels: Tensor, rows: Tensor) -> Tensor:
+        """Turn this rank's rows of a step from uint8 [N, S, S, C] to float32, changed at random."""
+        draws = Draws(self._random, self._config.optimizer.batch_size, rows)
+        return augment(to_floats(pixels), self._config.augmentation, draws)
 
     def _moved(self, values: Tensor) -> Tensor:
         """Move what was drawn on the CPU to the device, without waiting for a GPU."""
@@ -204,7 +222,8 @@ class Trainer:
         known = torch.from_numpy(self._data.conditions[rows])
         draws = torch.rand(len(known), 1, generator=self._random)
         told = known * (draws >= self._config.model.untold_fraction)
-        return Conditions(self._moved(known), self._moved(told))
+        mine = self.ranks.part(len(known))
+        return Conditions(self._moved(known[mine]), self._moved(told[mine]))
 
     def _log(self, bar: "tqdm[Any]") -> None:
         figures = self._read_meter()
@@ -222,7 +241,14 @@ class Trainer:
         return rows[-1] if rows else {}
 
     def _end_epoch(self, plan: EpochPlan, seconds: float) -> None:
-        evaluation = evaluate(self._stepper.averaged.model, self._data, self._config.loss)
+        if self.ranks.is_first:
+            self._conclude(plan, seconds)
+        else:
+            self._plan = None
+            self._progress = Progress(epoch=self._progress.epoch + 1, step=self._progress.step)
+
+    def _conclude(self, plan: EpochPlan, seconds: float) -> None:
+        evaluation = evaluate(self.averaged, self._data, self._config.loss)
         loss = evaluation.figures["loss"]
         self._require_finite(loss, plan.steps)
         old = self._progress
@@ -243,9 +269,11 @@ class Trainer:
 
     def face_weights(self) -> Weights:
         """Weights of the training faces by what the averaged model says of them."""
-        faces = self._data.faces
-        encodings = encode_all(self._stepper.averaged.model, faces.images, faces.train)
-        return face_weights(encodings, self._data, faces.train, self._config.resampling)
+        images, rows = self._data.faces.images, self._data.faces.train
+        encodings = encode_all(self.averaged, images, rows[self.ranks.part(len(rows))])
+        if self.ranks.size > 1:
+            return shared_weights(encodings, self._data, rows, self._config.resampling, self.ranks)
+        return face_weights(encodings, self._data, rows, self._config.resampling)
 
     def _record_weights(self, weights: Weights) -> None:
         shares = group_shares(weights.values, self._data.groups(self._data.faces.train))
@@ -291,7 +319,7 @@ class Trainer:
         if self._config.model.generates:
             draw_faces(
                 self._run.pictures,
-                self._stepper.averaged.model,
+                self.averaged,
                 self._data,
                 self._config.resampling,
             )

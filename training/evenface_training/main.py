@@ -3,22 +3,26 @@
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from evenface_core.cli import guarded
 from evenface_core.config import parse
 from evenface_core.errors import ConfigError
+from lightning_fabric import Fabric
 from tqdm import tqdm
 
 from evenface_training.checkpoint import load_checkpoint
 from evenface_training.config import TrainingConfig, load_config, ready_made
 from evenface_training.data import TrainingData, load_data
-from evenface_training.device import open_device
+from evenface_training.device import is_first_process, open_device
 from evenface_training.interrupt import StopRequest, terminable
 from evenface_training.loop import Trainer
+from evenface_training.ranks import together
 from evenface_training.report.command import report
-from evenface_training.run_folder import RunFolder, default_path
+from evenface_training.run_folder import Onlooker, RunFolder, default_path
+
+_ECHO = 5.0  # seconds
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,24 +64,36 @@ def _parser() -> argparse.ArgumentParser:
 
 
 @terminable()
+@together()
 def _train(options: argparse.Namespace) -> None:
     if (options.config is None) == (options.resume is None):
         raise ConfigError("give either a configuration or --resume RUN")
     if options.resume is not None and (options.overrides or options.run):
         raise ConfigError("--resume takes its folder and settings from the run; leave out the rest")
     if options.resume is not None:
-        _resume(RunFolder.open(options.resume), options.device)
+        _resume(_folder(options.resume, RunFolder.open), options.device)
     else:
         device = [f"device={options.device}"] if options.device else []
         config = load_config(options.config, [*options.overrides, *device])
-        _start(config, RunFolder.create(options.run or default_path(config)))
+        _start(config, _folder(options.run or default_path(config), RunFolder.create))
+
+
+def _folder(path: Path, take: Callable[[Path], RunFolder]) -> RunFolder:
+    """The run's folder, which one process of a run writes."""
+    return take(path) if is_first_process() else Onlooker(path)
 
 
 def _start(config: TrainingConfig, run: RunFolder) -> None:
     fabric = open_device(config)
-    data = load_data(config)
+    data = _load_in_turn(config, fabric)
     run.describe(config, data)
     _fit(Trainer(config, data, run, fabric), data, run)
+
+
+def _load_in_turn(config: TrainingConfig, fabric: Fabric) -> TrainingData:
+    """Load, one process of each machine before the others, which then find the images decoded."""
+    with fabric.rank_zero_first(local=True):
+        return load_data(config)
 
 
 def _resume(run: RunFolder, device: str | None) -> None:
@@ -87,24 +103,26 @@ def _resume(run: RunFolder, device: str | None) -> None:
         values = {**config.model_dump(), "device": device}
         config = parse(TrainingConfig, values, source="--device")
     fabric = open_device(config)
-    data = load_data(config)
+    data = _load_in_turn(config, fabric)
     trainer = Trainer(config, data, run, fabric)
     trainer.restore(checkpoint)
     _fit(trainer, data, run)
 
 
 def _fit(trainer: Trainer, data: TrainingData, run: RunFolder) -> None:
-    _announce(data, trainer, run)
+    if trainer.ranks.is_first:
+        _announce(data, trainer, run)
     try:
-        with StopRequest() as stop:
+        with StopRequest(_ECHO if trainer.ranks.size > 1 else 0.0) as stop:
             trainer.fit(stop)
     except KeyboardInterrupt:
-        if run.last.is_file():
+        if trainer.ranks.is_first and run.last.is_file():
             tqdm.write(f"go on with: evenface-train --resume {run.path}", file=sys.stderr)
         raise
     finally:
         run.close()
-    tqdm.write(f"done: {run.best}")
+    if trainer.ranks.is_first:
+        tqdm.write(f"done: {run.best}")
 
 
 def _announce(data: TrainingData, trainer: Trainer, run: RunFolder) -> None:
@@ -116,7 +134,9 @@ def _announce(data: TrainingData, trainer: Trainer, run: RunFolder) -> None:
     )
     broken = sum(len(files) for files in data.broken.values())
     skipped = f", {broken} broken files skipped (see {run.path / 'broken-files.txt'})"
-    tqdm.write(f"{counts}{skipped if broken else ''}; on {trainer.device}, into {run.path}")
+    shared = f", {trainer.ranks.size} processes" if trainer.ranks.size > 1 else ""
+    where = f"on {trainer.device}{shared}, into {run.path}"
+    tqdm.write(f"{counts}{skipped if broken else ''}; {where}")
 
 
 if __name__ == "__main__":

@@ -5,16 +5,19 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from evenface_training.ranks import Ranks
+
 
 class Meter:
     """Collects one row of figures a step, so that a step need not wait for the device.
 
     Args:
         names: What the figures are.
+        ranks: Over which they are averaged.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = tuple(names)
+    def __init__(self, names: Sequence[str], ranks: Ranks) -> None:
+        self._names, self._ranks = tuple(names), ranks
         self._unread: list[Tensor] = []
 
     def add(self, figures: Tensor) -> None:
@@ -25,6 +28,6 @@ class Meter:
         """Wait for the device, and give the figures of each step since the last time."""
         if not self._unread:
             return []
-        rows = torch.stack(self._unread).tolist()
+        rows = self._ranks.mean(torch.stack(self._unread)).tolist()
         self._unread.clear()
         return [dict(zip(self._names, row, strict=True)) for row in rows]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from evenface_training.augmentation import augment
 from evenface_training.config import AugmentationConfig, ResamplingConfig
 from evenface_training.data import TrainingData
+from evenface_training.draws import Draws
 from evenface_training.evaluate import decode_all, encode_all, to_images, to_tensor
 from evenface_training.files import explained
 from evenface_training.models import FaceModel
@@ -66,8 +67,8 @@ def draw_augmented(folder: Path, data: TrainingData, config: AugmentationConfig)
         return
     originals = data.faces.images[data.faces.train[:_COLUMNS]]
     tensor = to_tensor(originals, torch.device("cpu"))
-    generator = torch.Generator().manual_seed(_SEED)
-    changed = [to_images(augment(tensor, config, generator)) for _ in range(_ROWS)]
+    draws = Draws.of_all(torch.Generator().manual_seed(_SEED), len(tensor))
+    changed = [to_images(augment(tensor, config, draws)) for _ in range(_ROWS)]
     _save(folder / "augmented.png", np.concatenate([originals, *changed]), columns=len(originals))
 
 

@@ -127,8 +127,7 @@ class _Pixels:
         count, side, _, channels = images.shape
         small = side // self.pool
         squares = images.reshape(count, small, self.pool, small, self.pool, channels)
-        pooled: NDArray[np.float32] = squares.mean(axis=(2, 4), dtype=np.float32)
-        return pooled
+        return squares.mean(axis=(2, 4), dtype=np.float32)
 
 
 def _flat(images: NDArray[np.generic]) -> Float32:

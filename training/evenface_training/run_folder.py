@@ -141,6 +141,19 @@ class RunFolder:
                 self._writer.close()
 
 
+class Onlooker(RunFolder):
+    """The folder as the other processes of a run see it: they read, and write nothing."""
+
+    def describe(self, config: TrainingConfig, data: TrainingData) -> None:
+        """Leave it to the first."""
+
+    def rewind(self, progress: Progress) -> None:
+        """Leave it to the first."""
+
+    def record(self, record: Record) -> None:
+        """Leave it to the first."""
+
+
 def default_path(config: TrainingConfig) -> Path:
     """`runs/NAME-timestamp` in the current directory."""
     return Path("runs") / f"{config.name}-{time.strftime('%Y%m%d-%H%M%S')}"

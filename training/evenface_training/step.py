@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch._dynamo.exc import TorchDynamoException
 
 from evenface_training.averaging import AveragedModel
+from evenface_training.batch_norm import share_statistics
 from evenface_training.config import LossConfig, TrainingConfig
 from evenface_training.device import memory_format
 from evenface_training.models import Conditions, FaceModel, FitComponents, Output, build_model
@@ -75,6 +76,8 @@ class Stepper:
         self._kl_warmup_epochs = config.loss.kl_warmup_epochs
         self.model = build_model(config.model, config.seed)
         self.model.to(memory_format=memory_format(fabric.device))  # type: ignore[call-overload]
+        if fabric.world_size > 1:
+            share_statistics(self.model, fabric.device)
         raw = torch.optim.Adam(
             self.model.parameters(),
             lr=self._settings.learning_rate,

@@ -7,13 +7,15 @@ from evenface_core.config import parse
 from evenface_core.errors import ConfigError
 from evenface_training.augmentation import augment
 from evenface_training.config import AugmentationConfig, TrainingConfig
+from evenface_training.draws import Draws
 from torch import Tensor
 
 LUMA = torch.tensor([0.299, 0.587, 0.114])
 
 
-def changed(images: Tensor, seed: int = 0, /, **values: float) -> Tensor:
-    return augment(images, AugmentationConfig(**values), torch.Generator().manual_seed(seed))
+def changed(images: Tensor, seed: int = 0, **values: float) -> Tensor:
+    draws = Draws.of_all(torch.Generator().manual_seed(seed), len(images))
+    return augment(images, AugmentationConfig(**values), draws)
 
 
 def noise_images(count: int = 64, channels: int = 3) -> Tensor:
@@ -45,10 +47,7 @@ def test_nothing_is_done_unless_asked_for() -> None:
 def test_everything_at_once_gives_images_and_leaves_the_originals(channels: int) -> None:
     images = torch.rand(32, channels, 30, 30)
     before = images.clone()
-    values: dict[str, float] = {
-        **AugmentationConfig.model_validate("standard").model_dump(),
-        "jpeg": 0.5,
-    }
+    values = {**AugmentationConfig.model_validate("standard").model_dump(), "jpeg": 0.5}
     result = changed(images, **values)
     assert result.shape == images.shape
     assert result.dtype == torch.float32
@@ -59,12 +58,12 @@ def test_everything_at_once_gives_images_and_leaves_the_originals(channels: int)
 
 def test_the_generator_alone_decides() -> None:
     images = noise_images()
-    values: dict[str, float] = {"flip": 0.5, "shift": 0.1, "hue": 20.0, "noise": 0.1, "jpeg": 0.5}
+    values = {"flip": 0.5, "shift": 0.1, "hue": 20.0, "noise": 0.1, "jpeg": 0.5}
     torch.manual_seed(5)
     first = changed(images, **values)
     torch.manual_seed(6)
     assert torch.equal(changed(images, **values), first)
-    assert not torch.equal(changed(images, 1, **values), first)
+    assert not torch.equal(changed(images, seed=1, **values), first)
 
 
 def test_the_share_of_mirrored_images_is_as_asked() -> None:
@@ -173,7 +172,8 @@ def test_runs_of_before_mirror_as_they_did() -> None:
     assert parse(TrainingConfig, off, source="config.yaml").augmentation == AugmentationConfig()
     images = noise_images(50)
     drawn = torch.rand(50, generator=torch.Generator().manual_seed(3)) < 0.5
-    result = augment(images, config.augmentation, torch.Generator().manual_seed(3))
+    draws = Draws.of_all(torch.Generator().manual_seed(3), len(images))
+    result = augment(images, config.augmentation, draws)
     assert torch.equal((result != images).any(dim=(1, 2, 3)), drawn)
     with pytest.raises(ConfigError, match=r"data\.horizontal_flip is augmentation.flip now"):
         parse(TrainingConfig, {**old, "augmentation": {"flip": 0.1}}, source="config.yaml")
