@@ -80,9 +80,11 @@ def test_the_client_s_commands_leave_their_files(folder: Path, address: str) -> 
                 assert (folder / command[command.index(option) + 1]).stat().st_size > 0, command
 
 
-def test_a_model_of_one_s_own_is_trained_exported_and_served(folder: Path) -> None:
-    train, export, serve = (c for c in commands() if c[0] != "evenface")
+def test_a_model_of_one_s_own_is_trained_reported_exported_and_served(folder: Path) -> None:
+    train, report, export, serve = (c for c in commands() if c[0] != "evenface")
     run(folder, train)
+    run(folder, report)
+    assert "Traversals" in (folder / "runs" / "mine" / "report.html").read_text()
     run(folder, export)
     assert serve == ["evenface-server", "--models", "models"]
     with server_process(folder / "models") as server:
