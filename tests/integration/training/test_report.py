@@ -137,6 +137,16 @@ def test_rates_and_shares_of_groups_are_those_of_the_run(
     assert ["tone=blue", before, after, factor] in [row for table in page.tables for row in table]
 
 
+def test_a_classifier_that_resamples_shows_its_rare_faces(
+    make_run: RunMaker, report: Reporter
+) -> None:
+    page = report(make_run("mine", model={"kind": "cnn"}, resampling={"rule": "hard"}))
+    _require_self_contained(page)
+    assert "Rarest and commonest faces" in page.text
+    assert "This page holds faces of the data set" in page.text
+    assert "Traversals" not in page.text
+
+
 def test_runs_stand_side_by_side(make_run: RunMaker, report: Reporter) -> None:
     cnn = make_run("cnn", **KINDS["cnn"])
     dbvae = make_run("db-vae", data={"group_columns": ["tone", "odd"]})

@@ -45,7 +45,6 @@ class Generation:
         plain_samples: From N(0, 1), data URLs.
         fitted_samples: From the aggregate posterior, data URLs.
         traversals: Of the most active dimensions.
-        weights: Of the same training faces as `latents`.
     """
 
     latents: LatentFacts
@@ -53,7 +52,6 @@ class Generation:
     plain_samples: Sequence[str] = field(repr=False)
     fitted_samples: Sequence[str] = field(repr=False)
     traversals: Sequence[Traversal] = field(repr=False)
-    weights: WeightFacts
 
 
 @dataclass(frozen=True)
@@ -66,6 +64,7 @@ class Findings:
         threshold: Probability that 1 % of the held-out non-faces pass; None without non-faces.
         groups: Tables of groups.
         generation: None for a cnn.
+        weights: Of training faces by the run's own rule; None for a cnn that draws them evenly.
     """
 
     digest: str
@@ -73,6 +72,7 @@ class Findings:
     threshold: float | None
     groups: Sequence[GroupTable]
     generation: Generation | None
+    weights: WeightFacts | None
 
 
 class Measured(NamedTuple):
@@ -116,16 +116,25 @@ def _require_same(data: TrainingData, loaded: LoadedModel) -> None:
 
 
 def _find(run: Run, loaded: LoadedModel, data: TrainingData, edge: int) -> Findings:
-    trained = _sample(data.faces.train) if loaded.config.model.generates else data.faces.train[:0]
-    total = len(trained)
+    config = loaded.config
+    weighted = config.resampling.enabled or (
+        config.model.generates and config.resampling.reads == "latents"
+    )
+    trained = _sample(data.faces.train)
+    encoded = config.model.generates or weighted
+    total = len(trained) if encoded else 0
     if data.nonfaces is not None:
         total += 2 * (len(data.faces.validation) + len(data.nonfaces.validation))
+    generation, weights = None, None
     with tqdm(total=total, desc=run.name, unit="image", disable=None) as bar:
         trials, threshold = _classify(loaded, data, bar)
-        generation = None
-        if len(trained):
+        if encoded:
             encodings = _encode(loaded, _chunks(data.faces, trained), bar)
-            generation = _generate(loaded, data, trained, encodings, edge)
+            if config.model.generates:
+                generation = _generate(loaded, data, encodings, edge)
+            if weighted:
+                found = face_weights(encodings, data, trained, config.resampling)
+                weights = describe_weights(found, data, trained, edge)
     columns = {
         name: data.labels[name].texts()[data.faces.validation] for name in data.group_columns
     }
@@ -135,6 +144,7 @@ def _find(run: Run, loaded: LoadedModel, data: TrainingData, edge: int) -> Findi
         threshold=threshold,
         groups=tabulate_groups(columns, trials),
         generation=generation,
+        weights=weights,
     )
 
 
@@ -196,14 +206,13 @@ def _joined(parts: Sequence[Float32 | None]) -> Float32 | None:
 
 
 def _generate(
-    loaded: LoadedModel, data: TrainingData, rows: Int64, encodings: Encodings, edge: int
+    loaded: LoadedModel, data: TrainingData, encodings: Encodings, edge: int
 ) -> Generation:
     mean, log_variance = encodings.mean, encodings.log_variance
     assert mean is not None  # noqa: S101 - callers leave a cnn out
     assert log_variance is not None  # noqa: S101 - as above
     model = loaded.model
     latents = describe_latents(mean, log_variance)
-    weights = face_weights(encodings, data, rows, loaded.config.resampling)
     posterior = AggregatePosterior.fit(mean, log_variance)
     plain, fitted = draw_samples(model, posterior, edge)
     return Generation(
@@ -212,7 +221,6 @@ def _generate(
         plain_samples=plain,
         fitted_samples=fitted,
         traversals=draw_traversals(model, posterior, latents, edge),
-        weights=describe_weights(weights, data, rows, edge),
     )
 
 

@@ -185,7 +185,8 @@ def _pictures(run: Run, runs: int) -> Iterator[tuple[str, str]]:
 
 
 def _shows_faces(section: _Section) -> bool:
-    return bool(section.pictures) or bool(section.findings and section.findings.generation)
+    found = section.findings
+    return bool(section.pictures or (found and (found.generation or found.weights)))
 
 
 def _figures(runs: Sequence[Run]) -> dict[str, list[float | None]]:
