@@ -82,7 +82,8 @@ def _colored(images: Tensor, config: AugmentationConfig, draws: Draws) -> Tensor
     mean = images.mean(dim=(2, 3)) @ luma
     offset = (light - factor).to(images.device) * mean
     pixels = matrix.to(images.device) @ images.flatten(start_dim=2) + offset[:, None, None]
-    return pixels.clamp(0, 1).view_as(images)
+    changed: Tensor = pixels.clamp(0, 1).view_as(images)
+    return changed
 
 
 def _color_matrix(chroma: Tensor, hue: Tensor) -> Tensor:
@@ -91,7 +92,9 @@ def _color_matrix(chroma: Tensor, hue: Tensor) -> Tensor:
     cosine, sine = chroma * hue.cos(), chroma * hue.sin()
     zero, one = torch.zeros_like(hue), torch.ones_like(hue)
     rows = [one, zero, zero, zero, cosine, -sine, zero, sine, cosine]
-    return torch.linalg.inv(to_yiq) @ torch.stack(rows, dim=1).view(-1, 3, 3) @ to_yiq
+    turned = torch.stack(rows, dim=1).view(-1, 3, 3)
+    matrix: Tensor = torch.linalg.inv(to_yiq) @ turned @ to_yiq
+    return matrix
 
 
 def _noisy(images: Tensor, largest: float, draws: Draws) -> Tensor:

@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Protocol
@@ -25,7 +25,7 @@ _GIB = 2**30
 class Batches(Protocol):
     """Where batches come from."""
 
-    def of(self, plan: EpochPlan, begun: int) -> Iterator[Tensor]:
+    def of(self, plan: EpochPlan, begun: int) -> Generator[Tensor, None, None]:
         """Give each step's images, uint8 [N, S, S, C] on the device, faces first.
 
         Args:
@@ -79,7 +79,7 @@ class DeviceBatches:
                     self._images[begin:end] = torch.from_numpy(part.images[rows])
                     bar.update(len(rows))
 
-    def of(self, plan: EpochPlan, begun: int) -> Iterator[Tensor]:
+    def of(self, plan: EpochPlan, begun: int) -> Generator[Tensor, None, None]:
         """See `Batches`."""
         rows = torch.cat([plan.faces, plan.nonfaces + self._faces], dim=1).to(self._images.device)
         for position in range(begun, plan.steps):
@@ -97,7 +97,7 @@ class HostBatches:
     def __init__(self, parts: list[SplitImages], device: torch.device) -> None:
         self._parts, self._device = parts, device
 
-    def of(self, plan: EpochPlan, begun: int) -> Iterator[Tensor]:
+    def of(self, plan: EpochPlan, begun: int) -> Generator[Tensor, None, None]:
         """See `Batches`."""
         steps = iter(range(begun, plan.steps))
         with ThreadPoolExecutor(1, thread_name_prefix="batches") as thread:

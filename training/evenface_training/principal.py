@@ -127,7 +127,8 @@ class _Pixels:
         count, side, _, channels = images.shape
         small = side // self.pool
         squares = images.reshape(count, small, self.pool, small, self.pool, channels)
-        return squares.mean(axis=(2, 4), dtype=np.float32)
+        pooled: NDArray[np.float32] = squares.mean(axis=(2, 4), dtype=np.float32)
+        return pooled
 
 
 def _flat(images: NDArray[np.generic]) -> Float32:

@@ -13,7 +13,7 @@ from torch import Tensor
 LUMA = torch.tensor([0.299, 0.587, 0.114])
 
 
-def changed(images: Tensor, seed: int = 0, **values: float) -> Tensor:
+def changed(images: Tensor, seed: int = 0, /, **values: float) -> Tensor:
     draws = Draws.of_all(torch.Generator().manual_seed(seed), len(images))
     return augment(images, AugmentationConfig(**values), draws)
 
@@ -47,7 +47,10 @@ def test_nothing_is_done_unless_asked_for() -> None:
 def test_everything_at_once_gives_images_and_leaves_the_originals(channels: int) -> None:
     images = torch.rand(32, channels, 30, 30)
     before = images.clone()
-    values = {**AugmentationConfig.model_validate("standard").model_dump(), "jpeg": 0.5}
+    values: dict[str, float] = {
+        **AugmentationConfig.model_validate("standard").model_dump(),
+        "jpeg": 0.5,
+    }
     result = changed(images, **values)
     assert result.shape == images.shape
     assert result.dtype == torch.float32
@@ -58,12 +61,12 @@ def test_everything_at_once_gives_images_and_leaves_the_originals(channels: int)
 
 def test_the_generator_alone_decides() -> None:
     images = noise_images()
-    values = {"flip": 0.5, "shift": 0.1, "hue": 20.0, "noise": 0.1, "jpeg": 0.5}
+    values: dict[str, float] = {"flip": 0.5, "shift": 0.1, "hue": 20.0, "noise": 0.1, "jpeg": 0.5}
     torch.manual_seed(5)
     first = changed(images, **values)
     torch.manual_seed(6)
     assert torch.equal(changed(images, **values), first)
-    assert not torch.equal(changed(images, seed=1, **values), first)
+    assert not torch.equal(changed(images, 1, **values), first)
 
 
 def test_the_share_of_mirrored_images_is_as_asked() -> None:
