@@ -183,6 +183,25 @@ class GroupQuality(_Part):
     weighted_share: Share | None = None
 
 
+class AttributeQuality(_Part):
+    """What an attribute vector is worth, and what it was found with.
+
+    Attributes:
+        auc: Area under the ROC curve of held-out faces by where they lie along the vector; None
+            where all of them are on one side.
+        positives: Training faces that have the attribute.
+        negatives: Training faces that have not; what is unknown is in neither.
+        held_out_positives: Likewise held-out faces.
+        held_out_negatives: Likewise held-out faces.
+    """
+
+    auc: Share | None = None
+    positives: int = Field(ge=0, lt=2**32)
+    negatives: int = Field(ge=0, lt=2**32)
+    held_out_positives: int = Field(ge=0, lt=2**32)
+    held_out_negatives: int = Field(ge=0, lt=2**32)
+
+
 class Manifest(_Part):
     """Everything that a server must know of a model besides its graphs.
 
@@ -195,7 +214,9 @@ class Manifest(_Part):
         latent_size: D; 0 where the model has no latents.
         functions: What it can do, by name.
         conditions: Names of the inputs of a conditional decoder, in the graph's order.
-        attribute_vectors: Directions in the latent space by attribute name, D values each.
+        attribute_vectors: Directions in the latent space by attribute name, D values each; one
+            length makes a typical face without the attribute a typical one with it.
+        attribute_quality: What they are worth; bundles of before have none.
         aggregate_posterior: Where the training set's latents lie.
         training_histogram: Histogram of the training set's latents.
         decision_threshold: Probability from which an image counts as a face.
@@ -214,6 +235,7 @@ class Manifest(_Part):
     functions: dict[FunctionName, Function] = Field(min_length=1)
     conditions: tuple[str, ...] = ()
     attribute_vectors: dict[str, tuple[float, ...]] = {}
+    attribute_quality: dict[str, AttributeQuality] = {}
     aggregate_posterior: AggregatePosterior | None = None
     training_histogram: TrainingHistogram | None = None
     decision_threshold: Share = 0.5
@@ -232,6 +254,9 @@ class Manifest(_Part):
         twice = set(self.conditions) & set(self.attribute_vectors)
         if twice:
             raise ValueError(f"'{min(twice)}' is both a condition and an attribute vector")
+        strangers = set(self.attribute_quality) - set(self.attribute_vectors)
+        if strangers:
+            raise ValueError(f"attribute_quality has '{min(strangers)}', which has no vector")
         if self.training_histogram is not None:
             self.training_histogram.to_histogram()
         return self

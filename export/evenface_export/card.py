@@ -13,6 +13,7 @@ from evenface_core.resampling import DEFAULT_SMOOTHING
 from evenface_training.config import TrainingConfig
 from evenface_training.metrics import wilson_interval
 
+from evenface_export.card_attributes import write_section
 from evenface_export.figures import Figures
 from evenface_export.graphs import Precision
 from evenface_export.latent_figures import LatentFigures
@@ -96,6 +97,7 @@ def write_card(facts: CardFacts) -> str:
         _quality(facts),
         _groups(facts.figures),
         _weights(facts),
+        write_section(facts.figures.attributes),
         _parity(facts),
         _configuration(facts.config),
         _provenance(facts.origin),

@@ -19,6 +19,7 @@ from evenface_training.config import TrainingConfig
 from evenface_training.data import TrainingData, load_data
 from tqdm import tqdm
 
+from evenface_export.attributes import split_sides
 from evenface_export.card import CardFacts, write_card
 from evenface_export.figures import measure
 from evenface_export.graphs import Graph, Precision, export_graphs
@@ -54,6 +55,7 @@ class ExportRequest:
         cache: Likewise the folder of decoded arrays.
         data_note: For the card: what the images are and where they come from.
         pictures: Folder for pictures, or None.
+        attributes: Label columns that become attribute vectors; None for those of the run's groups.
     """
 
     source: Path
@@ -68,6 +70,7 @@ class ExportRequest:
     cache: Path | None = None
     data_note: str = ""
     pictures: Path | None = None
+    attributes: tuple[str, ...] | None = None
 
 
 def export_bundle(request: ExportRequest) -> Path:
@@ -80,7 +83,8 @@ def export_bundle(request: ExportRequest) -> Path:
         BundleError: The version exists and may not be replaced.
         ConfigError: The run has no non-faces that could have moved.
         DataError: The data cannot be read or are not what the run was trained on.
-        ExportError: The name is not allowed, or a graph does not agree with the trained model.
+        ExportError: The name is not allowed, a graph does not agree with the trained model, or a
+            label column cannot become attribute vectors.
         OSError: Something cannot be written.
         TrainingError: There is no such checkpoint, or it cannot be used.
     """
@@ -90,11 +94,12 @@ def export_bundle(request: ExportRequest) -> Path:
     if request.pictures is not None and not loaded.config.model.generates:
         raise ExportError("--pictures: a cnn has no latents to draw from")
     data = _load_data(request, loaded)
+    split_sides(data.labels, request.attributes or ())  # a wrong name is told before the work
     tqdm.write("exporting graphs")
     graphs = export_graphs(loaded.model, request.precision)
     deviations = _check_parity(loaded, graphs, request.precision, data)
     served = ServedModel(graphs)
-    figures = measure(served, data, loaded.config)
+    figures = measure(served, data, loaded.config, request.attributes)
     origin = describe_origin(loaded, checkpoint, request.precision, request.data_note)
     facts = CardFacts(
         name=request.name,
@@ -111,7 +116,7 @@ def export_bundle(request: ExportRequest) -> Path:
     manifest = build_manifest(facts, graphs)
     written = write_bundle(request.out, manifest, files, replace=request.replace)
     if request.pictures is not None and figures.latents is not None:
-        draw_pictures(request.pictures, served, data, figures.latents)
+        draw_pictures(request.pictures, served, data, figures)
     return written
 
 
@@ -136,7 +141,8 @@ def build_manifest(facts: CardFacts, graphs: dict[FunctionName, Graph]) -> Manif
         latent_size=config.model.latent_size if config.model.generates else 0,
         functions={name: graph.function for name, graph in graphs.items()},
         conditions=config.model.conditions,
-        attribute_vectors={} if latents is None else latents.attribute_vectors,
+        attribute_vectors={name: found.values for name, found in figures.attributes.items()},
+        attribute_quality={name: found.quality for name, found in figures.attributes.items()},
         aggregate_posterior=None if latents is None else latents.posterior,
         training_histogram=None
         if latents is None

@@ -4,7 +4,7 @@ What describes the latent space comes from the training part, quality from the h
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +19,7 @@ from evenface_training.principal import PrincipalComponents
 from evenface_training.sampler import face_weights
 from numpy.typing import NDArray
 
+from evenface_export.attributes import AttributeVector, find_vectors, split_sides
 from evenface_export.latent_figures import LatentFigures, summarise_latents
 from evenface_export.quality import (
     AT_ONE_PERCENT,
@@ -44,25 +45,40 @@ class Figures:
         quality: Figures by name.
         groups: Figures by group.
         latents: What the latents say; None where there are none.
+        attributes: Attribute vectors by name.
     """
 
     threshold: float
     quality: dict[str, float]
     groups: tuple[GroupQuality, ...]
     latents: LatentFigures | None = field(repr=False)
+    attributes: Mapping[str, AttributeVector] = field(repr=False)
 
 
-def measure(served: ServedModel, data: TrainingData, config: TrainingConfig) -> Figures:
+def measure(
+    served: ServedModel,
+    data: TrainingData,
+    config: TrainingConfig,
+    attributes: Sequence[str] | None = None,
+) -> Figures:
     """Measure everything that the model's kind allows.
 
     Args:
         served: The exported graphs.
         data: The images of the run.
         config: The run's configuration.
+        attributes: Label columns that become attribute vectors; None for those of the groups.
+
+    Raises:
+        ExportError: A label column cannot become attribute vectors.
     """
     quality = _counts(data)
     detection = _detection(served, data) if config.model.classifies else None
-    latents = _latents(served, data, config) if config.model.generates else None
+    latents, vectors = None, dict[str, AttributeVector]()
+    if config.model.generates:
+        encoded = served.encode(data.faces.images, data.faces.train)
+        latents = _latents(served, encoded, data, config)
+        vectors = _attributes(served, encoded[0], data, config, attributes)
     if detection is not None:
         quality |= detection.figures | _degraded(served, data)
     if latents is not None:
@@ -74,6 +90,7 @@ def measure(served: ServedModel, data: TrainingData, config: TrainingConfig) -> 
         quality=quality | _over_groups(groups),
         groups=groups,
         latents=latents,
+        attributes=vectors,
     )
 
 
@@ -138,8 +155,13 @@ def _over_groups(groups: Sequence[GroupQuality]) -> dict[str, float]:
     }
 
 
-def _latents(served: ServedModel, data: TrainingData, config: TrainingConfig) -> LatentFigures:
-    mean, log_variance = served.encode(data.faces.images, data.faces.train)
+def _latents(
+    served: ServedModel,
+    encoded: tuple[Float32, Float32],
+    data: TrainingData,
+    config: TrainingConfig,
+) -> LatentFigures:
+    mean, log_variance = encoded
     groups, resampling = data.groups(data.faces.train), config.resampling
     own, bins = None, DEFAULT_BINS
     if resampling.reads == "latents":
@@ -150,6 +172,19 @@ def _latents(served: ServedModel, data: TrainingData, config: TrainingConfig) ->
             logit = served.classify(data.faces.images, data.faces.train)
         own = face_weights(Encodings(logit, mean, log_variance), data, data.faces.train, resampling)
     return summarise_latents(mean, log_variance, groups, bins=bins, own=own)
+
+
+def _attributes(
+    served: ServedModel,
+    train: Float32,
+    data: TrainingData,
+    config: TrainingConfig,
+    asked: Sequence[str] | None,
+) -> dict[str, AttributeVector]:
+    """Vectors of all columns but those that the decoder is told anyway."""
+    columns = config.data.group_columns if asked is None else asked
+    wanted = [column for column in columns if column not in config.model.conditions]
+    return find_vectors(served, data.faces, train, split_sides(data.labels, wanted))
 
 
 def _reconstruction(served: ServedModel, data: TrainingData, size: int) -> dict[str, float]:

@@ -1,6 +1,5 @@
-"""What the latents of the training faces say: where they lie, what is rare, what labels mean."""
+"""What the latents of the training faces say: where they lie and what is rare."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -13,8 +12,6 @@ from numpy.typing import NDArray
 from evenface_export.sessions import Float32
 
 Bools = NDArray[np.bool_]
-
-LEAST_MEMBERS = 20  # of a group, and of the rest, for a direction between them to mean something
 
 
 @dataclass(frozen=True)
@@ -41,15 +38,12 @@ class LatentFigures:
         activity: float32 [D], deviation of the latent means alone: what a dimension tells of
             an image, where the posterior's deviation also holds what it leaves open.
         histogram: Of the latent means.
-        attribute_vectors: By attribute, such as `tone-color`: mean latent of its faces minus mean
-            latent of the faces with another value.
         weightings: The lab's rule as it stands first; then the run's own, where it differs.
     """
 
     posterior: AggregatePosterior
     activity: Float32 = field(repr=False)
     histogram: LatentHistogram = field(repr=False)
-    attribute_vectors: dict[str, tuple[float, ...]] = field(repr=False)
     weightings: tuple[Weighting, ...]
 
 
@@ -75,47 +69,8 @@ def summarise_latents(
         posterior=AggregatePosterior.fit(mean, log_variance),
         activity=mean.std(axis=0),
         histogram=histogram,
-        attribute_vectors=attribute_vectors(mean, groups),
         weightings=_weightings(histogram.weights(mean, "lab"), groups, own),
     )
-
-
-def attribute_vectors(
-    latents: Float32, groups: Mapping[str, Bools]
-) -> dict[str, tuple[float, ...]]:
-    """Find the direction of each group: mean of its latents minus mean of the rest.
-
-    The rest are the items with another value in the same column; what has none is left out, and
-    so are groups with too few members or too small a rest.
-
-    Args:
-        latents: float32 [N, D].
-        groups: By name, such as `tone=color`: bool [N].
-
-    Returns:
-        By name, such as `tone-color`: D values.
-    """
-    known: dict[str, Bools] = {}
-    for name, members in groups.items():
-        column = _column(name)
-        known[column] = known.get(column, np.zeros_like(members)) | members
-    vectors: dict[str, tuple[float, ...]] = {}
-    for name, members in groups.items():
-        rest = known[_column(name)] & ~members
-        if min(members.sum(), rest.sum()) >= LEAST_MEMBERS:
-            inside = latents[members].mean(axis=0, dtype=np.float64)
-            outside = latents[rest].mean(axis=0, dtype=np.float64)
-            vectors[attribute_name(name)] = tuple((inside - outside).astype(np.float32).tolist())
-    return vectors
-
-
-def attribute_name(group: str) -> str:
-    """Name a group's attribute: `gender=F` becomes `gender-f`."""
-    return re.sub(r"[^a-z0-9._]+", "-", group.lower()).strip("-")
-
-
-def _column(group: str) -> str:
-    return group.partition("=")[0]
 
 
 def _weightings(

@@ -18,6 +18,8 @@ from evenface_export.graphs import Precision
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, 2 after an error, 130 after Ctrl-C."""
     options = _parser().parse_args(arguments)
+    if options.attributes is not None:
+        options.attributes = tuple(options.attributes)
     return guarded(lambda: _export(ExportRequest(**vars(options))))
 
 
@@ -42,6 +44,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--replace", action="store_true", help="replace an existing version")
     parser.add_argument("--data-note", default="", help="for the card: what the images are")
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="draw what the model does")
+    parser.add_argument(
+        "--attributes",
+        nargs="*",
+        metavar="COLUMN",
+        help="label columns that become attribute vectors (default: the run's data.group_columns)",
+    )
     moved = parser.add_argument_group("data, where it is no longer where the run found it")
     for name in ("faces", "nonfaces", "labels", "cache"):
         moved.add_argument(f"--{name}", type=Path)

@@ -4,6 +4,7 @@ Those that hold images of the data set lie in a folder of their own, `originals`
 images of a data set are often not ours to publish.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from evenface_core.latents import standard_normal, traverse
 from evenface_core.pictures import grid, save_png
 from evenface_training.data import TrainingData
 
+from evenface_export.figures import Figures
 from evenface_export.latent_figures import LatentFigures
 from evenface_export.sessions import Int64, ServedModel, UInt8
 
@@ -25,7 +27,7 @@ _SEED = 0
 
 
 def draw_pictures(
-    folder: Path, served: ServedModel, data: TrainingData, latents: LatentFigures
+    folder: Path, served: ServedModel, data: TrainingData, figures: Figures
 ) -> list[Path]:
     """Draw what the model does.
 
@@ -37,12 +39,20 @@ def draw_pictures(
     above its reconstructions), `rarest.png` and `commonest.png` (training faces by the lab's
     weights).
 
+    Args:
+        folder: Where.
+        served: The model; it has latents.
+        data: The images.
+        figures: Of the model.
+
     Returns:
         The files written.
 
     Raises:
         OSError: A file cannot be written.
     """
+    latents = figures.latents
+    assert latents is not None  # noqa: S101 - for the type checker
     order = np.argsort(latents.weightings[0].weights.values, kind="stable")
     faces, train = data.faces.images, data.faces.train
     pages = {
@@ -54,8 +64,9 @@ def draw_pictures(
         f"{ORIGINALS}/rarest.png": _page(faces[train[order[::-1][:_SHOWN]]], _COLUMNS),
         f"{ORIGINALS}/commonest.png": _page(faces[train[order[:_SHOWN]]], _COLUMNS),
     }
-    if latents.attribute_vectors:
-        pages["attributes.png"] = _page(_attributes(served, latents), _COLUMNS + 1)
+    if figures.attributes:
+        vectors = [found.values for found in figures.attributes.values()]
+        pages["attributes.png"] = _page(_attributes(served, latents, vectors), _COLUMNS + 1)
     if conditions := data.conditions.shape[1]:
         pages["conditions.png"] = _page(_conditions(served, latents, conditions), _COLUMNS + 1)
     for name, page in pages.items():
@@ -78,11 +89,13 @@ def _traversal(served: ServedModel, latents: LatentFigures) -> UInt8:
     return served.decode(np.concatenate(rows))
 
 
-def _attributes(served: ServedModel, latents: LatentFigures) -> UInt8:
+def _attributes(
+    served: ServedModel, latents: LatentFigures, vectors: Sequence[Sequence[float]]
+) -> UInt8:
     centre = np.array(latents.posterior.mean, np.float32)
     steps = np.linspace(-2, 2, _COLUMNS + 1, dtype=np.float32)[:, None]
-    vectors = [np.array(vector, np.float32) for vector in latents.attribute_vectors.values()]
-    return served.decode(np.concatenate([centre + steps * vector for vector in vectors]))
+    rows = [centre + steps * np.array(vector, np.float32) for vector in vectors]
+    return served.decode(np.concatenate(rows))
 
 
 def _conditions(served: ServedModel, latents: LatentFigures, count: int) -> UInt8:

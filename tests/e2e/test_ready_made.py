@@ -17,10 +17,11 @@ from evenface_training.checkpoint import load_model
 from evenface_training.config import ready_made
 from evenface_training.evaluate import decode_all, encode_all
 from evenface_training.main import main as train
+from numpy.typing import NDArray
 from support.faces import draw_face, draw_nonface
 from support.servers import server_process
 
-FACES, NONFACES = 48, 40
+FACES, NONFACES = 64, 40
 EPOCHS = 6
 
 _LAB: dict[str, object] = {"model.image_size": 32, "model.latent_size": 8, "model.n_filters": 4}
@@ -171,6 +172,28 @@ def test_faces_are_drawn_and_weighted(trained: Trained, client: Client, files: l
     assert drawn.shape == (3, size, size, manifest.preprocessing.channels)
     assert (drawn != client.sample(3, seed=6).images).any()
     assert client.resample_weights(files).weights.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("trained", ["faces"], indirect=True)
+def test_an_attribute_is_edited_along_its_vector(
+    trained: Trained, client: Client, files: list[Path]
+) -> None:
+    found = {attribute.name: attribute for attribute in client.model().attributes}
+    assert set(found) == {"tone-blue", "tone-plain"}
+    assert found["tone-blue"].auc == pytest.approx(1.0)
+    edited = client.edit(files[::2], attributes={"tone-blue": 1.0}, steps=2)
+    assert trained.manifest.attributes == ("tone-blue", "tone-plain")
+
+    def blueness(images: NDArray[np.uint8]) -> float:
+        red, _, blue = images[:, 12:20, 12:20].astype(float).mean(axis=(0, 1, 2))
+        return float(blue - red)
+
+    plain, half, whole = (
+        blueness(images) for images in (edited.originals, *edited.images.swapaxes(0, 1))
+    )
+    rare = blueness(client.edit(files[1::2], attributes={"tone-blue": 0}).originals)
+    assert plain < half < whole
+    assert whole == pytest.approx(rare, abs=0.5 * (rare - plain))
 
 
 @pytest.mark.parametrize("trained", ["cvae"], indirect=True)

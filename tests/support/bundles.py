@@ -15,6 +15,7 @@ from evenface_core.bundle import write_bundle
 from evenface_core.images import Preprocessing
 from evenface_core.manifest import (
     AggregatePosterior,
+    AttributeQuality,
     Function,
     FunctionName,
     GroupQuality,
@@ -38,6 +39,9 @@ SPREAD: Float32 = _RNG.standard_normal((CHANNELS, LATENT), np.float32)
 PAINT: Float32 = _RNG.standard_normal((LATENT, CHANNELS), np.float32)
 TINT: Float32 = _RNG.standard_normal((2, CHANNELS), np.float32)
 
+WORTH = AttributeQuality(
+    auc=0.75, positives=30, negatives=50, held_out_positives=4, held_out_negatives=6
+)
 CARD = "# A tiny model\n\nFor tests alone.\n"
 ALL: tuple[FunctionName, ...] = ("encode", "decode", "classify")
 
@@ -122,6 +126,7 @@ def tiny_manifest(tiny: Tiny) -> Manifest:
         functions={name: _function(tiny, name) for name in tiny.functions},
         conditions=tiny.conditions,
         attribute_vectors=dict(tiny.attribute_vectors),
+        attribute_quality={name: WORTH for name, _ in tiny.attribute_vectors},
         aggregate_posterior=AggregatePosterior.fit(latents, np.full_like(latents, -3)),
         training_histogram=TrainingHistogram.from_histogram(LatentHistogram.from_latents(latents)),
         quality={"auc": 0.5},

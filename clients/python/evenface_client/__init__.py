@@ -22,9 +22,11 @@ from evenface_client.errors import (
     Unsupported,
 )
 from evenface_client.results import (
+    AttributeQuality,
     Classification,
     ClassifiedImage,
     Decoded,
+    Edited,
     EncodedImage,
     Encoding,
     GroupQuality,
@@ -43,6 +45,7 @@ __all__ = [
     "TLS",
     "AccessDenied",
     "AsyncClient",
+    "AttributeQuality",
     "Attributes",
     "Cancelled",
     "Classification",
@@ -50,6 +53,7 @@ __all__ = [
     "Client",
     "DeadlineExceeded",
     "Decoded",
+    "Edited",
     "EncodedImage",
     "Encoding",
     "EvenfaceClientError",

@@ -5,7 +5,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from typing import Any, Self, TypeVar
 
 import grpc
@@ -128,6 +128,22 @@ class AsyncClient:
         draw = operations.Draw(count, Noise(seed, first_item), temperature, prior, attributes)
         target = Target(model, version)
         return await self._run(operations.sample(self._knowledge, target, draw), timeout)
+
+    async def edit(
+        self,
+        images: Images | None = None,
+        *,
+        attributes: Mapping[str, float],
+        steps: int = 1,
+        latents: ArrayLike | None = None,
+        model: str = "",
+        version: str = "",
+        timeout: float | None = None,
+    ) -> results.Edited:
+        """Change attributes of faces; see `Client.edit`."""
+        change = operations.Change(images, latents, attributes, steps)
+        target = Target(model, version)
+        return await self._run(operations.edit(self._knowledge, target, change), timeout)
 
     async def classify(
         self,

@@ -1,31 +1,21 @@
 """The blocking client."""
 
-import time
-from collections.abc import Callable, Iterator
-from typing import Any, Self, TypeVar
+from collections.abc import Iterator, Mapping
 
-import grpc
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evenface_client import _operations as operations
 from evenface_client import results
-from evenface_client._bulk import Bulk, Wire
-from evenface_client._channel import TLS, Setup, new_request_id
+from evenface_client._connection import Connection
 from evenface_client._inputs import Images
-from evenface_client._operations import Knowledge, Operation, WeightSource
+from evenface_client._operations import WeightSource
 from evenface_client._requests import Attributes, Noise, Target, Weighing
-from evenface_client._settings import Settings, noise
-from evenface_client._sync import SyncTransport
-from evenface_client._token import authorization, check_private
-from evenface_client._transport import POLL_SECONDS
+from evenface_client._settings import noise
 from evenface_client._wires import classify_wire, encode_wire
-from evenface_client.errors import DeadlineExceeded, TryAgain
-
-T = TypeVar("T")
 
 
-class Client:
+class Client(Connection):
     """Calls an evenface server and waits for the answers. May be shared between threads.
 
     Common to all methods: `model` names the model (empty: the server's default) and `version` its
@@ -52,37 +42,6 @@ class Client:
     Raises:
         InvalidRequest: A setting cannot be used.
     """
-
-    def __init__(
-        self,
-        server: str = "127.0.0.1:50051",
-        *,
-        timeout: float = 30.0,
-        tls: TLS | None = None,
-        retries: int = 3,
-        request_id: Callable[[], str] = new_request_id,
-        token: str | None = None,
-        channel: grpc.Channel | None = None,
-    ) -> None:
-        setup = Setup(server, tls, retries)
-        self._settings = Settings(setup, timeout, request_id, authorization(token))
-        if channel is None:
-            check_private(token, server, encrypted=tls is not None)
-        self._owns_channel = channel is None
-        self._channel = self._settings.setup.open() if channel is None else channel
-        self._transport = SyncTransport(self._channel)
-        self._knowledge = Knowledge()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connection; calls in flight are cancelled."""
-        if self._owns_channel:
-            self._channel.close()
 
     def encode(
         self,
@@ -160,6 +119,32 @@ class Client:
         draw = operations.Draw(count, Noise(seed, first_item), temperature, prior, attributes)
         target = Target(model, version)
         return self._run(operations.sample(self._knowledge, target, draw), timeout)
+
+    def edit(
+        self,
+        images: Images | None = None,
+        *,
+        attributes: Mapping[str, float],
+        steps: int = 1,
+        latents: ArrayLike | None = None,
+        model: str = "",
+        version: str = "",
+        timeout: float | None = None,
+    ) -> results.Edited:
+        """Change attributes of faces, all alike: encode, move by name and strength, decode.
+
+        Args:
+            images: N images; or
+            latents: float [N, D], such as those of `Samples`.
+            attributes: Strength by name. Attribute vectors move the latent: 1 makes a typical face
+                without the attribute one with it. A conditional model's decoder is told the value.
+            steps: K, pictures of each face from 1/K of the strengths to all of them.
+            model: See the class.
+            version: See the class.
+            timeout: See the class.
+        """
+        change = operations.Change(images, latents, attributes, steps)
+        return self._run(operations.edit(self._knowledge, Target(model, version), change), timeout)
 
     def classify(
         self,
@@ -293,36 +278,3 @@ class Client:
             timeout: See the class.
         """
         return self._run(operations.model(Target(name, version)), timeout)
-
-    def wait_ready(self, timeout: float = 60.0) -> None:
-        """Wait until the server answers.
-
-        Args:
-            timeout: Seconds to wait at most.
-
-        Raises:
-            Unavailable: It did not answer in that time.
-        """
-        end = time.monotonic() + timeout
-        while True:
-            left = max(end - time.monotonic(), POLL_SECONDS)
-            options = self._settings.options(left, wait_for_ready=True)
-            try:
-                self._transport.run(self._knowledge.refresh(), options)
-            except (TryAgain, DeadlineExceeded) as error:
-                if time.monotonic() >= end:
-                    raise self._settings.not_ready(timeout, error) from error
-                time.sleep(POLL_SECONDS)
-            else:
-                return
-
-    def _run(self, operation: Operation[T], timeout: float | None) -> T:
-        return self._transport.run(operation, self._settings.options(timeout))
-
-    def _stream(
-        self, wire: Wire[Any, T], images: Images, timeout: float | None
-    ) -> Iterator[results.Outcome[T]]:
-        options = self._settings.options(timeout)
-        served = self._transport.run(self._knowledge.served(), options)
-        bulk = Bulk(wire, served.bulk_budget(), self._settings.setup.retries, options.request_id)
-        yield from self._transport.stream(bulk, images, options)

@@ -4,7 +4,7 @@
 sent their replies in the same order, and returns the result.
 """
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any, TypeAlias, TypeVar
@@ -148,6 +148,47 @@ def decode(
     parts = spans(len(rows), served.budget(item).items)
     replies = yield from ask(_requests.decode(target, rows, part, named) for part in parts)
     return _replies.decoded(replies)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What to edit, and how far; see `Client.edit`."""
+
+    images: Images | None
+    latents: ArrayLike | None
+    attributes: Mapping[str, float]
+    steps: int
+
+    def __post_init__(self) -> None:
+        if (self.images is None) == (self.latents is None):
+            raise InvalidRequest("images", "pass either images or latents")
+        if not self.attributes:
+            raise InvalidRequest("attributes", "none were passed; pass at least one")
+        if self.steps < 1:
+            raise InvalidRequest("steps", f"{self.steps} is below 1")
+        _requests.attribute_messages(self.attributes, 1)
+
+    def strengths(self) -> Iterator[Mapping[str, float]]:
+        """The attributes at each step; those of the last are the ones asked for."""
+        for step in range(1, self.steps + 1):
+            yield {name: value * step / self.steps for name, value in self.attributes.items()}
+
+
+def edit(knowledge: Knowledge, target: Target, change: Change) -> Operation[results.Edited]:
+    """Encode images, or take latents, and decode them as they are and changed."""
+    if change.images is not None:
+        encoded = yield from encode(knowledge, target, change.images, None)
+        latents, target = encoded.mean, Target(encoded.model.name, encoded.model.version)
+    else:
+        latents = latent_rows(change.latents).astype(np.float32)
+    changed: list[results.Decoded] = []
+    for attributes in change.strengths():
+        decoded = yield from decode(knowledge, target, latents, attributes)
+        target = Target(decoded.model.name, decoded.model.version)
+        changed.append(decoded)
+    before = yield from decode(knowledge, target, latents, None)
+    images = np.stack([decoded.images for decoded in changed], axis=1)
+    return results.Edited(before.images, images, latents, before.model)
 
 
 @dataclass(frozen=True)
@@ -313,7 +354,7 @@ def logit_values(logits: ArrayLike | None) -> NDArray[np.floating]:
     return values
 
 
-def latent_rows(latents: ArrayLike) -> NDArray[np.floating]:
+def latent_rows(latents: ArrayLike | None) -> NDArray[np.floating]:
     """Latents as [N, D], float32 or float64; a single one [D] becomes [1, D].
 
     Raises:

@@ -182,6 +182,18 @@ def model_details(reply: model_service_pb2.GetModelResponse) -> results.ModelDet
         groups=tuple(map(_group, reply.groups)),
         aggregate_posterior=array(posterior) if reply.HasField("aggregate_posterior") else None,
         training_histogram=histogram(counted) if reply.HasField("training_histogram") else None,
+        attributes=tuple(map(_attribute, reply.attributes)),
+    )
+
+
+def _attribute(quality: model_service_pb2.AttributeQuality) -> results.AttributeQuality:
+    return results.AttributeQuality(
+        name=quality.name,
+        auc=quality.auc if quality.HasField("auc") else None,
+        positives=quality.positives,
+        negatives=quality.negatives,
+        held_out_positives=quality.held_out_positives,
+        held_out_negatives=quality.held_out_negatives,
     )
 
 

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from evenface_client.errors import EvenfaceClientError
 
 __all__ = [
+    "AttributeQuality",
     "Classification",
     "ClassifiedImage",
     "Decoded",
+    "Edited",
     "EncodedImage",
     "Encoding",
     "GroupQuality",
@@ -94,6 +96,23 @@ class Decoded:
     """
 
     images: UInt8
+    model: ModelRef
+
+
+@dataclass(frozen=True, eq=False)
+class Edited:
+    """Faces before and after some of their attributes were changed.
+
+    Attributes:
+        originals: uint8 [N, S, S, C], the N images encoded and decoded again, unchanged.
+        images: uint8 [N, K, S, S, C], each of them at K strengths.
+        latents: float32 [N, D], the means that both were decoded from.
+        model: What served.
+    """
+
+    originals: UInt8
+    images: UInt8
+    latents: Float32
     model: ModelRef
 
 
@@ -267,6 +286,28 @@ class GroupQuality:
     weighted_share: float | None
 
 
+@dataclass(frozen=True)
+class AttributeQuality:
+    """What the vector of an attribute is worth.
+
+    Attributes:
+        name: The attribute.
+        auc: Area under the ROC curve of held-out faces by where they lie along the vector; None
+            where all of them are on one side.
+        positives: Training faces that have the attribute.
+        negatives: Training faces that have not.
+        held_out_positives: Held-out faces that have the attribute.
+        held_out_negatives: Held-out faces that have not.
+    """
+
+    name: str
+    auc: float | None
+    positives: int
+    negatives: int
+    held_out_positives: int
+    held_out_negatives: int
+
+
 @dataclass(frozen=True, eq=False)
 class ModelDetails:
     """A served model in full.
@@ -278,6 +319,7 @@ class ModelDetails:
         aggregate_posterior: float64 [2, D], mean and standard deviation of the training set's
             latents; None where the model has none.
         training_histogram: Histogram of those latents; None where the model has none.
+        attributes: What attribute vectors are worth, where the bundle says so.
     """
 
     info: ModelInfo
@@ -285,3 +327,4 @@ class ModelDetails:
     groups: tuple[GroupQuality, ...]
     aggregate_posterior: Float64 | None
     training_histogram: Histogram | None
+    attributes: tuple[AttributeQuality, ...] = ()

@@ -58,7 +58,12 @@ def get_model_response(
         training_histogram=None
         if histogram is None
         else histogram_message(histogram.to_histogram()),
+        attributes=[_attribute(*item) for item in manifest.attribute_quality.items()],
     )
+
+
+def _attribute(name: str, quality: core.AttributeQuality) -> model_service_pb2.AttributeQuality:
+    return model_service_pb2.AttributeQuality(name=name, **quality.model_dump())
 
 
 def _group(group: core.GroupQuality) -> model_service_pb2.GroupQuality:

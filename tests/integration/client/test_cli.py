@@ -81,6 +81,8 @@ def test_info_shows_one_model_in_full(capsys: pytest.CaptureFixture[str]) -> Non
     out = capsys.readouterr().out
     assert "model       faces/1: dbvae" in out
     assert "attributes  smiling" in out
+    worth = "AUC 0.750 on held-out faces, 30 training faces with it, 50 without"
+    assert f"attribute   smiling: {worth}" in out
     assert "quality     auc = 0.5" in out
     assert "group       tone = gray: 3 held-out faces, 25.0% of the training faces" in out
     assert "provenance  made_by = tests" in out
@@ -137,6 +139,31 @@ def test_decode_writes_a_grid_or_an_array(tmp_path: Path) -> None:
     assert main(["decode", source, *options]) == 0
     moved = latents + 2 * np.array([1, 0, 0, 2], np.float32)
     assert close_to(np.load(tmp_path / "moved.npy"), expected_images(moved))
+
+
+def test_edit_lays_the_steps_beside_the_original(
+    with_bad: list[str], tmp_path: Path, pixels: UInt8, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "edited.png"
+    options = ["--set", "smiling=1", "--steps", "2", "--version", "1", "--out", str(out)]
+    assert main(["edit", *with_bad, *options]) == 1
+    assert "7 faces with smiling=1" in capsys.readouterr().out
+    found = tiles(out, 4).reshape(7, 4, SIZE, SIZE, 3)
+    means = expected_mean(pixels[:7])
+    assert close_to(found[:, 0], pixels[:7])
+    for place, strength in enumerate((0, 0.5, 1), 1):
+        moved = means + np.float32(strength) * np.array([1, 0, 0, 2], np.float32)
+        assert close_to(found[:, place], expected_images(moved))
+
+
+def test_edit_changes_faces_that_a_seed_draws(tmp_path: Path) -> None:
+    out, latents = tmp_path / "edited.npy", tmp_path / "latents.npy"
+    drawn = ["--seed", "7", "--count", "3"]
+    options = ["--out", str(tmp_path / "x.npy"), "--latents", str(latents)]
+    assert main(["sample", *drawn, *options]) == 0
+    assert main(["edit", *drawn, "--set", "smiling=-1", "--out", str(out)]) == 0
+    moved = np.load(latents) - np.array([1, 0, 0, 2], np.float32)
+    assert close_to(np.load(out)[:, 0], expected_images(moved))
 
 
 def test_sample_writes_faces_and_their_latents(tmp_path: Path) -> None:

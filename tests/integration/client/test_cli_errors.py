@@ -32,6 +32,11 @@ def _server(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
         (["sample", "--model", "x", "--out", "{empty}/x.png"], "no model 'x'"),
         (["morph", "{file}", "{empty}/no.png", "--out", "{empty}/x.png"], "images[1] ({empty}/no"),
         (["morph", "{image}", "{image}", "--steps", "1", "--out", "{empty}/x.png"], "steps: 1 is"),
+        (["edit", "--set", "a=1", "--out", "{empty}/x.png"], "edit: pass either images or --seed"),
+        (
+            ["edit", "{image}", "--set", "smiling=1", "bald=2", "--out", "{empty}/x.png"],
+            "attributes[0]: 'bald' is unknown; known: smiling",
+        ),
         (["traverse", "--out", "{empty}/x.png"], "traverse: pass either an image or --seed"),
         (["traverse", "{image}", "--dimensions", "9", "--out", "{empty}/x.png"], "dimension: 9 is"),
         (["traverse", "{image}", "--steps", "0", "--out", "{empty}/x.png"], "--steps: 0 is below"),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from evenface_client import (
     AsyncClient,
+    AttributeQuality,
     Client,
     EncodedImage,
     InvalidRequest,
@@ -23,6 +24,7 @@ from support.bundles import (
     CARD,
     LATENT,
     SIZE,
+    WORTH,
     expected_images,
     expected_log_variance,
     expected_logits,
@@ -80,6 +82,41 @@ def test_attributes_move_latents_and_set_conditions(either: Caller) -> None:
     tinted = either.call("decode", latents, attributes=each, model="bearded").images
     conditions = np.array([[0], [1], [-1]], np.float32)
     np.testing.assert_allclose(tinted, expected_images(latents, conditions), atol=1)
+
+
+def test_edit_shows_faces_before_and_after(either: Caller, pixels: UInt8) -> None:
+    edited = either.call("edit", pixels, attributes={"smiling": -2.0}, steps=2, version="1")
+    means = expected_mean(pixels)
+    np.testing.assert_allclose(edited.latents, means, atol=1e-5)
+    np.testing.assert_allclose(edited.originals, expected_images(means), atol=1)
+    direction = np.array([1, 0, 0, 2], np.float32)
+    for step, strength in enumerate((-1, -2)):
+        moved = expected_images(means + np.float32(strength) * direction)
+        np.testing.assert_allclose(edited.images[:, step], moved, atol=1)
+    assert edited.model.version == "1"
+
+
+def test_edit_moves_several_attributes_and_sets_conditions(either: Caller) -> None:
+    latents = standard_normal(1, range(3), LATENT)
+    changes = {"beard": 0.5, "smiling": 1.0}
+    edited = either.call("edit", latents=latents, attributes=changes, model="bearded")
+    moved = latents + np.array([1, 0, 0, 2], np.float32)
+    beard = np.full((3, 1), 0.5, np.float32)
+    np.testing.assert_allclose(edited.images[:, 0], expected_images(moved, beard), atol=1)
+    np.testing.assert_allclose(edited.originals, expected_images(latents, 0 * beard), atol=1)
+
+
+def test_edit_names_what_it_cannot_do(either: Caller) -> None:
+    latents = standard_normal(1, range(3), LATENT)
+    for options, problem in (
+        ({"latents": latents, "attributes": {"bald": 1}}, "'bald' is unknown; known: smiling"),
+        ({"latents": latents, "attributes": {}}, "attributes: none were passed"),
+        ({"latents": latents, "attributes": {"smiling": 1}, "steps": 0}, "steps: 0 is below 1"),
+        ({"latents": latents, "attributes": {"smiling": "very"}}, "not names with numbers"),
+        ({"attributes": {"smiling": 1}}, "pass either images or latents"),
+    ):
+        with pytest.raises(InvalidRequest, match=problem):
+            either.call("edit", **options)
 
 
 def test_sample_draws_faces_that_depend_on_seed_and_number_alone(either: Caller) -> None:
@@ -160,6 +197,7 @@ def test_models_are_listed_and_described(either: Caller) -> None:
     assert details.card == CARD
     assert details.groups[0].count == 3
     assert details.groups[0].true_positive_rate is None
+    assert details.attributes == (AttributeQuality(name="smiling", **WORTH.model_dump()),)
     assert manifest.training_histogram is not None
     expected = manifest.training_histogram.to_histogram()
     np.testing.assert_array_equal(details.training_histogram.counts, expected.counts)

@@ -72,6 +72,7 @@ def test_latents_are_described_as_torch_finds_them(
     expected = LatentHistogram.from_latents(found.mean)
     np.testing.assert_allclose(histogram.edges, expected.edges, atol=1e-5)
     assert set(manifest.attribute_vectors) == {"tone-gray", "tone-color"}
+    assert set(manifest.attribute_quality) == {"tone-gray", "tone-color"}
 
 
 def test_groups_are_counted_on_their_own_parts(bundle: Bundle, data: TrainingData) -> None:
@@ -119,6 +120,9 @@ def test_the_card_holds_the_figures_of_the_manifest(bundle: Bundle) -> None:
     assert f"| {quality['parity_fp32_encode_mean']:.1e} |" in card
     assert "The bundle has the graphs in fp32" in card
     assert f"probability {manifest.decision_threshold:.3f}" in card
+    for name, worth in manifest.attribute_quality.items():
+        assert f"| `{name}` | {worth.positives} / {worth.negatives} |" in card
+        assert f"| {worth.auc:.3f} |" in card
     assert "at least 90.00 % of the faces" in card
     assert "those of the export" in card
 

@@ -14,7 +14,11 @@ from evenface.v1.face_service_pb2 import (
     ResampleWeightsRequest,
     SampleRequest,
 )
-from evenface.v1.model_service_pb2 import GetModelRequest, ListModelsRequest
+from evenface.v1.model_service_pb2 import (
+    AttributeQuality,
+    GetModelRequest,
+    ListModelsRequest,
+)
 from evenface_core.latents import posterior_sample, standard_normal
 from evenface_core.resampling import LatentHistogram, weigh
 from PIL import Image
@@ -22,6 +26,7 @@ from support.bundles import (
     CARD,
     LATENT,
     SIZE,
+    WORTH,
     Tiny,
     expected_images,
     expected_log_variance,
@@ -270,6 +275,8 @@ async def test_a_model_is_described_in_full(server: Running) -> None:
     assert reply.model_card == CARD
     assert reply.groups[0].value == "gray"
     assert not reply.groups[0].HasField("true_positive_rate")
+    (attribute,) = reply.attributes
+    assert attribute == AttributeQuality(name="smiling", **WORTH.model_dump())
     np.testing.assert_array_equal(
         array(reply.aggregate_posterior),
         [manifest.aggregate_posterior.mean, manifest.aggregate_posterior.std],

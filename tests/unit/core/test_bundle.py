@@ -19,6 +19,8 @@ from evenface_core.resampling import LatentHistogram
 
 FILES = {"encode.onnx": b"graph" * 100, "model_card.md": b"# tiny\n"}
 
+WORTH = dict.fromkeys(("positives", "negatives", "held_out_positives", "held_out_negatives"), 1)
+
 
 def manifest_of(**changes: object) -> Manifest:
     encode = Function(
@@ -108,6 +110,7 @@ def edited(folder: Path, **changes: object) -> Path:
         ({"training_histogram": {"edges": [[0, 1, 2]] * 2, "counts": [[1, 2**70]] * 2}}, "counts"),
         ({"provenance": {"seed": "\ud800"}}, "surrogates not allowed"),
         ({"conditions": ["a"], "attribute_vectors": {"a": [1, 2]}}, "both a condition and"),
+        ({"attribute_quality": {"old": WORTH}}, "attribute_quality has 'old', which has no vector"),
         ({"decision_threshold": float("nan")}, "decision_threshold"),
     ],
 )

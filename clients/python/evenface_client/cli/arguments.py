@@ -10,7 +10,7 @@ from typing import TypeAlias
 from evenface_core.rules import RULES
 
 from evenface_client import TLS, Client
-from evenface_client.cli import faces, info, latents, scores
+from evenface_client.cli import edit, faces, info, latents, scores
 
 DEFAULT_SERVER = "127.0.0.1:50051"
 
@@ -120,7 +120,30 @@ def _add_faces(add: Callable[[str, Command, str], ArgumentParser]) -> None:
     morph.add_argument("end", type=Path, metavar="B", help="image file")
     morph.add_argument("--steps", type=int, default=8, help="pictures, both ends included (8)")
     _out(morph, ".png (a row) or .npy")
+    _add_edit(add("edit", edit.edit, "Change attributes of faces; one row each."))
     _add_traverse(add("traverse", faces.traverse, "Vary each latent dimension; one row each."))
+
+
+def _add_edit(command: ArgumentParser) -> None:
+    command.add_argument(
+        "images", nargs="*", metavar="IMAGE", help="file, folder or pattern; or --seed"
+    )
+    command.add_argument("--seed", type=int, help="edit faces that this seed draws")
+    command.add_argument("--count", type=int, default=4, help="how many faces --seed draws (4)")
+    command.add_argument(
+        "--set",
+        dest="attributes",
+        type=_attribute,
+        nargs="+",
+        action="extend",
+        required=True,
+        metavar="NAME=VALUE",
+        help="attributes and how far to go; 1 turns a typical face without into one with it",
+    )
+    command.add_argument(
+        "--steps", type=int, default=1, help="pictures of each, up to the whole change (1)"
+    )
+    _out(command, ".png (a row each: original, reconstruction, steps) or .npy ([N, K, S, S, C])")
 
 
 def _add_traverse(command: ArgumentParser) -> None:

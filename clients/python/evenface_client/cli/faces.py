@@ -2,7 +2,6 @@
 
 from argparse import Namespace
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from evenface_core.latents import interpolate
@@ -48,7 +47,7 @@ def reconstruct(client: Client, args: Namespace) -> int:
     found = gather(paths, client.encode_stream(paths, **target(args)))
     means = np.stack([encoded.mean for encoded in found.values])
     rebuilt = client.decode(means, **target(args)).images
-    originals = np.stack([_as_seen(path, rebuilt.shape[1:]) for path in found.files])
+    originals = np.stack([files.as_seen(path, rebuilt.shape[1:]) for path in found.files])
     columns = min(_COLUMNS, len(rebuilt))
     files.write_pictures(args.out, _in_pairs(originals, rebuilt, columns), columns)
     say(f"{len(rebuilt)} reconstructions below their originals in {args.out}")
@@ -100,17 +99,6 @@ def _values(details: ModelDetails, dimension: int, args: Namespace) -> Sequence[
     offsets = np.linspace(-args.range, args.range, args.steps) * std
     values: list[float] = (mean + offsets).tolist()
     return values
-
-
-def _as_seen(path: Path, shape: tuple[int, ...]) -> UInt8:
-    """An image about as the model sees it: upright, cropped to a square, of its size."""
-    from PIL import Image, ImageOps  # noqa: PLC0415
-
-    height, width, channels = shape
-    with Image.open(path) as image:
-        upright = ImageOps.exif_transpose(image).convert("RGB" if channels > 1 else "L")
-        fitted = ImageOps.fit(upright, (width, height), Image.Resampling.BILINEAR)
-    return np.asarray(fitted).reshape(shape)
 
 
 def _in_pairs(originals: UInt8, rebuilt: UInt8, columns: int) -> UInt8:

@@ -123,6 +123,17 @@ def write_pictures(path: Path, images: NDArray[np.uint8], columns: int | None = 
         save_png(scratch, grid(images, across, scale=scale))
 
 
+def as_seen(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """An image about as the model sees it: upright, cropped to a square, of its size."""
+    from PIL import Image, ImageOps  # noqa: PLC0415
+
+    height, width, channels = shape
+    with Image.open(path) as image:
+        upright = ImageOps.exif_transpose(image).convert("RGB" if channels > 1 else "L")
+        fitted = ImageOps.fit(upright, (width, height), Image.Resampling.BILINEAR)
+    return np.asarray(fitted).reshape(shape)
+
+
 def write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
     """Write a table; the bytes of a file's name that are no UTF-8 stay as they are."""
     with (

@@ -2,7 +2,7 @@
 
 from argparse import Namespace
 
-from evenface_client import Client, GroupQuality, ModelDetails, ModelInfo
+from evenface_client import AttributeQuality, Client, GroupQuality, ModelDetails, ModelInfo
 from evenface_client.cli.report import say
 
 _MEBI = 2**20
@@ -39,12 +39,19 @@ def _show_details(details: ModelDetails) -> None:
     say(f"threshold   {model.decision_threshold:.4g}")
     if model.attributes:
         say(f"attributes  {', '.join(model.attributes)}")
+    for attribute in details.attributes:
+        say(f"attribute   {attribute.name}: {_worth(attribute)}")
     for name, figure in sorted(model.quality.items()):
         say(f"quality     {name} = {figure:.4g}")
     for group in details.groups:
         say(f"group       {group.column} = {group.value}: {_figures(group)}")
     for name, origin in sorted(model.provenance.items()):
         say(f"provenance  {name} = {origin}")
+
+
+def _worth(attribute: AttributeQuality) -> str:
+    auc = "AUC unknown" if attribute.auc is None else f"AUC {attribute.auc:.3f} on held-out faces"
+    return f"{auc}, {attribute.positives} training faces with it, {attribute.negatives} without"
 
 
 def _figures(group: GroupQuality) -> str:

@@ -98,6 +98,54 @@ class GroupQuality(_message.Message):
 Global___GroupQuality: _TypeAlias = GroupQuality  # noqa: Y015
 
 @_typing.final
+class AttributeQuality(_message.Message):
+    """An attribute that Decode and Sample take by name, where it moves latents along a vector, and what
+    that vector is worth. A face of which the attribute is unknown counts nowhere here.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    AUC_FIELD_NUMBER: _builtins.int
+    POSITIVES_FIELD_NUMBER: _builtins.int
+    NEGATIVES_FIELD_NUMBER: _builtins.int
+    HELD_OUT_POSITIVES_FIELD_NUMBER: _builtins.int
+    HELD_OUT_NEGATIVES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name, one of Model.attributes."""
+    auc: _builtins.float
+    """Area under the ROC curve of held-out faces by where they lie along the vector, 0 to 1; not set
+    where all of them are on one side.
+    """
+    positives: _builtins.int
+    """Number of training faces that have the attribute."""
+    negatives: _builtins.int
+    """Number of training faces that have not."""
+    held_out_positives: _builtins.int
+    """Number of held-out faces that have the attribute."""
+    held_out_negatives: _builtins.int
+    """Number of held-out faces that have not."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        auc: _builtins.float | None = ...,
+        positives: _builtins.int = ...,
+        negatives: _builtins.int = ...,
+        held_out_positives: _builtins.int = ...,
+        held_out_negatives: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_auc", b"_auc", "auc", b"auc"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_auc", b"_auc", "auc", b"auc", "held_out_negatives", b"held_out_negatives", "held_out_positives", b"held_out_positives", "name", b"name", "negatives", b"negatives", "positives", b"positives"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__auc: _TypeAlias = _typing.Literal["auc"]  # noqa: Y015
+    _WhichOneofArgType__auc: _TypeAlias = _typing.Literal["_auc", b"_auc"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__auc) -> _WhichOneofReturnType__auc | None: ...
+
+Global___AttributeQuality: _TypeAlias = AttributeQuality  # noqa: Y015
+
+@_typing.final
 class Model(_message.Message):
     """A served model."""
 
@@ -325,6 +373,7 @@ class GetModelResponse(_message.Message):
     GROUPS_FIELD_NUMBER: _builtins.int
     AGGREGATE_POSTERIOR_FIELD_NUMBER: _builtins.int
     TRAINING_HISTOGRAM_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
     model_card: _builtins.str
     """Its model card, Markdown."""
     @_builtins.property
@@ -345,6 +394,10 @@ class GetModelResponse(_message.Message):
     def training_histogram(self) -> _common_pb2.LatentHistogram:
         """Histogram of the training set's latents; not set where the model has none."""
 
+    @_builtins.property
+    def attributes(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttributeQuality]:
+        """What the attribute vectors are worth; none in bundles of before. Conditions are not among them."""
+
     def __init__(
         self,
         *,
@@ -353,10 +406,11 @@ class GetModelResponse(_message.Message):
         groups: _abc.Iterable[Global___GroupQuality] | None = ...,
         aggregate_posterior: _common_pb2.Tensor | None = ...,
         training_histogram: _common_pb2.LatentHistogram | None = ...,
+        attributes: _abc.Iterable[Global___AttributeQuality] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["aggregate_posterior", b"aggregate_posterior", "model", b"model", "training_histogram", b"training_histogram"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggregate_posterior", b"aggregate_posterior", "groups", b"groups", "model", b"model", "model_card", b"model_card", "training_histogram", b"training_histogram"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggregate_posterior", b"aggregate_posterior", "attributes", b"attributes", "groups", b"groups", "model", b"model", "model_card", b"model_card", "training_histogram", b"training_histogram"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
