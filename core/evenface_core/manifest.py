@@ -12,10 +12,10 @@ from evenface_core.latents import Float32, Float64
 from evenface_core.resampling import MAX_COUNT, LatentHistogram
 
 SCHEMA_VERSION: Literal[1] = 1
-FUNCTIONS = ("encode", "decode", "classify")
+FUNCTIONS = ("encode", "decode", "classify", "colorize")
 CARD_FILE = "model_card.md"
 
-FunctionName = Literal["encode", "decode", "classify"]
+FunctionName = Literal["encode", "decode", "classify", "colorize"]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
@@ -60,6 +60,8 @@ class Function(_Part):
     Decode: `latents` float32 [batch, D] (and `conditions` float32 [batch, K] where the model is
     conditional) → `images` uint8 [batch, S, S, C].
     Classify: `images` → `logits` float32 [batch].
+    Colorize, of a model of grey images: `images` uint8 [batch, S, S, 1] → `painted` uint8
+    [batch, S, S, 3].
     """
 
     graph: Name
@@ -254,6 +256,8 @@ class Manifest(_Part):
         twice = set(self.conditions) & set(self.attribute_vectors)
         if twice:
             raise ValueError(f"'{min(twice)}' is both a condition and an attribute vector")
+        if "colorize" in self.functions and self.preprocessing.channels != 1:
+            raise ValueError("functions has 'colorize', but the model's images have colours")
         strangers = set(self.attribute_quality) - set(self.attribute_vectors)
         if strangers:
             raise ValueError(f"attribute_quality has '{min(strangers)}', which has no vector")

@@ -18,7 +18,7 @@ from evenface_export.figures import Figures
 from evenface_export.graphs import Precision
 from evenface_export.latent_figures import LatentFigures
 from evenface_export.markdown import bullets, paragraphs, percent, section, table
-from evenface_export.parity import BATCHES, Deviation, worst_by_output
+from evenface_export.parity import BATCHES, IMAGES, Deviation, worst_by_output
 from evenface_export.provenance import portable_config
 
 _KINDS = {
@@ -30,6 +30,7 @@ _ABILITIES = {
     "encode": "Encode: a face to the mean and log-variance of its latent.",
     "decode": "Decode: a latent to an image. Samples are decoded latents.",
     "classify": "Classify: whether an image shows a face, as a logit.",
+    "colorize": "Colorize: colours for the grey images that it decodes, where a request asks.",
 }
 _CLASSIFIER_LIMITS = (
     (
@@ -165,6 +166,7 @@ def _quality(facts: CardFacts) -> str:
         "loss on the same images: expect slightly less on others.",
         _detection(facts.figures),
         _reconstruction(facts.figures.quality, facts.config.model.latent_size),
+        _colours(facts.figures.quality),
     )
 
 
@@ -202,6 +204,18 @@ def _reconstruction(quality: Mapping[str, float], latent_size: int) -> str:
     return paragraphs(
         table(("Reconstruction of faces", "L1 (0 to 1)", "PSNR", "SSIM"), rows),
         "PCA is fitted to the training faces: the yardstick of what as many linear numbers keep.",
+    )
+
+
+def _colours(quality: Mapping[str, float]) -> str:
+    if "color_l1" not in quality:
+        return ""
+    labels = {"color_l1": "Painted", "color_grey_l1": "Left grey"}
+    rows = [(label, f"{quality[key]:.4f}") for key, label in labels.items()]
+    return paragraphs(
+        table(("Colours of held-out faces", "L1 (0 to 1)"), rows),
+        "Measured when the colorizer was trained, on the luminance of its own run's held-out "
+        "images, not on decoded ones. Colours are guesses: a grey image does not tell them.",
     )
 
 
@@ -309,7 +323,7 @@ def _parity(facts: CardFacts) -> str:
 def _error(output: str, error: float) -> str:
     if not math.isfinite(error):
         return "no finite numbers"
-    return f"{error:.0f} of 255 levels" if output == "images" else f"{error:.1e}"
+    return f"{error:.0f} of 255 levels" if output in IMAGES else f"{error:.1e}"
 
 
 def _configuration(config: TrainingConfig) -> str:
@@ -318,7 +332,7 @@ def _configuration(config: TrainingConfig) -> str:
 
 
 def _provenance(origin: Mapping[str, str]) -> str:
-    told = {"config", "data_note", "data_digest"}
+    told = {"config", "colorizer_config", "data_note", "data_digest"}
     rows = [(key.replace("_", " "), f"`{text}`") for key, text in origin.items() if key not in told]
     return section(
         "## Provenance",

@@ -6,7 +6,7 @@ Nothing is written before every graph has passed the parity gate and every figur
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from evenface_export.attributes import split_sides
 from evenface_export.card import CardFacts, write_card
+from evenface_export.colorizer import colour_figures, describe_colorizer, load_colorizer
 from evenface_export.figures import measure
 from evenface_export.graphs import Graph, Precision, export_graphs
 from evenface_export.parity import (
@@ -55,6 +56,7 @@ class ExportRequest:
         cache: Likewise the folder of decoded arrays.
         data_note: For the card: what the images are and where they come from.
         pictures: Folder for pictures, or None.
+        colorizer: Run or checkpoint of a colorizer for the model's grey images, or None.
         attributes: Label columns that become attribute vectors; None for those of the run's groups.
     """
 
@@ -70,6 +72,7 @@ class ExportRequest:
     cache: Path | None = None
     data_note: str = ""
     pictures: Path | None = None
+    colorizer: Path | None = None
     attributes: tuple[str, ...] | None = None
 
 
@@ -91,16 +94,21 @@ def export_bundle(request: ExportRequest) -> Path:
     _check_target(request)
     checkpoint = find_checkpoint(request.source)
     loaded = load_model(checkpoint)
-    if request.pictures is not None and not loaded.config.model.generates:
-        raise ExportError("--pictures: a cnn has no latents to draw from")
+    colorizer = _check_kinds(request, loaded)
     data = _load_data(request, loaded)
     split_sides(data.labels, request.attributes or ())  # a wrong name is told before the work
     tqdm.write("exporting graphs")
-    graphs = export_graphs(loaded.model, request.precision)
-    deviations = _check_parity(loaded, graphs, request.precision, data)
+    graphs, deviations = _convert(loaded, request.precision, data)
+    origin = describe_origin(loaded, checkpoint, request.precision, request.data_note)
+    colours: dict[str, float] = {}
+    if colorizer is not None and request.colorizer is not None:
+        painting, more = _convert(colorizer, request.precision, data)
+        graphs, deviations = graphs | painting, deviations + more
+        origin |= describe_colorizer(colorizer, find_checkpoint(request.colorizer))
+        colours = colour_figures(colorizer.metrics)
     served = ServedModel(graphs)
     figures = measure(served, data, loaded.config, request.attributes)
-    origin = describe_origin(loaded, checkpoint, request.precision, request.data_note)
+    figures = replace(figures, quality=figures.quality | colours)
     facts = CardFacts(
         name=request.name,
         version=request.version,
@@ -182,6 +190,18 @@ def _check_target(request: ExportRequest) -> None:
             _require_writable(folder)
 
 
+def _check_kinds(request: ExportRequest, loaded: LoadedModel) -> LoadedModel | None:
+    """Refuse models that cannot do what is asked; return the colorizer, if there is to be one."""
+    kind = loaded.config.model.kind
+    if loaded.config.model.colours:
+        raise ExportError(f"{request.source}: a colorizer goes with a model, as its --colorizer")
+    if request.pictures is not None and not loaded.config.model.generates:
+        raise ExportError(f"--pictures: a {kind} has no latents to draw from")
+    if request.colorizer is None:
+        return None
+    return load_colorizer(find_checkpoint(request.colorizer), loaded)
+
+
 def _require_writable(folder: Path) -> None:
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
@@ -212,17 +232,18 @@ def _moved(config: TrainingConfig, request: ExportRequest) -> TrainingConfig:
     return parse(TrainingConfig, values, source="the run's configuration")
 
 
-def _check_parity(
-    loaded: LoadedModel, graphs: dict[FunctionName, Graph], precision: Precision, data: TrainingData
-) -> list[Deviation]:
-    """Refuse graphs that differ from torch; measure those of the other precision, too."""
+def _convert(
+    loaded: LoadedModel, precision: Precision, data: TrainingData
+) -> tuple[dict[FunctionName, Graph], list[Deviation]]:
+    """Export graphs, and refuse those that differ from torch; measure the other precision, too."""
+    graphs = export_graphs(loaded.model, precision)
     tqdm.write("comparing them with torch")
     images = probe_images(data)
     deviations = measure_graphs(loaded.model, graphs, images, precision)
     require_parity(deviations)
     other: Precision = "fp32" if precision == "fp16" else "fp16"
     others = export_graphs(loaded.model, other)
-    return deviations + measure_graphs(loaded.model, others, images, other)
+    return graphs, deviations + measure_graphs(loaded.model, others, images, other)
 
 
 def _parity_figures(deviations: Sequence[Deviation]) -> dict[str, float]:

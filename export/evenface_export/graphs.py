@@ -98,11 +98,14 @@ def describe(name: FunctionName, config: ModelConfig) -> Function:
     def floats(tensor: str, *shape: int) -> TensorSpec:
         return TensorSpec(name=tensor, dtype="float32", shape=(BATCH, *shape))
 
+    grey = images.model_copy(update={"shape": (BATCH, side, side, 1)})
+    painted = TensorSpec(name="painted", dtype="uint8", shape=(BATCH, side, side, 3))
     conditions = (floats("conditions", known),) if known else ()
     inputs, outputs = {
         "encode": ((images,), (floats("mean", depth), floats("log_variance", depth))),
         "decode": ((floats("latents", depth), *conditions), (images,)),
         "classify": ((images,), (floats("logits"),)),
+        "colorize": ((grey,), (painted,)),
     }[name]
     return Function(graph=f"{name}.onnx", inputs=inputs, outputs=outputs)
 

@@ -50,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="COLUMN",
         help="label columns that become attribute vectors (default: the run's data.group_columns)",
     )
+    parser.add_argument(
+        "--colorizer", type=Path, metavar="RUN", help="run of kind colorizer, for grey images"
+    )
     moved = parser.add_argument_group("data, where it is no longer where the run found it")
     for name in ("faces", "nonfaces", "labels", "cache"):
         moved.add_argument(f"--{name}", type=Path)

@@ -72,8 +72,23 @@ class Decode(nn.Module):
         if conditions is not None:
             latents = torch.cat([latents, conditions], dim=1)
         planes: Tensor = self.network(latents.to(_dtype(self.network)))
-        levels = (planes.float() * WHITE).clamp(0.0, WHITE).round()
-        return levels.permute(0, 2, 3, 1).to(torch.uint8)
+        return _levels(planes)
+
+
+class Colorize(nn.Module):
+    """Grey images uint8 [N, S, S, 1] to `painted` uint8 [N, S, S, 3].
+
+    Args:
+        network: Pixels [N, 1, S, S] in 0 to 255 to [N, 3, S, S] in 0 to 1.
+    """
+
+    def __init__(self, network: nn.Sequential) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Colour."""
+        return _levels(self.network(_planes(images, self.network)))
 
 
 def build_modules(model: FaceModel) -> dict[FunctionName, nn.Module]:
@@ -90,7 +105,9 @@ def build_modules(model: FaceModel) -> dict[FunctionName, nn.Module]:
     if config.generates:
         first = int(config.classifies)
         modules["encode"] = Encode(_fold(model.encoder, slice(first, None)))
-    if model.decoder is not None:
+    if config.colours and model.decoder is not None:
+        modules["colorize"] = Colorize(_for_pixels(_without_norms(model.decoder)))
+    elif model.decoder is not None:
         modules["decode"] = Decode(nn.Sequential(*_without_norms(model.decoder)).float())
     if config.classifies:
         modules["classify"] = Classify(_fold(model.encoder, slice(0, 1)))
@@ -100,6 +117,11 @@ def build_modules(model: FaceModel) -> dict[FunctionName, nn.Module]:
 def halved(module: nn.Module) -> nn.Module:
     """Copy a module with float16 weights and arithmetic; what goes in and out stays float32."""
     return copy.deepcopy(module).half()
+
+
+def _levels(planes: Tensor) -> Tensor:
+    levels = (planes.float() * WHITE).clamp(0.0, WHITE).round()
+    return levels.permute(0, 2, 3, 1).to(torch.uint8)
 
 
 def _planes(images: Tensor, network: nn.Module) -> Tensor:
@@ -116,9 +138,14 @@ def _fold(encoder: nn.Sequential | Beside, outputs: slice) -> nn.Module:
         return _fold_beside(encoder, outputs)
     folded = _without_norms(encoder)
     last = cast(nn.Linear, folded[-1])
-    _first(folded).weight.data /= WHITE
     last.weight.data, last.bias.data = last.weight.data[outputs], last.bias.data[outputs]
-    return nn.Sequential(*folded).float()
+    return _for_pixels(folded)
+
+
+def _for_pixels(layers: list[nn.Module]) -> nn.Sequential:
+    """Fold the division of pixels by 255 into the first layer."""
+    _first(layers).weight.data /= WHITE
+    return nn.Sequential(*layers).float()
 
 
 def _fold_beside(encoder: Beside, outputs: slice) -> nn.Module:

@@ -23,6 +23,8 @@ BATCHES = (1, 2, 7, 32)
 TOLERANCES: Mapping[Precision, float] = {"fp32": 1e-4, "fp16": 1e-2}
 TOLERANCES_LEVELS: Mapping[Precision, float] = {"fp32": 1.0, "fp16": 2.0}
 
+IMAGES = ("images", "painted")  # outputs of 256 levels
+
 _CPU = torch.device("cpu")
 
 
@@ -48,7 +50,7 @@ class Deviation:
     @property
     def tolerance(self) -> float:
         """The largest error that a graph of this precision may have."""
-        allowed = TOLERANCES_LEVELS if self.output == "images" else TOLERANCES
+        allowed = TOLERANCES_LEVELS if self.output in IMAGES else TOLERANCES
         return allowed[self.precision]
 
 
@@ -63,8 +65,8 @@ def measure_graphs(
     Args:
         model: In eval mode, on the CPU.
         graphs: Its graphs.
-        images: uint8 [N, S, S, C], N ≥ 1, of the kind that the model is for; repeated where
-            they are fewer than the largest batch.
+        images: uint8 [N, S, S, C], N ≥ 1, of the kind that the model is for, grey for a colorizer;
+            repeated where they are fewer than the largest batch.
         precision: Of the graphs. ONNX Runtime's CPU provider has few float16 kernels and computes
             the rest in float32 between casts: it shows what rounding the weights and some
             intermediate values to float16 costs.
@@ -129,6 +131,9 @@ def _inputs(model: FaceModel, name: FunctionName, images: UInt8) -> tuple[Array,
 def _expected(model: FaceModel, name: FunctionName, rows: tuple[Array, ...]) -> tuple[Array, ...]:
     if name == "decode":
         return (to_images(model.decode(*map(torch.from_numpy, rows))),)
+    if name == "colorize" and model.decoder is not None:
+        grey = to_tensor(rows[0].astype(np.uint8, copy=False), _CPU)
+        return (to_images(model.decoder(grey)),)
     encoding = model.encode(to_tensor(rows[0].astype(np.uint8, copy=False), _CPU))
     parts = (encoding.logit,) if name == "classify" else (encoding.mean, encoding.log_variance)
     return tuple(part.numpy() for part in parts if part is not None)

@@ -35,9 +35,9 @@ def draw_pictures(
     (each row one of the dimensions that tell most, from -3 to 3 deviations) and, where there are
     attribute vectors, `attributes.png` (each row one of them, from -2 to 2 times its length, added
     to the mean), of a conditional model `conditions.png` (each row one of them, from -1 to 1, at
-    the mean). With them, under `originals`: `reconstructions.png` (held-out faces, each row
-    above its reconstructions), `rarest.png` and `commonest.png` (training faces by the lab's
-    weights).
+    the mean), with a colorizer `colours.png` (the samples, coloured). With them, under
+    `originals`: `reconstructions.png` (held-out faces, each row above its reconstructions),
+    `rarest.png` and `commonest.png` (training faces by the lab's weights).
 
     Args:
         folder: Where.
@@ -69,6 +69,8 @@ def draw_pictures(
         pages["attributes.png"] = _page(_attributes(served, latents, vectors), _COLUMNS + 1)
     if conditions := data.conditions.shape[1]:
         pages["conditions.png"] = _page(_conditions(served, latents, conditions), _COLUMNS + 1)
+    if served.colours:
+        pages["colours.png"] = _page(served.colorize(_samples(served, latents)), _COLUMNS)
     for name, page in pages.items():
         save_png(folder / name, page)
     return [folder / name for name in pages]

@@ -103,6 +103,15 @@ class ServedModel:
         mean = self._run("encode", images)[0].astype(np.float32, copy=False)
         return self.decode(mean, conditions)
 
+    @property
+    def colours(self) -> bool:
+        """Whether the model has a colorizer."""
+        return "colorize" in self._sessions
+
+    def colorize(self, images: UInt8) -> UInt8:
+        """Colour one batch of grey images uint8 [N, S, S, 1]: uint8 [N, S, S, 3]."""
+        return self._run("colorize", images)[0].astype(np.uint8, copy=False)
+
     def _run(self, name: FunctionName, *arrays: Array) -> tuple[Array, ...]:
         return self._sessions[name].run(*arrays)
 

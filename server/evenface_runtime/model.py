@@ -97,6 +97,15 @@ class Model:
         logits: Float32 = self.run("classify", (images,))[0]
         return logits
 
+    def colorize(self, images: UInt8) -> UInt8:
+        """Colour grey uint8 [N, S, S, 1]; gives uint8 [N, S, S, 3].
+
+        Raises:
+            FunctionUnsupported: The model has no colorizer.
+        """
+        painted: UInt8 = self.run("colorize", (images,))[0]
+        return painted
+
 
 def open_model(
     bundle: Bundle, device: Device, *, threads: int = 0, gpu: GpuOptions | None = None

@@ -30,6 +30,9 @@ def signature_of(manifest: Manifest, function: FunctionName) -> Signature:
     if function == "classify":
         logits = TensorSpec(name="logits", dtype="float32", shape=(_BATCH,))
         return Signature((images,), (logits,))
+    if function == "colorize":
+        painted = TensorSpec(name="painted", dtype="uint8", shape=(_BATCH, spec.size, spec.size, 3))
+        return Signature((images,), (painted,))
     conditions = TensorSpec(
         name="conditions", dtype="float32", shape=(_BATCH, len(manifest.conditions))
     )

@@ -72,12 +72,13 @@ class EncodeCall(NamedTuple):
 
 @dataclass(frozen=True)
 class DecodeCall:
-    """Latents [N, D] to images; `file_format` None means raw pixels."""
+    """Latents [N, D] to images, coloured or not; `file_format` None means raw pixels."""
 
     target: Target
     latents: NDArray[Any]
     attributes: AttributeValues
     file_format: EncodedFormat | None
+    color: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ class SampleCall:
     prior: Prior
     attributes: AttributeValues
     file_format: EncodedFormat | None
+    color: bool = False
 
 
 class ClassifyCall(NamedTuple):

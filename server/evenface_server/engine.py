@@ -45,6 +45,7 @@ Float32 = NDArray[np.float32]
 
 _FLOAT32_BYTES = 4
 _BIN_BYTES = 16  # an edge and a count
+_RGB = 3
 # Arithmetic on so few latents takes less than 0.3 ms, about as long as waiting for a thread.
 _FEW = 16
 # What requests hold beyond what was sent, images at the models' size and histograms: a small file
@@ -270,6 +271,9 @@ class Engine:
             len(latents), apply_attributes, served.manifest, latents, call.attributes
         )
         (images,) = await served.lanes["decode"].run(inputs, place)
+        if call.color:
+            with self._admit(served, "colorize", len(images), call.target) as painting:
+                (images,) = await served.lanes["colorize"].run((images,), painting)
         kind = call.file_format
         if kind is None:
             return Pictures(_name(served), images, latents)
@@ -289,7 +293,9 @@ class Engine:
             Bytes of the raw pictures.
         """
         spec = served.manifest.preprocessing
-        pixels = spec.size**2 * spec.channels
+        if call.color:
+            served.model.require("colorize")
+        pixels = spec.size**2 * (_RGB if call.color else spec.channels)
         latents = served.manifest.latent_size * _FLOAT32_BYTES
         self.limits.check_reply(field, count, latents + (0 if call.file_format else pixels))
         return count * pixels

@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 import torch
 from evenface_client import Client
+from evenface_client.cli import main as evenface
 from evenface_core.bundle import open_bundle
 from evenface_core.manifest import Manifest
 from evenface_core.pictures import save_png
 from evenface_export.main import main as export
 from evenface_training.checkpoint import load_model
 from evenface_training.config import ready_made
-from evenface_training.evaluate import decode_all, encode_all
+from evenface_training.evaluate import decode_all, encode_all, to_images, to_tensor
 from evenface_training.main import main as train
 from numpy.typing import NDArray
+from PIL import Image
 from support.faces import draw_face, draw_nonface
 from support.servers import server_process
 
@@ -52,6 +54,7 @@ SMALL: dict[str, dict[str, object]] = {
     "dbvae-strong": {**_STRONG, "model.image_size": 32},
     "dbvae-strong-128": _STRONG,
 }
+COLORIZER: dict[str, object] = {"model.n_filters": 8}  # attached to the conv-vae
 WITH_NONFACES = ("lab-cnn", "lab-dbvae", "faces", "dbvae-strong", "dbvae-strong-128")
 
 
@@ -62,6 +65,7 @@ class Trained:
     name: str
     run: Path
     models: Path
+    colorizer: Path | None = None
 
     @property
     def manifest(self) -> Manifest:
@@ -92,12 +96,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture(scope="module", params=sorted(SMALL))
-def trained(
-    request: pytest.FixtureRequest, data: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Trained:
-    name = request.param
-    folder = tmp_path_factory.mktemp(name)
+def train_small(name: str, folder: Path, data: Path, changes: dict[str, object]) -> Path:
+    """Train a ready-made configuration; return its run."""
     values = {
         "device": "cpu",
         "optimizer.epochs": EPOCHS,
@@ -108,22 +108,40 @@ def trained(
         "data.cache": folder / "cache",
         "data.faces": data / "face",
         **({"data.nonfaces": data / "nonface"} if name in WITH_NONFACES else {}),
-        **SMALL[name],
+        **changes,
     }
     if name in ("cvae", "faces"):
         values["data.labels"] = data / "labels.csv"
     settings = [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
     assert train([name, "--run", str(folder / "run"), *settings]) == 0
-    assert export([str(folder / "run"), "--out", str(folder / "models"), "--name", name]) == 0
-    return Trained(name, folder / "run", folder / "models")
+    return folder / "run"
+
+
+@pytest.fixture(scope="module", params=sorted(SMALL))
+def trained(
+    request: pytest.FixtureRequest, data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Trained:
+    name = request.param
+    folder = tmp_path_factory.mktemp(name)
+    run = train_small(name, folder, data, SMALL[name])
+    options = ["--out", str(folder / "models"), "--name", name]
+    colorizer = None
+    if name == "conv-vae":
+        colorizer = train_small("colorizer", tmp_path_factory.mktemp("colour"), data, COLORIZER)
+        options += ["--colorizer", str(colorizer), "--pictures", str(folder / "pictures")]
+    assert export([str(run), *options]) == 0
+    return Trained(name, run, folder / "models", colorizer)
 
 
 @pytest.fixture(scope="module")
-def client(trained: Trained) -> Iterator[Client]:
-    with (
-        server_process(trained.models, "--default-model", trained.name) as server,
-        Client(server.address) as opened,
-    ):
+def address(trained: Trained) -> Iterator[str]:
+    with server_process(trained.models, "--default-model", trained.name) as server:
+        yield server.address
+
+
+@pytest.fixture(scope="module")
+def client(address: str) -> Iterator[Client]:
+    with Client(address) as opened:
         yield opened
 
 
@@ -133,7 +151,7 @@ def files(data: Path) -> list[Path]:
 
 
 def test_every_ready_made_configuration_is_tested_here() -> None:
-    assert sorted(SMALL) == ready_made()
+    assert sorted([*SMALL, "colorizer"]) == ready_made()
 
 
 def test_training_lowers_the_loss(trained: Trained) -> None:
@@ -209,3 +227,36 @@ def test_a_conditional_model_draws_what_it_is_asked_for(trained: Trained, client
 
     assert middle(blue=1, left=1) > middle(blue=0, left=1) + 20
     assert middle(blue=1, left=-1) > middle(blue=0, left=-1) + 20
+
+
+@pytest.mark.parametrize("trained", ["conv-vae"], indirect=True)
+def test_a_grey_model_decodes_in_colour_with_its_colorizer(
+    trained: Trained, client: Client
+) -> None:
+    info = client.model().info
+    assert set(info.functions) == {"encode", "decode", "colorize"}
+    assert info.quality["color_l1"] < info.quality["color_grey_l1"]
+    assert "Left grey" in client.model().card
+    grey, painted = client.sample(9, seed=1), client.sample(9, seed=1, color=True).images
+    assert (grey.images.shape, painted.shape) == ((9, 30, 30, 1), (9, 30, 30, 3))
+    assert trained.colorizer is not None
+    colorizer = load_model(trained.colorizer / "checkpoints" / "best.safetensors").model
+    assert colorizer.decoder is not None
+    with torch.inference_mode():
+        expected = to_images(colorizer.decoder(to_tensor(grey.images, torch.device("cpu"))))
+    assert np.abs(painted.astype(int) - expected).max() <= 1
+    np.testing.assert_array_equal(client.decode(grey.latents, color=True).images, painted)
+
+
+@pytest.mark.parametrize("trained", ["conv-vae"], indirect=True)
+def test_pictures_are_written_in_colour(trained: Trained, address: str, tmp_path: Path) -> None:
+    pictures = [trained.run.parent / "pictures" / "colours.png"]
+    assert trained.colorizer is not None
+    pictures.append(trained.colorizer / "pictures" / "colours.png")
+    asking = ["--server", address, "--color", "--out"]
+    pictures.append(tmp_path / "sample.png")
+    assert evenface(["sample", *asking, str(pictures[-1])]) == 0
+    for path in pictures:
+        with Image.open(path) as page:
+            red, green, _ = np.asarray(page.convert("RGB")).astype(int).transpose(2, 0, 1)
+        assert (red != green).any(), path

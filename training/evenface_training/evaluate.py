@@ -17,6 +17,7 @@ from evenface_training.data import Int64, SplitImages, TrainingData, UInt8
 from evenface_training.device import memory_format
 from evenface_training.groups import GroupRates, group_rates
 from evenface_training.models import FaceModel, Output
+from evenface_training.models.colouring import luminance
 from evenface_training.objective import loss_terms
 
 Float32 = NDArray[np.float32]
@@ -135,6 +136,9 @@ def evaluate(model: FaceModel, data: TrainingData, loss: LossConfig) -> Evaluati
 
 def _balanced_loss(figures: Mapping[str, float], loss: LossConfig) -> float:
     """The loss of a batch that is half faces, from the means of its terms."""
+    if "luminance" in figures:
+        colours = figures["reconstruction"] + loss.luminance_weight * figures["luminance"]
+        return colours + loss.ssim_weight * figures.get("dissimilarity", 0.0)
     if "kl" not in figures:
         return figures["classification"]
     vae = loss.kl_weight * figures["kl"] + figures["reconstruction"]
@@ -175,6 +179,8 @@ def _measure_batch(
         mean = log_variance = None
     known = None if conditions is None else conditions.to(images.device)
     reconstruction = None if mean is None else model.decode(mean, known)
+    if model.config.colours:
+        reconstruction = model.paint(images)
     output = Output(logit, mean, log_variance, reconstruction)
     terms = loss_terms(output, images, 0 if conditions is None else len(images), loss)
     measured = {"logit": logit, **terms._asdict()}
@@ -182,6 +188,8 @@ def _measure_batch(
         measured["l1"] = metrics.l1(images, reconstruction)
         measured["psnr"] = metrics.psnr(images, reconstruction)
         measured["ssim"] = metrics.ssim(images, reconstruction)
+    if model.config.colours:
+        measured["grey_l1"] = metrics.l1(images, luminance(images).expand_as(images))
     return {name: values for name, values in measured.items() if values is not None}
 
 

@@ -28,7 +28,7 @@ from evenface_training.groups import GroupRates, spread
 from evenface_training.meter import Meter
 from evenface_training.metrics import group_shares
 from evenface_training.models import Conditions, FaceModel
-from evenface_training.pictures import draw_augmented, draw_faces, draw_losses
+from evenface_training.pictures import draw_augmented, draw_colours, draw_faces, draw_losses
 from evenface_training.principal import PrincipalComponents
 from evenface_training.ranks import Ranks
 from evenface_training.run_folder import RunFolder
@@ -192,10 +192,9 @@ class Trainer:
         faces = plan.faces.shape[1]
         mine = self.ranks.part(faces)
         eps = None
-        if self._config.model.generates:
+        if noise_shape := self._config.model.noise_shape:
             # Drawn on the CPU, so that a seed means the same on every device.
-            shape = (faces, self._config.model.latent_size)
-            eps = self._moved(torch.randn(shape, generator=self._random)[mine])
+            eps = self._moved(torch.randn(faces, *noise_shape, generator=self._random)[mine])
         noise = (eps, self._conditions(plan, position))
         faces = mine.stop - mine.start
         self._meter.add(self._stepper.take(self._progress.step, images, faces, noise))
@@ -323,6 +322,8 @@ class Trainer:
                 self._data,
                 self._config.resampling,
             )
+        elif self._config.model.colours:
+            draw_colours(self._run.pictures, self._stepper.averaged.model, self._data)
 
     def _require_finite(self, loss: float, position: int) -> None:
         if not math.isfinite(loss):

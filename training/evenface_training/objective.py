@@ -15,6 +15,7 @@ from evenface_training.losses import (
     vae_loss,
 )
 from evenface_training.models import Output
+from evenface_training.models.colouring import luminance
 
 
 class Terms(NamedTuple):
@@ -23,14 +24,16 @@ class Terms(NamedTuple):
     Attributes:
         classification: [N].
         kl: [F], faces alone.
-        reconstruction: [F], faces alone.
+        reconstruction: [F], faces alone; of a colorizer the error of its colours.
         dissimilarity: [F], faces alone; None also where `loss.ssim_weight` is 0.
+        luminance: [F], of a colorizer alone: the error of its colours' luminance.
     """
 
     classification: Tensor | None
     kl: Tensor | None
     reconstruction: Tensor | None
     dissimilarity: Tensor | None = None
+    luminance: Tensor | None = None
 
     def means(self) -> dict[str, Tensor]:
         """The mean of each term that there is, by name."""
@@ -46,7 +49,7 @@ def loss_terms(output: Output, images: Tensor, faces: int, config: LossConfig) -
         faces: F, how many of them are faces.
         config: Kinds of the terms.
     """
-    classification = kl = reconstruction = dissimilarity = None
+    classification = kl = reconstruction = dissimilarity = grey = None
     if output.logit is not None:
         is_face = (torch.arange(len(images), device=images.device) < faces).float()
         classification = classification_error(output.logit, is_face)
@@ -62,17 +65,29 @@ def loss_terms(output: Output, images: Tensor, faces: int, config: LossConfig) -
         )
         if config.ssim_weight:
             dissimilarity = structural_dissimilarity(images[:faces], output.reconstruction)
-    return Terms(classification, kl, reconstruction, dissimilarity)
+        if output.mean is None:
+            grey = reconstruction_error(
+                luminance(images[:faces]),
+                luminance(output.reconstruction),
+                config.reconstruction,
+                config.reconstruction_reduction,
+            )
+    return Terms(classification, kl, reconstruction, dissimilarity, grey)
 
 
 def total_loss(terms: Terms, config: LossConfig, kl_share: float | Tensor = 1.0) -> Tensor:
     """Combine the terms of a batch into the scalar to minimise.
 
     Args:
-        terms: Of `loss_terms`; classification or the other two or all of them.
+        terms: Of `loss_terms`.
         config: Weights of the terms and, beside a classification, of the VAE.
         kl_share: Share of the KL term's weight, below 1 while it rises.
     """
+    if terms.luminance is not None and terms.reconstruction is not None:
+        colours = terms.reconstruction + config.luminance_weight * terms.luminance
+        if terms.dissimilarity is not None:
+            colours = colours + config.ssim_weight * terms.dissimilarity
+        return colours.mean()
     if terms.kl is None or terms.reconstruction is None:
         assert terms.classification is not None  # noqa: S101 - every kind has one or the other
         return terms.classification.mean()

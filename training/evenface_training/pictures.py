@@ -17,9 +17,16 @@ from evenface_training.augmentation import augment
 from evenface_training.config import AugmentationConfig, ResamplingConfig
 from evenface_training.data import TrainingData
 from evenface_training.draws import Draws
-from evenface_training.evaluate import decode_all, encode_all, to_images, to_tensor
+from evenface_training.evaluate import (
+    decode_all,
+    device_of,
+    encode_all,
+    to_images,
+    to_tensor,
+)
 from evenface_training.files import explained
 from evenface_training.models import FaceModel
+from evenface_training.models.colouring import luminance
 from evenface_training.sampler import face_weights
 
 Float32 = NDArray[np.float32]
@@ -70,6 +77,25 @@ def draw_augmented(folder: Path, data: TrainingData, config: AugmentationConfig)
     draws = Draws.of_all(torch.Generator().manual_seed(_SEED), len(tensor))
     changed = [to_images(augment(tensor, config, draws)) for _ in range(_ROWS)]
     _save(folder / "augmented.png", np.concatenate([originals, *changed]), columns=len(originals))
+
+
+def draw_colours(folder: Path, model: FaceModel, data: TrainingData) -> None:
+    """Draw `colours.png`: held-out faces, each row above its luminance and what was painted on it.
+
+    Args:
+        folder: Where.
+        model: A `colorizer`, in eval mode.
+        data: Its images.
+
+    Raises:
+        TrainingError: A picture cannot be written.
+    """
+    originals = data.faces.images[data.faces.validation[:_COLUMNS]]
+    images = to_tensor(originals, device_of(model))
+    with torch.inference_mode():
+        grey = to_images(luminance(images).expand_as(images))
+        painted = to_images(model.paint(images))
+    _save(folder / "colours.png", np.concatenate([originals, grey, painted]), len(originals))
 
 
 def draw_losses(path: Path, records: Sequence[Mapping[str, Any]]) -> None:

@@ -39,8 +39,10 @@ class Objective(nn.Module):
         """What `forward` gives figures of."""
         kinds = self.model.config
         terms = ["classification"] * kinds.classifies + ["kl", "reconstruction"] * kinds.generates
-        if kinds.generates and self.loss.ssim_weight:
+        terms += ["reconstruction"] * kinds.colours
+        if (kinds.generates or kinds.colours) and self.loss.ssim_weight:
             terms.append("dissimilarity")
+        terms += ["luminance"] * kinds.colours
         return ("loss", *terms)
 
     def forward(

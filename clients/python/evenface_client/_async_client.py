@@ -101,6 +101,7 @@ class AsyncClient:
         latents: ArrayLike,
         *,
         attributes: Attributes = None,
+        color: bool = False,
         model: str = "",
         version: str = "",
         timeout: float | None = None,
@@ -108,7 +109,7 @@ class AsyncClient:
         """Decode latents; see `Client.decode`."""
         target = Target(model, version)
         return await self._run(
-            operations.decode(self._knowledge, target, latents, attributes), timeout
+            operations.decode(self._knowledge, target, latents, attributes, color=color), timeout
         )
 
     async def sample(  # noqa: PLR0913
@@ -120,12 +121,15 @@ class AsyncClient:
         temperature: float | None = None,
         prior: results.Prior | None = None,
         attributes: Attributes = None,
+        color: bool = False,
         model: str = "",
         version: str = "",
         timeout: float | None = None,
     ) -> results.Samples:
         """Draw new faces; see `Client.sample`."""
-        draw = operations.Draw(count, Noise(seed, first_item), temperature, prior, attributes)
+        draw = operations.Draw(
+            count, Noise(seed, first_item), temperature, prior, attributes, color
+        )
         target = Target(model, version)
         return await self._run(operations.sample(self._knowledge, target, draw), timeout)
 
@@ -136,12 +140,13 @@ class AsyncClient:
         attributes: Mapping[str, float],
         steps: int = 1,
         latents: ArrayLike | None = None,
+        color: bool = False,
         model: str = "",
         version: str = "",
         timeout: float | None = None,
     ) -> results.Edited:
         """Change attributes of faces; see `Client.edit`."""
-        change = operations.Change(images, latents, attributes, steps)
+        change = operations.Change(images, latents, attributes, steps, color)
         target = Target(model, version)
         return await self._run(operations.edit(self._knowledge, target, change), timeout)
 

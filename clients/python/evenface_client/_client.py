@@ -73,6 +73,7 @@ class Client(Connection):
         latents: ArrayLike,
         *,
         attributes: Attributes = None,
+        color: bool = False,
         model: str = "",
         version: str = "",
         timeout: float | None = None,
@@ -82,12 +83,15 @@ class Client(Connection):
         Args:
             latents: float [N, D] or [D], finite.
             attributes: Strength by attribute name, for all items or one mapping an item.
+            color: Whether the model's colorizer, where it has one, colours its grey images.
             model: See the class.
             version: See the class.
             timeout: See the class.
         """
         target = Target(model, version)
-        return self._run(operations.decode(self._knowledge, target, latents, attributes), timeout)
+        return self._run(
+            operations.decode(self._knowledge, target, latents, attributes, color=color), timeout
+        )
 
     def sample(  # noqa: PLR0913
         self,
@@ -98,6 +102,7 @@ class Client(Connection):
         temperature: float | None = None,
         prior: results.Prior | None = None,
         attributes: Attributes = None,
+        color: bool = False,
         model: str = "",
         version: str = "",
         timeout: float | None = None,
@@ -112,11 +117,14 @@ class Client(Connection):
             prior: "aggregate" (around the training set's latents), "normal" (standard normal);
                 None for the first where the model knows it, else the second.
             attributes: Strength by attribute name, for all items or one mapping an item.
+            color: Whether the model's colorizer, where it has one, colours its grey images.
             model: See the class.
             version: See the class.
             timeout: See the class.
         """
-        draw = operations.Draw(count, Noise(seed, first_item), temperature, prior, attributes)
+        draw = operations.Draw(
+            count, Noise(seed, first_item), temperature, prior, attributes, color
+        )
         target = Target(model, version)
         return self._run(operations.sample(self._knowledge, target, draw), timeout)
 
@@ -127,6 +135,7 @@ class Client(Connection):
         attributes: Mapping[str, float],
         steps: int = 1,
         latents: ArrayLike | None = None,
+        color: bool = False,
         model: str = "",
         version: str = "",
         timeout: float | None = None,
@@ -139,11 +148,12 @@ class Client(Connection):
             attributes: Strength by name. Attribute vectors move the latent: 1 makes a typical face
                 without the attribute one with it. A conditional model's decoder is told the value.
             steps: K, pictures of each face from 1/K of the strengths to all of them.
+            color: As for `decode`.
             model: See the class.
             version: See the class.
             timeout: See the class.
         """
-        change = operations.Change(images, latents, attributes, steps)
+        change = operations.Change(images, latents, attributes, steps, color)
         return self._run(operations.edit(self._knowledge, Target(model, version), change), timeout)
 
     def classify(

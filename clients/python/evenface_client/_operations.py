@@ -36,6 +36,7 @@ Operation: TypeAlias = Generator[Iterable[Call[Any]], list[Any], T]
 _FLOAT32 = 4
 _POSTERIOR_TENSORS = 3  # mean, log-variance, sample
 _MATRIX = 2
+_RGB = 3
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,11 @@ class Served:
         """What a request on a bulk stream may hold, whichever the model."""
         return self.budget(_POSTERIOR_TENSORS * self.latent_bytes(Target()))
 
-    def image_bytes(self, target: Target) -> int:
+    def image_bytes(self, target: Target, *, color: bool = False) -> int:
         """Bytes of a decoded image; the most of all versions that the target may mean."""
-        found = [model.image_size**2 * model.channels for model in self._meant(target)]
+        channels = [_RGB if color else model.channels for model in self._meant(target)]
+        sizes = [model.image_size**2 for model in self._meant(target)]
+        found = [size * depth for size, depth in zip(sizes, channels, strict=True)]
         return max(found, default=0)
 
     def latent_bytes(self, target: Target) -> int:
@@ -137,16 +140,23 @@ def _classify_chunks(
 
 
 def decode(
-    knowledge: Knowledge, target: Target, latents: ArrayLike, attributes: Attributes
+    knowledge: Knowledge,
+    target: Target,
+    latents: ArrayLike,
+    attributes: Attributes,
+    *,
+    color: bool,
 ) -> Operation[results.Decoded]:
     """Decode latents, in as many requests as the limits ask for."""
     rows = latent_rows(latents).astype(np.float32)
     named = _requests.attribute_messages(attributes, len(rows))
     served = yield from knowledge.served()
     largest = max((message.ByteSize() for message in named), default=0)
-    item = max(served.image_bytes(target), rows.shape[1] * _FLOAT32 + largest)
+    item = max(served.image_bytes(target, color=color), rows.shape[1] * _FLOAT32 + largest)
     parts = spans(len(rows), served.budget(item).items)
-    replies = yield from ask(_requests.decode(target, rows, part, named) for part in parts)
+    replies = yield from ask(
+        _requests.decode(target, rows, part, named, color=color) for part in parts
+    )
     return _replies.decoded(replies)
 
 
@@ -158,6 +168,7 @@ class Change:
     latents: ArrayLike | None
     attributes: Mapping[str, float]
     steps: int
+    color: bool
 
     def __post_init__(self) -> None:
         if (self.images is None) == (self.latents is None):
@@ -183,10 +194,10 @@ def edit(knowledge: Knowledge, target: Target, change: Change) -> Operation[resu
         latents = latent_rows(change.latents).astype(np.float32)
     changed: list[results.Decoded] = []
     for attributes in change.strengths():
-        decoded = yield from decode(knowledge, target, latents, attributes)
+        decoded = yield from decode(knowledge, target, latents, attributes, color=change.color)
         target = Target(decoded.model.name, decoded.model.version)
         changed.append(decoded)
-    before = yield from decode(knowledge, target, latents, None)
+    before = yield from decode(knowledge, target, latents, None, color=change.color)
     images = np.stack([decoded.images for decoded in changed], axis=1)
     return results.Edited(before.images, images, latents, before.model)
 
@@ -200,6 +211,7 @@ class Draw:
     temperature: float | None
     prior: results.Prior | None
     attributes: Attributes
+    color: bool
 
     def __post_init__(self) -> None:
         if self.count < 1:
@@ -213,9 +225,11 @@ def sample(knowledge: Knowledge, target: Target, draw: Draw) -> Operation[result
     """Draw faces, in as many requests as the limits ask for."""
     named = _requests.attribute_messages(draw.attributes, draw.count)
     served = yield from knowledge.served()
-    item = served.image_bytes(target) + served.latent_bytes(target)
+    item = served.image_bytes(target, color=draw.color) + served.latent_bytes(target)
     calls = (
-        _requests.sample(target, part, draw.noise, draw.temperature, draw.prior, named)
+        _requests.sample(
+            target, part, draw.noise, draw.temperature, draw.prior, named, color=draw.color
+        )
         for part in spans(draw.count, served.budget(item).items)
     )
     return _replies.samples((yield from ask(calls)))

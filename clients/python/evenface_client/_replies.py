@@ -21,6 +21,7 @@ _FUNCTIONS: dict[int, str] = {
     model_service_pb2.MODEL_FUNCTION_ENCODE: "encode",
     model_service_pb2.MODEL_FUNCTION_DECODE: "decode",
     model_service_pb2.MODEL_FUNCTION_CLASSIFY: "classify",
+    model_service_pb2.MODEL_FUNCTION_COLORIZE: "colorize",
 }
 
 

@@ -182,6 +182,8 @@ def decode(
     latents: NDArray[np.float32],
     span: range,
     attributes: Sequence[common_pb2.Attributes],
+    *,
+    color: bool,
 ) -> Call[face_service_pb2.DecodeResponse]:
     """A call of Decode for a span of the latents."""
     request = face_service_pb2.DecodeRequest(
@@ -190,6 +192,7 @@ def decode(
         latents=tensor(latents[span.start : span.stop]),
         attributes=_of_span(attributes, span),
         format=common_pb2.IMAGE_FORMAT_RAW,
+        color=color,
     )
     return Call("Decode", request, Place(span.start))
 
@@ -201,6 +204,8 @@ def sample(
     temperature: float | None,
     prior: Prior | None,
     attributes: Sequence[common_pb2.Attributes],
+    *,
+    color: bool,
 ) -> Call[face_service_pb2.SampleResponse]:
     """A call of Sample for a span of the items."""
     request = face_service_pb2.SampleRequest(
@@ -213,6 +218,7 @@ def sample(
         prior=PRIORS[prior],
         attributes=_of_span(attributes, span),
         format=common_pb2.IMAGE_FORMAT_RAW,
+        color=color,
     )
     return Call("Sample", request, Place(span.start))
 

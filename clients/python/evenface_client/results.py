@@ -91,7 +91,7 @@ class Decoded:
     """Images from latents.
 
     Attributes:
-        images: uint8 [N, S, S, C] with the model's size S and channels C.
+        images: uint8 [N, S, S, C] with the model's size S and channels C; in colour C is 3.
         model: What served.
     """
 
@@ -244,7 +244,7 @@ class ModelInfo:
         image_size: S, height and width in pixels that images are resized to.
         channels: C, 3 for RGB, 1 for grey.
         latent_size: D; 0 where the model has no latents.
-        functions: What it can do: "encode", "decode", "classify".
+        functions: What it can do: "encode", "decode", "classify", "colorize".
         attributes: Names that `attributes` may use with it.
         decision_threshold: Probability from which an image counts as a face.
         quality: Figures measured on held-out images, by name.

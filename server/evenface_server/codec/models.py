@@ -13,6 +13,7 @@ _FUNCTIONS: Mapping[core.FunctionName, model_service_pb2.ModelFunction.ValueType
     "encode": model_service_pb2.MODEL_FUNCTION_ENCODE,
     "decode": model_service_pb2.MODEL_FUNCTION_DECODE,
     "classify": model_service_pb2.MODEL_FUNCTION_CLASSIFY,
+    "colorize": model_service_pb2.MODEL_FUNCTION_COLORIZE,
 }
 
 

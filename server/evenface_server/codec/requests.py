@@ -69,6 +69,7 @@ def decode_call(request: face_service_pb2.DecodeRequest, deadline: float | None)
         latents=tensors.matrix(request.latents, "latents", np.float32),
         attributes=_Attributes(request.attributes),
         file_format=tensors.file_format(request.format),
+        color=request.color,
     )
 
 
@@ -85,6 +86,7 @@ def sample_call(request: face_service_pb2.SampleRequest, deadline: float | None)
         prior=_PRIORS[request.prior],
         attributes=_Attributes(request.attributes),
         file_format=tensors.file_format(request.format),
+        color=request.color,
     )
 
 

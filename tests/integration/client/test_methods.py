@@ -226,6 +226,17 @@ def test_images_of_every_kind_and_size_mix(either: Caller, folder: Path, pixels:
     assert len(encoding.mean) == 9
 
 
+def test_a_model_without_a_colorizer_says_so(either: Caller) -> None:
+    latents = standard_normal(1, range(2), LATENT)
+    for method, arguments, options in (
+        ("decode", (latents,), {}),
+        ("sample", (2,), {}),
+        ("edit", (), {"latents": latents, "attributes": {"smiling": 1}}),
+    ):
+        with pytest.raises(Unsupported, match="cannot colorize"):
+            either.call(method, *arguments, color=True, **options)
+
+
 def test_one_image_alone_is_a_batch_of_one(either: Caller, folder: Path, pixels: UInt8) -> None:
     for one in (pixels[0], folder / "0.png", str(folder / "0.png")):
         assert either.call("classify", one).logits.shape == (1,)

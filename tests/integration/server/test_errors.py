@@ -204,6 +204,20 @@ async def test_a_missing_function_is_failed_precondition(tmp_path: Path) -> None
             assert "it can classify" in found.message
 
 
+async def test_colours_of_a_model_without_a_colorizer_are_failed_precondition(
+    tmp_path: Path,
+) -> None:
+    write_tiny_bundle(tmp_path, Tiny())
+    async with running(tmp_path) as server:
+        for call in (
+            server.face.Sample(SampleRequest(count=1, color=True)),
+            server.face.Decode(DecodeRequest(latents=tensor(LATENTS[:2]), color=True)),
+        ):
+            found = await refused(call, StatusCode.FAILED_PRECONDITION)
+            assert found.info.reason == "FUNCTION_UNSUPPORTED"
+            assert "cannot colorize; it can classify, decode, encode" in found.message
+
+
 async def test_a_full_queue_is_resource_exhausted_with_retry_and_pushback(tmp_path: Path) -> None:
     write_tiny_bundle(tmp_path, SLOW)
     limits = {"max_queue_rows": 4, "max_items_per_request": 4, "max_batch_rows": 1}

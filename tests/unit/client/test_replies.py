@@ -1,5 +1,7 @@
 """Replies to results, and replies that cannot be right."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from evenface.v1 import common_pb2, face_service_pb2
@@ -85,5 +87,8 @@ def test_an_unnamed_model_is_taken_for_the_largest() -> None:
     served = Served((model(64, 100), model(128, 20, "big")), Limits(10, 1000, 1))
     assert served.image_bytes(Target()) == 128 * 128 * 3
     assert served.image_bytes(Target("faces")) == 64 * 64 * 3
+    grey = replace(model(30, 10, "grey"), channels=1)
+    assert Served((grey,), served.limits).image_bytes(Target("grey")) == 30 * 30
+    assert Served((grey,), served.limits).image_bytes(Target("grey"), color=True) == 30 * 30 * 3
     assert served.latent_bytes(Target()) == 400
     assert served.image_bytes(Target("nobody")) == 0

@@ -111,6 +111,10 @@ def edited(folder: Path, **changes: object) -> Path:
         ({"provenance": {"seed": "\ud800"}}, "surrogates not allowed"),
         ({"conditions": ["a"], "attribute_vectors": {"a": [1, 2]}}, "both a condition and"),
         ({"attribute_quality": {"old": WORTH}}, "attribute_quality has 'old', which has no vector"),
+        (
+            {"functions": {"colorize": {"graph": "encode.onnx", "inputs": [], "outputs": []}}},
+            "functions has 'colorize', but the model's images have colours",
+        ),
         ({"decision_threshold": float("nan")}, "decision_threshold"),
     ],
 )

@@ -23,6 +23,7 @@ class LossConfig(Section):
         ssim_weight: Weight of 1 - SSIM, beside the reconstruction term; 0 is off.
         vae_weight: Factor on a DB-VAE's VAE term. The reconstruction is a mean over pixels and so
             far smaller than the classification's gradient: at 1 the encoder hardly learns faces.
+        luminance_weight: Of a colorizer, factor on the error of the luminance of what it paints.
     """
 
     reconstruction: Reconstruction = "l1"
@@ -33,3 +34,4 @@ class LossConfig(Section):
     free_bits: float = Field(default=0.0, ge=0)
     ssim_weight: float = Field(default=0.0, ge=0)
     vae_weight: float = Field(default=1.0, gt=0)
+    luminance_weight: float = Field(default=1.0, ge=0)

@@ -6,8 +6,8 @@ from pydantic import Field, model_validator
 
 from evenface_training.config.section import Section
 
-Kind = Literal["cnn", "vae", "dbvae"]
-ArchitectureName = Literal["lab", "mlp", "conv30", "vae112", "residual"]
+Kind = Literal["cnn", "vae", "dbvae", "colorizer"]
+ArchitectureName = Literal["lab", "mlp", "conv30", "vae112", "residual", "colouring"]
 
 _HALVED_FOUR_TIMES = ("lab", "vae112")
 _CONV30 = 30
@@ -17,10 +17,12 @@ class ModelConfig(Section):
     """Shape of the network (see `models.FaceModel`).
 
     Attributes:
-        kind: `cnn` classifies, `vae` encodes and decodes, `dbvae` does both.
+        kind: `cnn` classifies, `vae` encodes and decodes, `dbvae` does both; `colorizer` turns grey
+            images into coloured ones.
         architecture: A module of `models`: `lab` (the lab's convolutions), `mlp` (dense layers
             alone), `conv30` (few convolutions), `vae112` (upsampling, leaky ReLU), `residual`
-            (principal components and a network beside them).
+            (principal components and a network beside them), `colouring` (widening convolutions,
+            of a `colorizer` and none other).
         image_size: Height and width in pixels. `lab` and `vae112` halve them four times and need a
             multiple of 16, `conv30` is for 30, `residual` needs a multiple of 16, from 128
             on of 32, from 192 on of 48, and so on.
@@ -32,6 +34,7 @@ class ModelConfig(Section):
             latent and the encoder beside the image.
         untold_fraction: Share of the training faces whose conditions the encoder is not told, so
             that it learns to do without: a server encodes images alone.
+        input_noise: Deviation of the noise on a colorizer's input in training, where white is 1.
     """
 
     kind: Kind = "dbvae"
@@ -43,6 +46,7 @@ class ModelConfig(Section):
     hidden_size: int = Field(default=512, ge=1)
     conditions: tuple[str, ...] = ()
     untold_fraction: float = Field(default=0.5, ge=0, le=1)
+    input_noise: float = Field(default=0.05, ge=0, le=1)
 
     @model_validator(mode="after")
     def _size_fits(self) -> Self:
@@ -63,18 +67,38 @@ class ModelConfig(Section):
     @model_validator(mode="after")
     def _conditions_fit(self) -> Self:
         if self.conditions and not self.generates:
-            raise ValueError("conditions need latents, which kind cnn lacks")
+            raise ValueError(f"conditions need latents, which kind {self.kind} lacks")
         twice = {name for name in self.conditions if self.conditions.count(name) > 1}
         if twice:
             raise ValueError(f"conditions name '{min(twice)}' twice")
         return self
 
+    @model_validator(mode="after")
+    def _colorizer_fits(self) -> Self:
+        if self.colours != (self.architecture == "colouring"):
+            raise ValueError("kind colorizer and architecture colouring need each other")
+        if self.colours and self.channels == 1:
+            raise ValueError("channels 1: kind colorizer learns from images in colour, channels 3")
+        return self
+
+    @property
+    def noise_shape(self) -> tuple[int, ...]:
+        """Shape of the noise that one face takes in training; empty where it takes none."""
+        if self.colours:
+            return (1, self.image_size, self.image_size)
+        return (self.latent_size,) if self.generates else ()
+
+    @property
+    def colours(self) -> bool:
+        """Whether the model colours grey images."""
+        return self.kind == "colorizer"
+
     @property
     def classifies(self) -> bool:
         """Whether the model tells face from non-face."""
-        return self.kind != "vae"
+        return self.kind in ("cnn", "dbvae")
 
     @property
     def generates(self) -> bool:
         """Whether the model has latents and a decoder."""
-        return self.kind != "cnn"
+        return self.kind in ("vae", "dbvae")

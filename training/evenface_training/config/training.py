@@ -71,7 +71,9 @@ class TrainingConfig(Section):
         if self.model.classifies and self.data.nonfaces is None and self.data.source is None:
             raise ValueError(f"data.nonfaces is needed by model.kind {self.model.kind}")
         if not self.model.classifies and self.data.nonfaces is not None:
-            raise ValueError("data.nonfaces has no use with model.kind vae; leave it out")
+            raise ValueError(
+                f"data.nonfaces has no use with model.kind {self.model.kind}; leave it out"
+            )
         self._check_resampling()
         if self.loss.kl_warmup_epochs > self.optimizer.epochs:
             raise ValueError(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from evenface_training.config import ArchitectureName, ModelConfig
-from evenface_training.models import conv30, lab, mlp, residual, vae112
+from evenface_training.models import colouring, conv30, lab, mlp, residual, vae112
 
 
 @dataclass(frozen=True)
@@ -45,4 +45,5 @@ ARCHITECTURES: Mapping[ArchitectureName, Architecture] = {
     "conv30": Architecture(conv30.encoder, conv30.decoder),
     "vae112": Architecture(vae112.encoder, vae112.decoder),
     "residual": Architecture(residual.encoder, residual.decoder, residual.start),
+    "colouring": Architecture(colouring.encoder, colouring.decoder),
 }

@@ -1,4 +1,4 @@
-"""A CNN classifier, a VAE or both at once (DB-VAE), whatever the architecture; also conditional.
+"""A CNN classifier, a VAE, both at once (DB-VAE) or a colorizer; also conditional.
 
 A conditional model (CVAE; Sohn, Lee & Yan, NeurIPS 2015) knows attributes of a face beside its
 pixels: q(z|x, c) and p(x|z, c). Its encoder is told them in training for a part of the faces only,
@@ -59,9 +59,10 @@ class Conditions(NamedTuple):
 
 
 class FaceModel(nn.Module):
-    """CNN classifier (`cnn`), variational autoencoder (`vae`) or both at once (`dbvae`).
+    """CNN classifier (`cnn`), variational autoencoder (`vae`), both at once (`dbvae`), `colorizer`.
 
-    Images are float32 [N, C, S, S] in [0, 1], latents float32 [N, L].
+    Images are float32 [N, C, S, S] in [0, 1], latents float32 [N, L]. A colorizer's encoder gives
+    the luminance of images in colour, and its decoder paints grey ones.
 
     Args:
         config: Architecture, kind and sizes.
@@ -80,6 +81,8 @@ class FaceModel(nn.Module):
             self.decoder = architecture.decoder(config, config.latent_size + known)
             # The same as joining conditions to the features before the encoder's last layer.
             self.telling = nn.Linear(known, latent_outputs, bias=False) if known else None
+        elif config.colours:
+            self.decoder = architecture.decoder(config, 1)
 
     def start(self, fit: FitComponents) -> None:
         """Set the weights that do not start at random, before the first step.
@@ -100,6 +103,8 @@ class FaceModel(nn.Module):
             images: [N, C, S, S].
             told: [F, K], F <= N; conditions of the first F images. None tells nothing.
         """
+        if self.config.colours:
+            return Encoding(None, None, None)
         outputs: Tensor = self.encoder(images)
         logit = outputs[:, 0] if self.config.classifies else None
         if not self.config.generates:
@@ -130,6 +135,21 @@ class FaceModel(nn.Module):
         images: Tensor = self.decoder(latents)
         return images
 
+    def paint(self, images: Tensor, eps: Tensor | None = None) -> Tensor:
+        """Colour the luminance of images, of a `colorizer`; both [N, 3, S, S] in [0, 1].
+
+        Args:
+            images: [N, 3, S, S].
+            eps: Standard normal noise [N, 1, S, S]; `input_noise` times it is added to the
+                luminance, against learning faces by heart. None adds nothing.
+        """
+        assert self.decoder is not None  # noqa: S101 - callers leave a cnn out
+        grey = self.encoder(images)
+        if eps is not None:
+            grey = grey + self.config.input_noise * eps
+        painted: Tensor = self.decoder(grey)
+        return painted
+
     def forward(
         self, images: Tensor, eps: Tensor | None = None, conditions: Conditions | None = None
     ) -> Output:
@@ -142,9 +162,12 @@ class FaceModel(nn.Module):
         Args:
             images: [N, C, S, S].
             eps: Standard normal noise [F, L], F <= N; the first F images are decoded from
-                z = mean + exp(log_variance / 2) * eps. None decodes nothing.
+                z = mean + exp(log_variance / 2) * eps. None decodes nothing. Of a colorizer see
+                `paint`.
             conditions: Of the first F images, where the model is conditional.
         """
+        if self.config.colours:
+            return Output(None, None, None, self.paint(images, eps))
         known, told = (None, None) if conditions is None else conditions
         logit, mean, log_variance = self.encode(images, told)
         if eps is None or mean is None or log_variance is None:

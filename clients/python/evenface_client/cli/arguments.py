@@ -74,6 +74,7 @@ def _add_latents(add: Callable[[str, Command, str], ArgumentParser]) -> None:
     decode = add("decode", latents.decode, "Decode latents to images.")
     decode.add_argument("latents", type=Path, help=".npy with float [N, D] or [D]")
     _attributes(decode)
+    _color(decode)
     _out(decode, ".png (a grid) or .npy (uint8 [N, S, S, C])")
 
 
@@ -111,6 +112,7 @@ def _add_faces(add: Callable[[str, Command, str], ArgumentParser]) -> None:
     sample.add_argument("--prior", choices=("aggregate", "normal"), help="the model's best")
     sample.add_argument("--latents", type=Path, metavar="FILE", help="write the latents too, .npy")
     _attributes(sample)
+    _color(sample)
     _out(sample, ".png (a grid) or .npy (uint8 [N, S, S, C])")
     rebuilt = add("reconstruct", faces.reconstruct, "Encode and decode; each below its original.")
     _images(rebuilt)
@@ -143,6 +145,7 @@ def _add_edit(command: ArgumentParser) -> None:
     command.add_argument(
         "--steps", type=int, default=1, help="pictures of each, up to the whole change (1)"
     )
+    _color(command)
     _out(command, ".png (a row each: original, reconstruction, steps) or .npy ([N, K, S, S, C])")
 
 
@@ -181,6 +184,10 @@ def _attributes(command: ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="strength of an attribute; may be repeated",
     )
+
+
+def _color(command: ArgumentParser) -> None:
+    command.add_argument("--color", action="store_true", help="colour what a grey model decodes")
 
 
 def _attribute(text: str) -> tuple[str, float]:

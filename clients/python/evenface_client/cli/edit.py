@@ -29,7 +29,11 @@ def edit(client: Client, args: Namespace) -> int:
     else:
         latents, code = client.sample(args.count, seed=args.seed, **target(args)).latents, 0
     edited = client.edit(
-        latents=latents, attributes=dict(args.attributes), steps=args.steps, **target(args)
+        latents=latents,
+        attributes=dict(args.attributes),
+        steps=args.steps,
+        color=args.color,
+        **target(args),
     )
     _write(args.out, edited, shown)
     changes = " ".join(f"{name}={value:g}" for name, value in args.attributes)

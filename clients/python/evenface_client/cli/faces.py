@@ -31,6 +31,7 @@ def sample(client: Client, args: Namespace) -> int:
         temperature=args.temperature,
         prior=args.prior,
         attributes=dict(args.attribute or ()),
+        color=args.color,
         **target(args),
     )
     files.write_pictures(args.out, drawn.images)

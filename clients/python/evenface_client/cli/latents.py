@@ -28,7 +28,9 @@ def decode(client: Client, args: Namespace) -> int:
     """Decode latents of an .npy file."""
     files.check_output(args.out, (".png", ".npy"))
     latents = files.read_array(args.latents)
-    decoded = client.decode(latents, attributes=dict(args.attribute or ()), **target(args))
+    decoded = client.decode(
+        latents, attributes=dict(args.attribute or ()), color=args.color, **target(args)
+    )
     files.write_pictures(args.out, decoded.images)
     say(f"{len(decoded.images)} images in {args.out}")
     return 0

@@ -156,12 +156,17 @@ class DecodeRequest(_message.Message):
     LATENTS_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
+    COLOR_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model; empty for the server's default."""
     version: _builtins.str
     """Version of the model; empty for the newest."""
     format: _common_pb2.ImageFormat.ValueType
     """Format of the images in the reply."""
+    color: _builtins.bool
+    """Whether grey images are coloured by the model's colorizer, to 3 channels. A model without one
+    answers FAILED_PRECONDITION.
+    """
     @_builtins.property
     def latents(self) -> _common_pb2.Tensor:
         """float32 [N, D]: finite latents."""
@@ -178,10 +183,11 @@ class DecodeRequest(_message.Message):
         latents: _common_pb2.Tensor | None = ...,
         attributes: _abc.Iterable[_common_pb2.Attributes] | None = ...,
         format: _common_pb2.ImageFormat.ValueType = ...,
+        color: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["latents", b"latents"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "format", b"format", "latents", b"latents", "model", b"model", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "color", b"color", "format", b"format", "latents", b"latents", "model", b"model", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -234,6 +240,7 @@ class SampleRequest(_message.Message):
     PRIOR_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
+    COLOR_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model; empty for the server's default."""
     version: _builtins.str
@@ -250,6 +257,8 @@ class SampleRequest(_message.Message):
     """Distribution of the latents."""
     format: _common_pb2.ImageFormat.ValueType
     """Format of the images in the reply."""
+    color: _builtins.bool
+    """As in DecodeRequest."""
     @_builtins.property
     def attributes(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Attributes]:
         """None, one for all items, or one per item."""
@@ -266,10 +275,11 @@ class SampleRequest(_message.Message):
         prior: Global___SamplePrior.ValueType = ...,
         attributes: _abc.Iterable[_common_pb2.Attributes] | None = ...,
         format: _common_pb2.ImageFormat.ValueType = ...,
+        color: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_temperature", b"_temperature", "temperature", b"temperature"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_temperature", b"_temperature", "attributes", b"attributes", "count", b"count", "first_item", b"first_item", "format", b"format", "model", b"model", "prior", b"prior", "seed", b"seed", "temperature", b"temperature", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_temperature", b"_temperature", "attributes", b"attributes", "color", b"color", "count", b"count", "first_item", b"first_item", "format", b"format", "model", b"model", "prior", b"prior", "seed", b"seed", "temperature", b"temperature", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__temperature: _TypeAlias = _typing.Literal["temperature"]  # noqa: Y015
     _WhichOneofArgType__temperature: _TypeAlias = _typing.Literal["_temperature", b"_temperature"]  # noqa: Y015

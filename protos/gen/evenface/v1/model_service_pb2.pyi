@@ -34,6 +34,8 @@ class _ModelFunctionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelFu
     """Decode and Sample."""
     MODEL_FUNCTION_CLASSIFY: _ModelFunction.ValueType  # 3
     """ClassifyFace and ClassifyFaceStream."""
+    MODEL_FUNCTION_COLORIZE: _ModelFunction.ValueType  # 4
+    """`color` in Decode and Sample."""
 
 class ModelFunction(_ModelFunction, metaclass=_ModelFunctionEnumTypeWrapper):
     """What a model can be asked to do."""
@@ -46,6 +48,8 @@ MODEL_FUNCTION_DECODE: ModelFunction.ValueType  # 2
 """Decode and Sample."""
 MODEL_FUNCTION_CLASSIFY: ModelFunction.ValueType  # 3
 """ClassifyFace and ClassifyFaceStream."""
+MODEL_FUNCTION_COLORIZE: ModelFunction.ValueType  # 4
+"""`color` in Decode and Sample."""
 Global___ModelFunction: _TypeAlias = ModelFunction  # noqa: Y015
 
 @_typing.final
