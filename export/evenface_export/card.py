@@ -14,6 +14,7 @@ from evenface_training.config import TrainingConfig
 from evenface_training.metrics import wilson_interval
 
 from evenface_export.card_attributes import write_section
+from evenface_export.card_quality import quality_tables
 from evenface_export.figures import Figures
 from evenface_export.graphs import Precision
 from evenface_export.latent_figures import LatentFigures
@@ -55,13 +56,6 @@ _LATENT_LIMITS = (
     ),
 )
 _LAST_LIMIT = "The figures hold for images like those below. Measure on yours before you use it."
-_DETECTION = {
-    "accuracy": "Accuracy",
-    "true_positive_rate": "True positive rate",
-    "false_positive_rate": "False positive rate",
-    "true_positive_rate_at_1_percent_false_positives": "True positive rate at 1 % false positives",
-    "degraded_true_positive_rate_at_1_percent_false_positives": "The same on a degraded copy",
-}
 
 
 @dataclass(frozen=True)
@@ -164,58 +158,7 @@ def _quality(facts: CardFacts) -> str:
         "Measured with the graphs of this bundle. The checkpoint (epoch "
         f"{facts.origin['epoch']} of {facts.config.optimizer.epochs}) may have been picked by its "
         "loss on the same images: expect slightly less on others.",
-        _detection(facts.figures),
-        _reconstruction(facts.figures.quality, facts.config.model.latent_size),
-        _colours(facts.figures.quality),
-    )
-
-
-def _detection(figures: Figures) -> str:
-    if "accuracy" not in figures.quality:
-        return ""
-    rows = [(label, percent(figures.quality[key])) for key, label in _DETECTION.items()]
-    rows.append(("Area under the ROC curve", f"{figures.quality['auc']:.5f}"))
-    return paragraphs(
-        table(("Face against non-face", ""), rows),
-        f"Decision threshold: probability {figures.threshold:.3f}, the nearest to 0.5 of those "
-        "whose balanced accuracy on the held-out images is within a standard error of the best. "
-        "For the first three figures, and for the groups, each half of these images is judged by "
-        "the threshold that the other half leads to, so that no image has a say in its own case. "
-        "The degraded copy has less light and contrast, noise, and crops moved by up to a "
-        "sixteenth of their side; 1 % of its own non-faces pass there.",
-    )
-
-
-def _reconstruction(quality: Mapping[str, float], latent_size: int) -> str:
-    if "reconstruction_l1" not in quality:
-        return ""
-    rows = [
-        (
-            label,
-            f"{quality[f'{prefix}_l1']:.4f}",
-            f"{quality[f'{prefix}_psnr']:.2f} dB",
-            f"{quality[f'{prefix}_ssim']:.3f}",
-        )
-        for prefix, label in (
-            ("reconstruction", "From the latent mean"),
-            ("pca", f"PCA, {latent_size} components"),
-        )
-    ]
-    return paragraphs(
-        table(("Reconstruction of faces", "L1 (0 to 1)", "PSNR", "SSIM"), rows),
-        "PCA is fitted to the training faces: the yardstick of what as many linear numbers keep.",
-    )
-
-
-def _colours(quality: Mapping[str, float]) -> str:
-    if "color_l1" not in quality:
-        return ""
-    labels = {"color_l1": "Painted", "color_grey_l1": "Left grey"}
-    rows = [(label, f"{quality[key]:.4f}") for key, label in labels.items()]
-    return paragraphs(
-        table(("Colours of held-out faces", "L1 (0 to 1)"), rows),
-        "Measured when the colorizer was trained, on the luminance of its own run's held-out "
-        "images, not on decoded ones. Colours are guesses: a grey image does not tell them.",
+        *quality_tables(facts.figures, facts.config.model.latent_size, facts.origin),
     )
 
 

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from evenface_export.attributes import split_sides
 from evenface_export.card import CardFacts, write_card
 from evenface_export.colorizer import colour_figures, describe_colorizer, load_colorizer
+from evenface_export.distance import FileFeatures
 from evenface_export.figures import measure
 from evenface_export.graphs import Graph, Precision, export_graphs
 from evenface_export.parity import (
@@ -57,6 +58,7 @@ class ExportRequest:
         data_note: For the card: what the images are and where they come from.
         pictures: Folder for pictures, or None.
         colorizer: Run or checkpoint of a colorizer for the model's grey images, or None.
+        features: ONNX file of the network that samples are compared with faces by, or None.
         attributes: Label columns that become attribute vectors; None for those of the run's groups.
     """
 
@@ -73,6 +75,7 @@ class ExportRequest:
     data_note: str = ""
     pictures: Path | None = None
     colorizer: Path | None = None
+    features: Path | None = None
     attributes: tuple[str, ...] | None = None
 
 
@@ -100,6 +103,8 @@ def export_bundle(request: ExportRequest) -> Path:
     tqdm.write("exporting graphs")
     graphs, deviations = _convert(loaded, request.precision, data)
     origin = describe_origin(loaded, checkpoint, request.precision, request.data_note)
+    if request.features is not None:
+        origin["features_sha256"] = FileFeatures(request.features).digest
     colours: dict[str, float] = {}
     if colorizer is not None and request.colorizer is not None:
         painting, more = _convert(colorizer, request.precision, data)
@@ -107,7 +112,7 @@ def export_bundle(request: ExportRequest) -> Path:
         origin |= describe_colorizer(colorizer, find_checkpoint(request.colorizer))
         colours = colour_figures(colorizer.metrics)
     served = ServedModel(graphs)
-    figures = measure(served, data, loaded.config, request.attributes)
+    figures = measure(served, data, loaded.config, request.attributes, request.features)
     figures = replace(figures, quality=figures.quality | colours)
     facts = CardFacts(
         name=request.name,

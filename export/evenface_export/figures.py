@@ -6,6 +6,7 @@ What describes the latent space comes from the training part, quality from the h
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from evenface_core.manifest import GroupQuality
@@ -20,6 +21,7 @@ from evenface_training.sampler import face_weights
 from numpy.typing import NDArray
 
 from evenface_export.attributes import AttributeVector, find_vectors, split_sides
+from evenface_export.distance import measure_samples
 from evenface_export.latent_figures import LatentFigures, summarise_latents
 from evenface_export.quality import (
     AT_ONE_PERCENT,
@@ -60,6 +62,7 @@ def measure(
     data: TrainingData,
     config: TrainingConfig,
     attributes: Sequence[str] | None = None,
+    features: Path | None = None,
 ) -> Figures:
     """Measure everything that the model's kind allows.
 
@@ -68,9 +71,10 @@ def measure(
         data: The images of the run.
         config: The run's configuration.
         attributes: Label columns that become attribute vectors; None for those of the groups.
+        features: Network that samples are compared with faces by; None for `distance`'s own.
 
     Raises:
-        ExportError: A label column cannot become attribute vectors.
+        ExportError: A label column cannot become attribute vectors, or the network cannot be used.
     """
     quality = _counts(data)
     detection = _detection(served, data) if config.model.classifies else None
@@ -83,6 +87,7 @@ def measure(
         quality |= detection.figures | _degraded(served, data)
     if latents is not None:
         quality |= _reconstruction(served, data, config.model.latent_size)
+        quality |= measure_samples(served, latents, data, features)
         quality["effective_sample_size"] = latents.weightings[0].weights.effective_sample_size
     groups = _groups(data, detection, latents)
     return Figures(

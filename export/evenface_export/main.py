@@ -53,6 +53,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--colorizer", type=Path, metavar="RUN", help="run of kind colorizer, for grey images"
     )
+    parser.add_argument(
+        "--features",
+        type=Path,
+        metavar="ONNX",
+        help="network for the Fréchet distance of samples (default: a small one of random weights)",
+    )
     moved = parser.add_argument_group("data, where it is no longer where the run found it")
     for name in ("faces", "nonfaces", "labels", "cache"):
         moved.add_argument(f"--{name}", type=Path)

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
+from torchmetrics.functional.image import peak_signal_noise_ratio
 
 Float64 = NDArray[np.float64]
 Logits = NDArray[np.floating]
@@ -108,12 +109,17 @@ def l1(images: Tensor, reconstructions: Tensor) -> Tensor:
 
 def psnr(images: Tensor, reconstructions: Tensor) -> Tensor:
     """Peak signal-to-noise ratio per image, 10 log10(1 / MSE), [N] in dB; 100 at most."""
-    error = (images - reconstructions).square().flatten(start_dim=1).mean(dim=1)
-    return (-10.0 * torch.log10(error)).clamp(max=_MAX_PSNR)
+    ratio = peak_signal_noise_ratio(
+        reconstructions, images, data_range=1.0, reduction="none", dim=(1, 2, 3)
+    )
+    return ratio.clamp(max=_MAX_PSNR)
 
 
 def ssim(images: Tensor, reconstructions: Tensor) -> Tensor:
     """Structural similarity per image (Wang, Bovik, Sheikh & Simoncelli 2004), [N].
+
+    Not torchmetrics' own, which counts windows beyond the border, too, filled up by mirroring: at
+    30 x 30 that makes up to 0.026 of difference, and it takes about twice as long.
 
     Gaussian window of 11 x 11 with sigma 1.5, K1 = 0.01, K2 = 0.03, range 1, no padding, averaged
     over positions and channels:

@@ -120,6 +120,9 @@ def test_the_card_holds_the_figures_of_the_manifest(bundle: Bundle) -> None:
     assert f"| {quality['parity_fp32_encode_mean']:.1e} |" in card
     assert "The bundle has the graphs in fp32" in card
     assert f"probability {manifest.decision_threshold:.3f}" in card
+    assert f"| Samples | {quality['frechet_samples']:.3f} |" in card
+    assert f"| As many training faces | {quality['frechet_training_faces']:.3f} |" in card
+    assert 0 < quality["frechet_training_faces"] < quality["frechet_samples"]
     for name, worth in manifest.attribute_quality.items():
         assert f"| `{name}` | {worth.positives} / {worth.negatives} |" in card
         assert f"| {worth.auc:.3f} |" in card

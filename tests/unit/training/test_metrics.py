@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from evenface_training import metrics
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 
 def test_auc_counts_pairs_and_half_of_the_ties() -> None:
@@ -76,6 +77,18 @@ def test_ssim_equals_a_plain_loop_over_windows() -> None:
             )
     found = metrics.ssim(torch.from_numpy(x)[None, None], torch.from_numpy(y)[None, None])
     assert found.item() == pytest.approx(float(np.mean(values)), abs=1e-9)
+
+
+def test_ssim_is_torchmetrics_without_the_windows_beyond_the_border() -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(3, 3, 30, 30, generator=generator)
+    rebuilt = (images + 0.2 * torch.randn(images.shape, generator=generator)).clamp(0, 1)
+    _, everywhere = structural_similarity_index_measure(
+        rebuilt, images, data_range=1.0, reduction="none", return_full_image=True
+    )
+    inside = everywhere[:, :, 5:-5, 5:-5].mean(dim=(1, 2, 3))
+    torch.testing.assert_close(metrics.ssim(images, rebuilt), inside, atol=1e-5, rtol=0)
+    assert (metrics.ssim(images, rebuilt) - everywhere.mean(dim=(1, 2, 3))).abs().max() > 1e-3
 
 
 def test_ssim_of_equal_images_is_one() -> None:
