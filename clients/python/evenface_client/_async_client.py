@@ -17,6 +17,7 @@ from evenface_client import results
 from evenface_client._async import AsyncTransport
 from evenface_client._bulk import Bulk, Wire
 from evenface_client._channel import TLS, Setup, new_request_id
+from evenface_client._editing import Change, edit
 from evenface_client._inputs import Images, ImageSource
 from evenface_client._operations import Knowledge, Operation, WeightSource
 from evenface_client._requests import Attributes, Noise, Target, Weighing
@@ -146,9 +147,9 @@ class AsyncClient:
         timeout: float | None = None,
     ) -> results.Edited:
         """Change attributes of faces; see `Client.edit`."""
-        change = operations.Change(images, latents, attributes, steps, color)
+        change = Change(images, latents, attributes, steps, color)
         target = Target(model, version)
-        return await self._run(operations.edit(self._knowledge, target, change), timeout)
+        return await self._run(edit(self._knowledge, target, change), timeout)
 
     async def classify(
         self,

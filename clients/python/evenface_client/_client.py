@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from evenface_client import _operations as operations
 from evenface_client import results
 from evenface_client._connection import Connection
+from evenface_client._editing import Change, edit
 from evenface_client._inputs import Images
 from evenface_client._operations import WeightSource
 from evenface_client._requests import Attributes, Noise, Target, Weighing
@@ -153,8 +154,8 @@ class Client(Connection):
             version: See the class.
             timeout: See the class.
         """
-        change = operations.Change(images, latents, attributes, steps, color)
-        return self._run(operations.edit(self._knowledge, Target(model, version), change), timeout)
+        change = Change(images, latents, attributes, steps, color)
+        return self._run(edit(self._knowledge, Target(model, version), change), timeout)
 
     def classify(
         self,

@@ -4,7 +4,7 @@
 sent their replies in the same order, and returns the result.
 """
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any, TypeAlias, TypeVar
@@ -68,9 +68,8 @@ class Served:
 
     def image_bytes(self, target: Target, *, color: bool = False) -> int:
         """Bytes of a decoded image; the most of all versions that the target may mean."""
-        channels = [_RGB if color else model.channels for model in self._meant(target)]
-        sizes = [model.image_size**2 for model in self._meant(target)]
-        found = [size * depth for size, depth in zip(sizes, channels, strict=True)]
+        meant = self._meant(target)
+        found = [m.image_size**2 * (_RGB if color else m.channels) for m in meant]
         return max(found, default=0)
 
     def latent_bytes(self, target: Target) -> int:
@@ -158,48 +157,6 @@ def decode(
         _requests.decode(target, rows, part, named, color=color) for part in parts
     )
     return _replies.decoded(replies)
-
-
-@dataclass(frozen=True)
-class Change:
-    """What to edit, and how far; see `Client.edit`."""
-
-    images: Images | None
-    latents: ArrayLike | None
-    attributes: Mapping[str, float]
-    steps: int
-    color: bool
-
-    def __post_init__(self) -> None:
-        if (self.images is None) == (self.latents is None):
-            raise InvalidRequest("images", "pass either images or latents")
-        if not self.attributes:
-            raise InvalidRequest("attributes", "none were passed; pass at least one")
-        if self.steps < 1:
-            raise InvalidRequest("steps", f"{self.steps} is below 1")
-        _requests.attribute_messages(self.attributes, 1)
-
-    def strengths(self) -> Iterator[Mapping[str, float]]:
-        """The attributes at each step; those of the last are the ones asked for."""
-        for step in range(1, self.steps + 1):
-            yield {name: value * step / self.steps for name, value in self.attributes.items()}
-
-
-def edit(knowledge: Knowledge, target: Target, change: Change) -> Operation[results.Edited]:
-    """Encode images, or take latents, and decode them as they are and changed."""
-    if change.images is not None:
-        encoded = yield from encode(knowledge, target, change.images, None)
-        latents, target = encoded.mean, Target(encoded.model.name, encoded.model.version)
-    else:
-        latents = latent_rows(change.latents).astype(np.float32)
-    changed: list[results.Decoded] = []
-    for attributes in change.strengths():
-        decoded = yield from decode(knowledge, target, latents, attributes, color=change.color)
-        target = Target(decoded.model.name, decoded.model.version)
-        changed.append(decoded)
-    before = yield from decode(knowledge, target, latents, None, color=change.color)
-    images = np.stack([decoded.images for decoded in changed], axis=1)
-    return results.Edited(before.images, images, latents, before.model)
 
 
 @dataclass(frozen=True)

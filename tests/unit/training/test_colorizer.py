@@ -83,7 +83,7 @@ def test_the_loss_is_that_of_colours_and_of_their_luminance(
         (["model.channels=1"], "channels 1: kind colorizer learns from images in colour"),
         (["model.conditions=[hat]"], "conditions need latents, which kind colorizer lacks"),
         (["data.nonfaces=x"], "data.nonfaces has no use with model.kind colorizer"),
-        (["resampling.enabled=true"], "resampling.enabled needs latents, which colorizer lacks"),
+        (["resampling.enabled=true"], "resampling.rule lab needs latents, and colorizer has none"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(overrides: list[str], problem: str) -> None:
