@@ -184,7 +184,7 @@ def _find(
     return AttributeVector(
         values=tuple((unit * length).astype(np.float32).tolist()),
         quality=AttributeQuality(
-            auc=_auc(held_out @ unit, unseen),
+            auc=_auc((held_out @ unit).astype(np.float64), unseen),
             positives=int(learned.positive.sum()),
             negatives=int(learned.negative.sum()),
             held_out_positives=int(unseen.positive.sum()),

@@ -24,7 +24,8 @@ def share_statistics(model: nn.Module, device: torch.device) -> None:
 
 def _shared(norm: nn.BatchNorm2d, device: torch.device) -> nn.Module:
     if device.type == "cuda":
-        return cast("nn.Module", nn.SyncBatchNorm.convert_sync_batchnorm(norm))
+        converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(norm)  # type: ignore[no-untyped-call]
+        return converted
     shared = SharedBatchNorm(norm.num_features, norm.eps, norm.momentum)
     shared.load_state_dict(norm.state_dict())
     return shared
@@ -41,13 +42,14 @@ class SharedBatchNorm(nn.BatchNorm2d):
         variance, mean = torch.var_mean(floats, dim=(0, 2, 3), correction=0)
         # In float64, in which E[x²] − E[x]² loses nothing that counts.
         mean, variance = mean.double(), variance.double()
-        moments = cast("Tensor", _Sum.apply(torch.stack([mean, variance + mean.square()])))
+        stacked = torch.stack([mean, variance + mean.square()])
+        moments: Tensor = _Sum.apply(stacked)  # type: ignore[no-untyped-call]
         mean, square = moments / processes
         variance = square - mean.square()
         self._remember(mean, variance, processes * images.numel() // images.shape[1])
         scale = torch.rsqrt(variance + self.eps).float() * self.weight
         offset = self.bias - mean.float() * scale
-        normal = floats * scale[:, None, None] + offset[:, None, None]
+        normal: Tensor = floats * scale[:, None, None] + offset[:, None, None]
         return normal.to(images.dtype)
 
     @torch.no_grad()

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from evenface_core.errors import TrainingError
 from lightning_fabric import Fabric
-from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.strategies.ddp import DDPStrategy
 
 from evenface_training.config import TrainingConfig
 

@@ -10,16 +10,14 @@ from evenface_export.attributes import (
     LEAST_MEMBERS,
     AttributeVector,
     Bools,
-    Float32,
-    Int64,
     Sides,
-    UInt8,
     attribute_name,
     discriminant,
     find_vectors,
     split_sides,
 )
 from evenface_export.card_attributes import replace_section, write_section
+from evenface_export.sessions import Float32, Int64, UInt8
 from evenface_training.data import SplitImages
 from evenface_training.sources.cache import DecodedImages
 from evenface_training.sources.columns import LabelColumn

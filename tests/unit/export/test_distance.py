@@ -39,13 +39,14 @@ def test_other_faces_are_near_and_blurred_ones_the_farther_the_more_they_are_blu
 
 def test_random_features_are_the_same_everywhere() -> None:
     features = RandomFeatures(1)
-    row = features.layers[0].weight[0, 0, 0]
+    (first, *_) = features.layers.parameters()
+    row = first[0, 0, 0]
     expected = [0.0169454, 0.0044009, -0.3293529, -0.0375183, 0.1538315]
     np.testing.assert_allclose(row.detach().numpy(), expected, atol=1e-6)
     assert features(torch.rand(2, 1, 30, 30)).shape == (2, 176)
 
 
-def network(path: Path, shape: list[object], outputs: int = 1) -> Path:
+def network(path: Path, shape: list[int | str | None], outputs: int = 1) -> Path:
     """Write a network that gives each image's mean colour."""
     nodes = [
         helper.make_node("ReduceMean", ["pixels", "axes"], [f"mean{number}"], keepdims=0)

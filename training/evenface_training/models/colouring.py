@@ -24,7 +24,7 @@ class Luminance(nn.Module):
 
 def luminance(images: Tensor) -> Tensor:
     """As `Luminance`."""
-    red, green, blue = images.split(1, dim=1)
+    red, green, blue = images.chunk(3, dim=1)
     return RED * red + GREEN * green + BLUE * blue
 
 
