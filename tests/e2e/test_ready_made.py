@@ -54,7 +54,10 @@ SMALL: dict[str, dict[str, object]] = {
     "dbvae-strong": {**_STRONG, "model.image_size": 32},
     "dbvae-strong-128": _STRONG,
 }
-COLORIZER: dict[str, object] = {"model.n_filters": 8}  # attached to the conv-vae
+COLORIZER: dict[str, object] = {
+    "model.n_filters": 12,
+    "optimizer.epochs": 40,
+}  # attached to the conv-vae
 WITH_NONFACES = ("lab-cnn", "lab-dbvae", "faces", "dbvae-strong", "dbvae-strong-128")
 
 
