@@ -31,6 +31,7 @@ _TITLES = {
 }
 _MEAN, _VARIANCE, _WORST = range(len(FIGURES))
 _RARE = 0.05
+_EVEN = 1 - 1e-6  # of an effective sample size: equal weights, rounded
 
 
 @dataclass(frozen=True)
@@ -223,7 +224,7 @@ def _shares(runs: list[Run]) -> str:
     rows = [["as they are", *(f"{100 * before[name]:.2f} %" for name in rare), "100 %"]]
     for key in _ordered({(run.variant, run.augmented): None for run in runs}):
         some = [run for run in runs if (run.variant, run.augmented) == key]
-        if all(run.effective_share >= 1 for run in some):
+        if all(run.effective_share > _EVEN for run in some):
             continue
         after = [np.mean([run.shares.get(name, (0, 0))[1] for run in some]) for name in rare]
         size = np.mean([run.effective_share for run in some])
