@@ -214,7 +214,7 @@ def _encoded(coder: Coder, latents: Float32) -> Float32:
     return coder.encode(images, np.arange(len(images)))[0]
 
 
-def _auc(scores: Float64, sides: Sides) -> float | None:
+def _auc(scores: NDArray[np.floating], sides: Sides) -> float | None:
     if not sides.positive.any() or not sides.negative.any():
         return None
     return metrics.auc(scores[sides.positive], scores[sides.negative])
