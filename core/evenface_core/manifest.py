@@ -189,8 +189,8 @@ class AttributeQuality(_Part):
     """What an attribute vector is worth, and what it was found with.
 
     Attributes:
-        auc: Area under the ROC curve of held-out faces by where they lie along the vector; None
-            where all of them are on one side.
+        auc: Area under the ROC curve of held-out faces by a linear discriminant of their latents;
+            None where all of them are on one side.
         positives: Training faces that have the attribute.
         negatives: Training faces that have not; what is unknown is in neither.
         held_out_positives: Likewise held-out faces.

@@ -1,8 +1,9 @@
 """Attribute vectors: directions in the latent space along which labelled faces part.
 
-An attribute vector comes from a linear discriminant, not from the difference of the class means:
-the means differ in all that happens to go along with a label, too, and moving by them changes that
-as well (docs/models.md has figures).
+Two moves are tried: along the normal of a linear discriminant, and by the difference of the means,
+which differ in all that happens to go along with a label, too. Both are scaled until the encoder
+finds the attribute in what was decoded, and the one that changes images less is kept
+(docs/models.md has figures).
 """
 
 import re
@@ -31,6 +32,7 @@ _YES, _NO = frozenset({"1", "true"}), (frozenset({"0", "false"}), frozenset({"-1
 _MOST_FITTED = 50_000  # faces a side: more make no direction better
 _TRIALS = 128  # faces that the scale is measured with
 _SCALES = (0.25, 8.0)
+_LEAST_CLOSED = 0.5
 
 
 class Coder(Protocol):
@@ -177,12 +179,12 @@ def _find(
     coder: Coder, train: Float32, held_out: Float32, learned: Sides, unseen: Sides
 ) -> AttributeVector:
     positives, negatives = (_some(train[side]) for side in (learned.positive, learned.negative))
+    means = positives.mean(axis=0, dtype=np.float64) - negatives.mean(axis=0, dtype=np.float64)
     normal = discriminant(positives, negatives)
     unit = normal / np.linalg.norm(normal)
-    gap = float(unit @ (positives.mean(axis=0) - negatives.mean(axis=0)))
-    length = gap * _scale(coder, negatives, unit, gap)
+    trial = _Trial(coder, negatives[:: -(-len(negatives) // _TRIALS)], unit, float(unit @ means))
     return AttributeVector(
-        values=tuple((unit * length).astype(np.float32).tolist()),
+        values=tuple(trial.best(unit * trial.gap, means).astype(np.float32).tolist()),
         quality=AttributeQuality(
             auc=_auc((held_out @ unit).astype(np.float64), unseen),
             positives=int(learned.positive.sum()),
@@ -193,25 +195,54 @@ def _find(
     )
 
 
-def _scale(coder: Coder, negatives: Float32, unit: Float64, gap: float) -> float:
-    """How often the gap must be gone for it to be there when edited faces are encoded again.
+class _Trial:
+    """What a move does to typical negatives once they are decoded and encoded again.
 
-    An encoder is less sure than the move, and gives back a part of it alone.
+    Args:
+        coder: The model.
+        latents: float32 [N, D], of the negatives.
+        unit: float64 [D], the discriminant's direction.
+        gap: How far negatives and positives are apart along it.
     """
-    chosen = negatives[:: -(-len(negatives) // _TRIALS)]
-    before = _encoded(coder, chosen) @ unit
-    scale = 1.0
-    for _ in range(2):  # what comes back is nearly linear in the strength
-        moved = chosen + (scale * gap * unit).astype(np.float32)
-        response = float((_encoded(coder, moved) @ unit - before).mean())
-        share = max(response / gap, scale / _SCALES[1])
-        scale = float(np.clip(scale / share, *_SCALES))
-    return scale
 
+    def __init__(self, coder: Coder, latents: Float32, unit: Float64, gap: float) -> None:
+        self._coder, self._latents, self._unit, self.gap = coder, latents, unit, gap
+        self._images, self._places = self._seen(np.zeros_like(unit))
 
-def _encoded(coder: Coder, latents: Float32) -> Float32:
-    images = coder.decode(latents)
-    return coder.encode(images, np.arange(len(images)))[0]
+    def best(self, *moves: Float64) -> Float64:
+        """Scale moves so that they close the gap; return the one that changes the images least.
+
+        Where none closes half of it, the last is returned as it is.
+        """
+        scaled = [self._scale(move) * move for move in moves]
+        costs = [self._cost(move) for move in scaled]
+        cheapest = int(np.argmin(costs))
+        return scaled[cheapest] if np.isfinite(costs[cheapest]) else moves[-1]
+
+    def _scale(self, move: Float64) -> float:
+        """How often a move must be gone: an encoder gives a part of it back alone."""
+        scale = 1.0
+        for _ in range(2):  # what comes back is nearly linear in the strength
+            share = max(self._closed(scale * move), scale / _SCALES[1])
+            scale = float(np.clip(scale / share, *_SCALES))
+        return scale
+
+    def _closed(self, move: Float64) -> float:
+        """The share of the gap that a move closes."""
+        return float((self._seen(move)[1] - self._places).mean()) / self.gap
+
+    def _cost(self, move: Float64) -> float:
+        """The mean square of what a move changes in the images."""
+        images, places = self._seen(move)
+        if (places - self._places).mean() < _LEAST_CLOSED * self.gap:
+            return float("inf")
+        return float(np.square(images.astype(np.float32) - self._images).mean())
+
+    def _seen(self, move: Float64) -> tuple[UInt8, NDArray[np.floating]]:
+        """The images of moved latents, and where the encoder places them along the direction."""
+        images = self._coder.decode(self._latents + move.astype(np.float32))
+        mean, _ = self._coder.encode(images, np.arange(len(images)))
+        return images, mean @ self._unit
 
 
 def _auc(scores: NDArray[np.floating], sides: Sides) -> float | None:

@@ -29,10 +29,11 @@ def write_section(attributes: Mapping[str, AttributeVector]) -> str:
     titles = ("Attribute", "Training faces with / without", "Held out", "AUC", "Length")
     return section(
         _TITLE,
-        "Directions that Decode and Sample move a latent along, by name: of Fisher's discriminant "
-        "with a covariance shrunk as by Ledoit and Wolf. AUC says how well held-out faces are "
-        "told apart by where they lie along the vector. Strength 1 makes a typical face without "
-        "the attribute a typical one with it, as the encoder sees the decoded image.",
+        "Directions that Decode and Sample move a latent along, by name: that of Fisher's "
+        "discriminant (with a covariance shrunk as by Ledoit and Wolf) or that from mean to mean, "
+        "whichever changes images less. AUC says how well the discriminant tells held-out faces "
+        "apart. Strength 1 makes a typical face without the attribute a typical one with it, as "
+        "the encoder sees the decoded image.",
         table(titles, rows),
     )
 

@@ -292,8 +292,8 @@ class AttributeQuality:
 
     Attributes:
         name: The attribute.
-        auc: Area under the ROC curve of held-out faces by where they lie along the vector; None
-            where all of them are on one side.
+        auc: Area under the ROC curve of held-out faces by a linear discriminant of their latents;
+            None where all of them are on one side.
         positives: Training faces that have the attribute.
         negatives: Training faces that have not.
         held_out_positives: Held-out faces that have the attribute.

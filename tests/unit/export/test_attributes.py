@@ -38,24 +38,30 @@ def column(*texts: str) -> LabelColumn:
 
 
 class Halver:
-    """A model whose images are row numbers, and whose encoder gives back half of a latent."""
+    """A model whose images are the bytes of latents, and whose encoder gives back half of them.
 
-    def __init__(self) -> None:
-        self._seen: list[Float32] = [LATENTS / KEPT]
+    What changes in an image grows with the move. A blind one's images do not show dimension 0.
+    """
+
+    def __init__(self, *, blind: bool = False) -> None:
+        self._shown = np.array([0 if blind else 1, 1, 1, 1], np.float32)
+        self._seen: list[Float32] = []
 
     def decode(self, latents: Float32) -> UInt8:
-        self._seen.append(latents)
-        return np.full((len(latents), 1, 1, 1), len(self._seen) - 1, np.uint8)
+        self._seen.append(latents * self._shown)
+        levels = (128 + 8 * self._seen[-1]).clip(0, 255).astype(np.uint8)
+        marks = np.full((len(latents), 1), len(self._seen), np.uint8)
+        return np.concatenate([levels, marks], axis=1)[:, None, None]
 
     def encode(self, images: UInt8, rows: Int64) -> tuple[Float32, Float32]:
-        which = int(images[0, 0, 0, 0])
-        mean = (KEPT * self._seen[which][rows]).astype(np.float32)
-        return mean, np.zeros_like(mean)
+        which = int(images[0, 0, 0, -1])
+        mean = LATENTS[rows] if which == 0 else KEPT * self._seen[which - 1][rows]
+        return mean.astype(np.float32), np.zeros_like(mean)
 
 
 @pytest.fixture
 def faces() -> SplitImages:
-    images = np.zeros((COUNT, 1, 1, 1), np.uint8)
+    images = np.zeros((COUNT, 1, 1, 5), np.uint8)
     source = DecodedImages(
         path=Path("faces"),
         images=images,
@@ -125,6 +131,14 @@ def test_the_vector_leaves_alone_what_only_goes_along(faces: SplitImages) -> Non
     assert abs(vector[1:]).max() < 0.15 * vector[0]
     means = LATENTS[HAS].mean(axis=0) - LATENTS[~HAS].mean(axis=0)
     assert abs(means[1]) > 0.5 * means[0]
+
+
+def test_what_the_decoder_does_not_show_is_not_moved_alone(faces: SplitImages) -> None:
+    sides = {"smiling": Sides(HAS, ~HAS)}
+    vector = find_vectors(Halver(blind=True), faces, LATENTS[faces.train], sides)["smiling"].values
+    train = np.arange(COUNT) < 300
+    means = LATENTS[HAS & train].mean(axis=0) - LATENTS[~HAS & train].mean(axis=0)
+    np.testing.assert_allclose(vector, means, atol=1e-5)
 
 
 def test_strength_one_is_what_the_encoder_finds_of_a_typical_positive(faces: SplitImages) -> None:

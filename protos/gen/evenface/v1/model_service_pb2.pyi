@@ -118,8 +118,8 @@ class AttributeQuality(_message.Message):
     name: _builtins.str
     """Its name, one of Model.attributes."""
     auc: _builtins.float
-    """Area under the ROC curve of held-out faces by where they lie along the vector, 0 to 1; not set
-    where all of them are on one side.
+    """Area under the ROC curve of held-out faces by a linear discriminant of their latents, 0 to 1;
+    not set where all of them are on one side.
     """
     positives: _builtins.int
     """Number of training faces that have the attribute."""
