@@ -379,7 +379,7 @@ async def test_a_call_that_fails_keeps_nothing_until_garbage_is_collected(
             with lane.admit(4):
                 await refused(server.face.Encode(encode(images(1))), StatusCode.RESOURCE_EXHAUSTED)
             await until(lambda: not server.app.held_bytes)
-            kept = [each for each in gc.get_objects() if isinstance(each, CallRecord | Stream)]
+            kept = [each for each in gc.get_objects() if type(each) in (CallRecord, Stream)]
         finally:
             gc.enable()
     assert not kept
