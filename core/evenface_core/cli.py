@@ -1,5 +1,6 @@
-"""What every command line of evenface does with an error: one line, an exit code, no traceback."""
+"""What command lines of evenface have in common: errors in one line, exit codes, `--set`."""
 
+import argparse
 import sys
 from collections.abc import Callable
 
@@ -7,6 +8,24 @@ from evenface_core.errors import EvenfaceError
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
+
+
+def add_overrides(parser: argparse.ArgumentParser, explanation: str) -> None:
+    """Add `--set KEY=VALUE ...`, which may come several times; its texts are in `overrides`.
+
+    Args:
+        parser: Of the command.
+        explanation: The option's line in `--help`.
+    """
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="KEY=VALUE",
+        nargs="+",
+        action="extend",
+        default=[],
+        help=explanation,
+    )
 
 
 def guarded(main: Callable[[], int | None]) -> int:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from evenface_core.cli import guarded
+from evenface_core.cli import add_overrides, guarded
 from evenface_core.config import parse
 from evenface_core.errors import ConfigError
 from lightning_fabric import Fabric
@@ -48,14 +48,8 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         help=f"a YAML file, or one of the ready-made {', '.join(ready_made())}",
     )
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        metavar="KEY=VALUE",
-        nargs="+",
-        action="extend",
-        default=[],
-        help="replace single values, as in: --set optimizer.epochs=3 data.faces=photos",
+    add_overrides(
+        parser, "replace single values, as in: --set optimizer.epochs=3 data.faces=photos"
     )
     parser.add_argument("--run", type=Path, help="folder to write (default: runs/NAME-timestamp)")
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in a folder")

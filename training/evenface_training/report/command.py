@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from evenface_core.cli import add_overrides
 from evenface_core.config import parse
 from evenface_core.errors import ConfigError, TrainingError
 from tqdm import tqdm
@@ -53,15 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, help=f"file to write (default: RUN/{_FILE}; {_FILE} for several runs)"
     )
     parser.add_argument("--replace", action="store_true", help="replace the file if it exists")
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        metavar="KEY=VALUE",
-        nargs="+",
-        action="extend",
-        default=[],
-        help="where data have moved to, as in: --set data.faces=photos",
-    )
+    add_overrides(parser, "where data have moved to, as in: --set data.faces=photos")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
     return parser
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from evenface_core.cli import guarded
+from evenface_core.cli import add_overrides, guarded
 from evenface_core.config import override, parse
 from evenface_core.errors import ConfigError
 
@@ -33,15 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--factors", type=Path, metavar="PNG", help="one sheet of all values")
     where.add_argument("--folder", type=Path, help="a file each, and labels.csv")
     parser.add_argument("--format", choices=["png", "jpeg"], default="png", help="of --folder")
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        metavar="KEY=VALUE",
-        nargs="+",
-        action="extend",
-        default=[],
-        help="settings, as in: --set size=128 seed=3 frequencies.tone=uniform",
-    )
+    add_overrides(parser, "settings, as in: --set size=128 seed=3 frequencies.tone=uniform")
     return parser
 
 
