@@ -1,0 +1,1 @@
+"""Scoring jobs over many images: latents, face probabilities and resampling weights, as Parquet."""
