@@ -17,6 +17,7 @@ Transport-free: the server maps each class to a gRPC status, a command line prin
     ├── ConfigError           a setting is unknown, missing or out of range
     ├── DataError             a data folder or file cannot be used
     ├── TrainingError         training cannot go on
+    ├── JobError              a scoring job cannot start or go on
     └── ExportError           a checkpoint cannot become a bundle
 """
 
@@ -152,6 +153,12 @@ class TrainingError(EvenfaceError):
     """Training cannot start or go on."""
 
     reason = "TRAINING_FAILED"
+
+
+class JobError(EvenfaceError):
+    """A scoring job cannot start or go on."""
+
+    reason = "JOB_FAILED"
 
 
 class ExportError(EvenfaceError):

@@ -1,15 +1,12 @@
-"""WebDataset shards: tar files in which files of one name and many endings are one sample.
-
-The standard library's tarfile is all that reading them in order takes.
-"""
+"""WebDataset shards: tar files in which files of one name and many endings are one sample."""
 
 import json
-import re
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from evenface_core.errors import DataError
+from evenface_core.shards import members
 
 from evenface_training.sources.columns import label_text
 from evenface_training.sources.decoding import oversize
@@ -22,7 +19,6 @@ from evenface_training.sources.source import (
     list_shards,
 )
 
-_MEMBER = re.compile(r"(?P<key>(?:.*/)?[^/.]+)\.(?P<ending>[^/]+)$")
 _CLASS, _JSON = "cls", "json"
 
 Sample = dict[str, bytes | Problem]  # by ending, in small letters
@@ -76,26 +72,9 @@ def _read_samples(path: Path) -> Iterator[tuple[str, Sample]]:
 
 
 def _read_members(path: Path) -> Iterator[tuple[str, str, bytes | Problem]]:
-    with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
-        while (member := tar.next()) is not None:
-            tar.members.clear()  # type: ignore[attr-defined] # they would grow with the shard
-            name = _MEMBER.match(member.name)
-            if member.isfile() and name is not None:
-                data = oversize(member.size) or _read(tar, member)
-                yield name["key"], name["ending"].lower(), data
-        file.seek(tar.offset)
-        _require_end(file.read(tarfile.RECORDSIZE), tar.offset)
-
-
-def _read(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    content = tar.extractfile(member)
-    return b"" if content is None else content.read()
-
-
-def _require_end(rest: bytes, offset: int) -> None:
-    """Tell the end of an archive from a cut or a damage, at which tarfile just stops."""
-    if len(rest) < tarfile.BLOCKSIZE or rest.strip(b"\0"):
-        raise tarfile.ReadError(f"no end and no file at byte {offset}")
+    with path.open("rb") as file:
+        for member in members(file):
+            yield member.key, member.ending, oversize(member.size) or member.read()
 
 
 def _item(name: str, sample: Sample) -> Item:

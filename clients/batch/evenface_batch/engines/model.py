@@ -1,0 +1,97 @@
+"""A bundle in this process, opened by ONNX Runtime: what workers of an engine score with."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from evenface_core.bundle import MANIFEST_FILE, Bundle, open_bundle
+from evenface_core.errors import InvalidInput, JobError
+from evenface_core.images import UInt8, load_image
+from evenface_runtime import Model, choose_device, open_model
+
+from evenface_batch.plan import ModelFacts
+from evenface_batch.scores import Scores
+from evenface_batch.text import one_line
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A bundle's folder. Small, and picklable: workers open it where they are.
+
+    Attributes:
+        path: The folder of one version.
+        device: As `evenface_runtime.choose_device` takes it: auto, cpu, cuda or tensorrt.
+        threads: Threads within one run on the CPU.
+    """
+
+    path: Path
+    device: str = "cpu"
+    threads: int = 1
+
+    def facts(self) -> ModelFacts:
+        """Verify the bundle and say what it is.
+
+        Raises:
+            BundleError: It is not there or damaged.
+            JobError: It cannot encode.
+        """
+        manifest = open_bundle(self.path).manifest
+        if "encode" not in manifest.functions:
+            known = ", ".join(sorted(manifest.functions))
+            raise JobError(f"{self.path}: this model cannot encode; it can {known}")
+        return ModelFacts(
+            name=manifest.name,
+            version=manifest.version,
+            digest=hashlib.sha256((self.path / MANIFEST_FILE).read_bytes()).hexdigest(),
+            latent_size=manifest.latent_size,
+            classifies="classify" in manifest.functions,
+        )
+
+    def open(self) -> "LocalScorer":
+        """Open its graphs.
+
+        Raises:
+            BundleError: One is damaged or refused.
+            ConfigError: The device cannot be used.
+        """
+        bundle: Bundle = open_bundle(self.path)
+        device = choose_device(self.device)  # type: ignore[arg-type]
+        return LocalScorer(open_model(bundle, device, threads=self.threads))
+
+
+class LocalScorer:
+    """Scores with a model in this process; images are decoded and cropped as the server does.
+
+    Args:
+        model: A model that can encode.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._classifies = "classify" in model.manifest.functions
+
+    def score(self, images: Sequence[bytes]) -> Scores:
+        """Score images, as `scores.Scorer` says."""
+        count, spec = len(images), self._model.manifest.preprocessing
+        loaded = [self._load(data) for data in images]
+        good = [place for place, image in enumerate(loaded) if not isinstance(image, str)]
+        means = np.zeros((count, self._model.manifest.latent_size), np.float32)
+        logits = np.zeros(count, np.float32) if self._classifies else None
+        if good:
+            pixels = np.empty((len(good), spec.size, spec.size, spec.channels), np.uint8)
+            for row, place in enumerate(good):
+                pixels[row] = loaded[place]
+            means[good] = self._model.encode(pixels)[0]
+            if logits is not None:
+                logits[good] = self._model.classify(pixels)
+        errors = [image if isinstance(image, str) else None for image in loaded]
+        return Scores(means, logits, errors)
+
+    def _load(self, data: bytes) -> UInt8 | str:
+        try:
+            return load_image(data, self._model.manifest.preprocessing)
+        except InvalidInput as error:
+            kind = "" if error.limit is None else "too large: "
+            return one_line(kind + error.problem)
