@@ -19,6 +19,7 @@ from evenface_core.cli import guarded
 
 from evenface_server.admin.server import AdminServer
 from evenface_server.logs import CallLog, configure_logging
+from evenface_server.probes import ProbeServer
 from evenface_server.settings import Settings, load_settings
 from evenface_server.supervisor.keeper import CrashLoop
 from evenface_server.supervisor.supervisor import Supervisor
@@ -73,7 +74,8 @@ async def _run(settings: Settings, folder: Path, log: CallLog) -> int:
     make_admin = (
         partial(AdminServer, settings, log=log) if settings.admin_port is not None else None
     )
-    supervisor = Supervisor(settings, folder, make_admin=make_admin)
+    make_probes = partial(ProbeServer, settings) if settings.health_port is not None else None
+    supervisor = Supervisor(settings, folder, make_admin=make_admin, make_probes=make_probes)
     told = asyncio.create_task(signals.get())
     serving = asyncio.create_task(_serve_on(supervisor, settings))
     await asyncio.wait((told, serving), return_when=asyncio.FIRST_COMPLETED)
@@ -109,6 +111,7 @@ async def _serve_on(supervisor: Supervisor, settings: Settings) -> None:
             "address": serving.address,
             "metrics_address": serving.metrics_address,
             "admin_address": serving.admin_address,
+            "health_address": serving.health_address,
             "device": serving.device,
             "models": serving.models,
             "default_model": serving.default_model,

@@ -73,6 +73,14 @@ class Settings(BaseSettings):
     metrics_port: int = Field(
         9464, ge=0, le=65535, description="Port for metrics; 0 for any free one."
     )
+    health_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="Port for health alone (grpc.health.v1), in plain text beside TLS and without "
+        "tokens, for the probes of Kubernetes; 0 for any free one. There is none when not set.",
+    )
+    health_host: str = Field("127.0.0.1", description="Address for that health.")
     device: Literal["auto", "cpu", "cuda", "tensorrt"] = Field(
         "auto",
         description="Where models run; auto takes CUDA where there is a GPU, else the CPU.",

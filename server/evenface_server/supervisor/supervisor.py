@@ -41,6 +41,10 @@ class SideServer(Protocol):
         """Answer no more."""
 
 
+MakeAdmin = Callable[[Curator, Metrics], SideServer]
+MakeProbes = Callable[[Callable[[], bool]], SideServer]
+
+
 @dataclass(frozen=True)
 class Serving:
     """What a supervisor says once it listens.
@@ -49,6 +53,7 @@ class Serving:
         address: "host:port" of gRPC.
         metrics_address: "host:port" of the metrics; None where they are off.
         admin_address: "host:port" of the admin service; None where it is off.
+        health_address: "host:port" of health alone; None where it is off.
         device: Where models run.
         models: Those that serve, "name/version" each.
         default_model: For requests that name none; None where they must.
@@ -58,6 +63,7 @@ class Serving:
     address: str
     metrics_address: str | None
     admin_address: str | None
+    health_address: str | None
     device: str
     models: Sequence[str]
     default_model: str | None
@@ -71,6 +77,7 @@ class Supervisor:
         settings: All of them.
         folder: An empty one, for what processes share.
         make_admin: Makes the admin service of what decides on the models; None for none.
+        make_probes: Makes health on a port of its own of whether this is ready; None for none.
         module: What workers run.
         patience: What is put up with from them.
 
@@ -86,7 +93,8 @@ class Supervisor:
         settings: Settings,
         folder: Path,
         *,
-        make_admin: Callable[[Curator, Metrics], SideServer] | None = None,
+        make_admin: MakeAdmin | None = None,
+        make_probes: MakeProbes | None = None,
         module: str = WORKER_MODULE,
         patience: Patience | None = None,
     ) -> None:
@@ -117,9 +125,11 @@ class Supervisor:
         self._listener = Listener("port", settings.host, settings.port, self.pool.give)
         self._counting = asyncio.create_task(self._count())
         self._watching: asyncio.Task[None] | None = None
+        self._takes_requests = False
         try:
             self._exposition = self._expose()
             self._admin = None if make_admin is None else make_admin(self._curator, self._metrics)
+            self._probes = None if make_probes is None else make_probes(self._is_ready)
         except ConfigError:
             self._listener.close()
             raise
@@ -131,6 +141,8 @@ class Supervisor:
             ConfigError: The device, the models, the certificates or an address cannot be used.
             CrashLoop: Workers die.
         """
+        if self._probes is not None:
+            self._probes.open()
         device = await self.pool.start()
         await self._open_models()
         self._listener.open()
@@ -139,11 +151,13 @@ class Supervisor:
         if self._settings.watch_interval:
             watching = self._curator.watch(self._settings.watch_interval)
             self._watching = asyncio.create_task(watching)
+        self._takes_requests = True
         plan = self._curator.plan
         return Serving(
             self._listener.address,
             None if self._exposition is None else self._exposition.address,
             None if self._admin is None else self._admin.address,
+            None if self._probes is None else self._probes.address,
             device,
             [str(ref.key) for ref in plan.bundles],
             plan.default,
@@ -179,6 +193,7 @@ class Supervisor:
         Returns:
             Whether all workers have answered all that they had admitted.
         """
+        self._takes_requests = False
         await self._settle()
         draining = self.pool.workers
         wait = delay if self._listener.is_open else 0.0
@@ -198,6 +213,8 @@ class Supervisor:
         await self.pool.gone(_STOP_SECONDS)
         self.pool.kill()
         await self.pool.gone(_CLOSING_SECONDS)
+        if self._probes is not None:
+            await self._probes.close()
         if self._exposition is not None:
             await self._exposition.close()
 
@@ -206,6 +223,10 @@ class Supervisor:
             return None
         host, port = self._settings.metrics_host, self._settings.metrics_port
         return Exposition(host, port, (self._totals, Staff(self.pool)))
+
+    def _is_ready(self) -> bool:
+        """Whether models serve, and workers take requests: for probes."""
+        return self._takes_requests and bool(self.pool.workers)
 
     async def _join(self, worker: WorkerProcess) -> None:
         self._loaders[worker] = RemoteLoader(worker.ask)
