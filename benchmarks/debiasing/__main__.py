@@ -48,7 +48,13 @@ def _parser() -> argparse.ArgumentParser:
         help="training faces, and as many non-faces (default: 1000)",
     )
     evidence.add_argument(
-        "--test", type=int, default=2000, help="the same of the drawn test set (default: 2000)"
+        "--test", type=int, default=5000, help="faces of the drawn test set (default: 5000)"
+    )
+    evidence.add_argument(
+        "--test-nonfaces",
+        type=int,
+        default=10_000,
+        help="its non-faces, which set the threshold of 1 %% false positives (default: 10000)",
     )
     evidence.add_argument("--epochs", type=int, default=5)
     evidence.add_argument("--replicates", type=int, default=500, help="of the bootstrap")
@@ -83,7 +89,7 @@ class _Bench:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
-        self._sizes = Sizes(options.size, options.train, options.test)
+        self._sizes = Sizes(options.size, options.train, options.test, options.test_nonfaces)
         self.settings = {
             "data": options.data,
             "sizes": asdict(self._sizes),

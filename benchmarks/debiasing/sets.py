@@ -52,12 +52,14 @@ class Sizes:
     Attributes:
         size: Height and width of the images.
         train: Training faces, and as many non-faces; fewer where there are fewer.
-        test: Drawn test faces, and as many non-faces.
+        test: Drawn test faces.
+        nonfaces: Drawn test non-faces; a hundredth of them sets the threshold of 1 %.
     """
 
     size: int
     train: int
     test: int
+    nonfaces: int
 
 
 def data_section(
@@ -203,7 +205,7 @@ def drawn_test(sizes: Sizes) -> HeldOut:
     config = SyntheticConfig(seed=_TEST_SEED, size=sizes.size)
     return HeldOut(
         np.concatenate([block.images for _, block in blocks]),
-        render_nonfaces(config, 0, sizes.test).images,
+        render_nonfaces(config, 0, sizes.nonfaces).images,
         groups,
     )
 

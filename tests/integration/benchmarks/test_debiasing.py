@@ -13,7 +13,10 @@ from benchmarks.debiasing.runs import train_and_test
 from benchmarks.debiasing.sets import label_weights, load_train
 from benchmarks.debiasing.variants import VARIANTS
 
-BRIEF = ["--size", "32", "--train", "60", "--test", "50", "--epochs", "1", "--replicates", "3"]
+BRIEF = [
+    *("--size", "32", "--train", "60", "--test", "50", "--test-nonfaces", "50"),
+    *("--epochs", "1", "--replicates", "3"),
+]
 
 
 def call(monkeypatch: pytest.MonkeyPatch, arguments: Sequence[str]) -> int:

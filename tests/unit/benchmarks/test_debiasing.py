@@ -146,9 +146,10 @@ def test_an_even_test_set_has_every_value_of_a_factor_equally_often() -> None:
 
 
 def test_each_drawn_group_differs_in_its_own_factor_alone() -> None:
-    test = drawn_test(Sizes(size=32, train=0, test=500))
+    test = drawn_test(Sizes(size=32, train=0, test=500, nonfaces=30))
     members = np.stack(list(test.groups.values()))
     assert (members.sum(axis=0) == 1).all()
     hats = np.logical_or.reduce([m for name, m in test.groups.items() if name.startswith("hat=")])
     assert hats.sum() == 100
+    assert len(test.nonfaces) == 30
     assert test.groups["hat=none"].sum() < 40  # of those drawn for hats, not of all faces
