@@ -4,13 +4,16 @@ Each gives float64 [N], logarithms of scores, from latents float32 [N, D]. All j
 whitening by their covariance, so that no direction counts for more than another.
 """
 
+import warnings
 from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from sklearn.decomposition import FastICA
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.neighbors import NearestNeighbors
+from threadpoolctl import threadpool_limits
 
 Float64 = NDArray[np.float64]
 Latents = NDArray[np.floating]
@@ -31,6 +34,7 @@ def whitened(latents: Latents, components: int) -> Float64:
     return found
 
 
+@threadpool_limits.wrap(limits=1)
 def neighbours(latents: Latents) -> Float64:
     """1 / density by the distance to the 50th neighbour in 20 components."""
     points = whitened(latents, _COMPONENTS)
@@ -40,6 +44,7 @@ def neighbours(latents: Latents) -> Float64:
     return scores
 
 
+@threadpool_limits.wrap(limits=1)  # threads that wait for a busy core cost more than they bring
 def clusters(latents: Latents) -> Float64:
     """1 / size of the cluster, averaged over k-means of 20, 50 and 100 clusters."""
     points = whitened(latents, _COMPONENTS)
@@ -50,6 +55,7 @@ def clusters(latents: Latents) -> Float64:
     return np.log(scores)
 
 
+@threadpool_limits.wrap(limits=1)
 def tails(latents: Latents) -> Float64:
     """1 / share beyond, in the longer tail of the 10 most skewed independent components.
 
@@ -57,7 +63,10 @@ def tails(latents: Latents) -> Float64:
     both sides.
     """
     points = whitened(latents, latents.shape[1])
-    sources = FastICA(whiten=False, random_state=0, max_iter=100, tol=1e-3).fit_transform(points)
+    components = FastICA(whiten=False, random_state=0, max_iter=100, tol=1e-3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # normal directions never settle
+        sources = components.fit_transform(points)
     skewness = (sources**3).mean(axis=0) / sources.std(axis=0) ** 3
     chosen = np.argsort(-np.abs(skewness))[:_DIRECTIONS]
     ranks = (-sources[:, chosen] * np.sign(skewness[chosen])).argsort(axis=0).argsort(axis=0)

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from evenface_core.cli import guarded
 from evenface_core.config import parse
+from evenface_core.errors import DataError
 from evenface_core.pictures import grid, save_png
 from evenface_core.resampling import effective_sample_size, weigh
 from evenface_core.weights import weights_of
@@ -140,10 +141,13 @@ def _groups(
     data: TrainingData, wanted: Mapping[str, tuple[str, tuple[str, ...]]]
 ) -> dict[str, Bools]:
     rows = data.faces.train
-    return {
+    found = {
         name: np.isin(data.labels[column].texts()[rows], values)
         for name, (column, values) in wanted.items()
     }
+    if missing := [name for name, members in found.items() if not members.any()]:
+        raise DataError(f"no training face of {', '.join(missing)}; give more --faces")
+    return found
 
 
 def _all_weights(
