@@ -32,6 +32,7 @@ _YES, _NO = frozenset({"1", "true"}), (frozenset({"0", "false"}), frozenset({"-1
 _MOST_FITTED = 50_000  # faces a side: more make no direction better
 _TRIALS = 128  # faces that the scale is measured with
 _SCALES = (0.25, 8.0)
+_TWO = 2
 _LEAST_CLOSED = 0.5
 
 
@@ -79,8 +80,8 @@ def split_sides(labels: Mapping[str, LabelColumn], columns: Sequence[str]) -> di
     """Take attributes out of label columns.
 
     A column of 1 and 0, 1 and -1 or true and false is one attribute of its name. Of one with more
-    than 50 numbers, those above their median have the attribute. Else each value is one, against
-    all other values.
+    than 50 numbers, those above their median have the attribute. Of one with two values, the rarer
+    is the attribute. Else each value is one, against all other values.
 
     Args:
         labels: Columns of N rows by name; "" is unknown.
@@ -159,6 +160,9 @@ def _sides_of(column: str, values: LabelColumn) -> dict[str, Sides]:
         return {column: _halves(column, values, len(known))}
     everyone = ~values.members("")
     members = {value: values.members(value) for value in known}
+    if len(members) == _TWO:  # the commoner one's vector would be this one's mirror image
+        rarer = min(members, key=lambda value: int(members[value].sum()))
+        members = {rarer: members[rarer]}
     return {f"{column}={value}": Sides(m, everyone & ~m) for value, m in members.items()}
 
 

@@ -103,6 +103,13 @@ def test_each_text_is_an_attribute_against_all_others() -> None:
     assert found["tone-gray"].negative.tolist() == [False, True, False, True]
 
 
+def test_of_two_texts_the_rarer_is_the_attribute() -> None:
+    found = split_sides({"gender": column("M", "F", "", "M")}, ["gender"])
+    assert set(found) == {"gender-f"}
+    assert found["gender-f"].positive.tolist() == [False, True, False, False]
+    assert found["gender-f"].negative.tolist() == [True, False, False, True]
+
+
 def test_many_numbers_are_split_at_their_median() -> None:
     years = [*(str(1800 + year) for year in range(99)), ""]
     (sides,) = split_sides({"last_year": column(*years)}, ["last_year"]).values()
