@@ -2,29 +2,61 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Annotated, TypeVar
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
-
-ValueT = TypeVar("ValueT", int, str)
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 _TOLERANCE = 1e-6
 _UNIFORM = "uniform"
 
 MIN_SIZE, MAX_SIZE, SIZE_STEP = 32, 256, 8
 
-TONES = tuple(range(1, 11))
-SHAPES = ("oval", "round", "long", "square")
-POSES = ("frontal", "half", "strong")
-LIGHTS = ("even", "side", "top", "dim")
-HAIRS = ("bald", "buzz", "short", "parted", "fringe", "curly", "long", "wavy", "bun")
-HAIR_COLORS = ("black", "brown", "blond", "red", "grey")
-BEARDS = ("none", "stubble", "moustache", "goatee", "full")
-GLASSES = ("none", "thin", "thick", "dark")
-HATS = ("none", "beanie", "cap", "brim", "scarf")
-SMILES = ("frown", "neutral", "smile", "teeth")
-BACKGROUNDS = ("plain", "gradient", "texture", "clutter")
-KINDS = ("scrambled", "clock", "texture", "animal", "mask", "bust", "background")
+_TONES: Mapping[int, float] = {
+    1: 0.14,
+    2: 0.18,
+    3: 0.20,
+    4: 0.18,
+    5: 0.14,
+    6: 0.09,
+    7: 0.05,
+    8: 0.010,
+    9: 0.006,
+    10: 0.004,
+}
+_SHARES: Mapping[str, Mapping[str, float]] = {
+    "shape": {"oval": 0.45, "round": 0.20, "long": 0.15, "square": 0.20},
+    "pose": {"frontal": 0.80, "half": 0.17, "strong": 0.03},
+    "light": {"even": 0.62, "side": 0.25, "top": 0.10, "dim": 0.03},
+    "hair": {
+        "bald": 0.05,
+        "buzz": 0.07,
+        "short": 0.26,
+        "parted": 0.18,
+        "fringe": 0.10,
+        "curly": 0.08,
+        "long": 0.14,
+        "wavy": 0.08,
+        "bun": 0.04,
+    },
+    "hair_color": {"black": 0.30, "brown": 0.38, "blond": 0.18, "red": 0.04, "grey": 0.10},
+    "beard": {"none": 0.84, "stubble": 0.06, "moustache": 0.02, "goatee": 0.02, "full": 0.06},
+    "glasses": {"none": 0.90, "thin": 0.05, "thick": 0.03, "dark": 0.02},
+    "hat": {"none": 0.950, "beanie": 0.015, "cap": 0.020, "brim": 0.010, "scarf": 0.005},
+    "smile": {"frown": 0.05, "neutral": 0.40, "smile": 0.30, "teeth": 0.25},
+    "background": {"plain": 0.35, "gradient": 0.30, "texture": 0.20, "clutter": 0.15},
+    "kind": {
+        "scrambled": 0.25,
+        "clock": 0.10,
+        "texture": 0.10,
+        "animal": 0.20,
+        "mask": 0.15,
+        "bust": 0.10,
+        "background": 0.10,
+    },
+}
+HAIRS, BEARDS, GLASSES, HATS, BACKGROUNDS, KINDS = (
+    tuple(_SHARES[name]) for name in ("hair", "beard", "glasses", "hat", "background", "kind")
+)
 
 TONE_GROUPS: Mapping[str, tuple[int, ...]] = {
     "light": (1, 2, 3),
@@ -36,37 +68,6 @@ POSE_DEGREES: Mapping[str, tuple[float, float]] = {
     "half": (15.0, 30.0),
     "strong": (30.0, 50.0),
 }
-
-
-def _complete(shares: Mapping[ValueT, float], known: tuple[ValueT, ...]) -> dict[ValueT, float]:
-    """Check shares and give every known value one, in the order of `known`."""
-    unknown = [str(value) for value in shares if value not in known]
-    if unknown:
-        raise ValueError(f"unknown {_listed(unknown)}; known are {_listed(known)}")
-    negative = [f"{value}: {share}" for value, share in shares.items() if share < 0]
-    if negative:
-        raise ValueError(f"a share is below 0 ({_listed(negative)})")
-    total = math.fsum(shares.values())
-    if abs(total - 1) > _TOLERANCE:
-        raise ValueError(f"the shares add up to {total:g}, not to 1; what is not named has 0")
-    return {value: shares.get(value, 0.0) for value in known}
-
-
-def _spread(shares: object, known: tuple[ValueT, ...]) -> object:
-    """Let the word `uniform` stand for equal shares of all values."""
-    return dict.fromkeys(known, 1 / len(known)) if shares == _UNIFORM else shares
-
-
-def _listed(values: Iterable[object]) -> str:
-    return ", ".join(map(str, values))
-
-
-def _whole(known: tuple[ValueT, ...]) -> AfterValidator:
-    return AfterValidator(lambda shares: _complete(shares, known))
-
-
-def _even(known: tuple[ValueT, ...]) -> BeforeValidator:
-    return BeforeValidator(lambda shares: _spread(shares, known))
 
 
 class _Section(BaseModel):
@@ -98,94 +99,52 @@ class Frequencies(_Section):
         kind: Kind of non-face.
     """
 
-    tone: Annotated[Mapping[int, float], _even(TONES), _whole(TONES)] = {
-        1: 0.14,
-        2: 0.18,
-        3: 0.20,
-        4: 0.18,
-        5: 0.14,
-        6: 0.09,
-        7: 0.05,
-        8: 0.010,
-        9: 0.006,
-        10: 0.004,
-    }
-    shape: Annotated[Mapping[str, float], _even(SHAPES), _whole(SHAPES)] = {
-        "oval": 0.45,
-        "round": 0.20,
-        "long": 0.15,
-        "square": 0.20,
-    }
-    pose: Annotated[Mapping[str, float], _even(POSES), _whole(POSES)] = {
-        "frontal": 0.80,
-        "half": 0.17,
-        "strong": 0.03,
-    }
-    light: Annotated[Mapping[str, float], _even(LIGHTS), _whole(LIGHTS)] = {
-        "even": 0.62,
-        "side": 0.25,
-        "top": 0.10,
-        "dim": 0.03,
-    }
-    hair: Annotated[Mapping[str, float], _even(HAIRS), _whole(HAIRS)] = {
-        "bald": 0.05,
-        "buzz": 0.07,
-        "short": 0.26,
-        "parted": 0.18,
-        "fringe": 0.10,
-        "curly": 0.08,
-        "long": 0.14,
-        "wavy": 0.08,
-        "bun": 0.04,
-    }
-    hair_color: Annotated[Mapping[str, float], _even(HAIR_COLORS), _whole(HAIR_COLORS)] = {
-        "black": 0.30,
-        "brown": 0.38,
-        "blond": 0.18,
-        "red": 0.04,
-        "grey": 0.10,
-    }
-    beard: Annotated[Mapping[str, float], _even(BEARDS), _whole(BEARDS)] = {
-        "none": 0.84,
-        "stubble": 0.06,
-        "moustache": 0.02,
-        "goatee": 0.02,
-        "full": 0.06,
-    }
-    glasses: Annotated[Mapping[str, float], _even(GLASSES), _whole(GLASSES)] = {
-        "none": 0.90,
-        "thin": 0.05,
-        "thick": 0.03,
-        "dark": 0.02,
-    }
-    hat: Annotated[Mapping[str, float], _even(HATS), _whole(HATS)] = {
-        "none": 0.950,
-        "beanie": 0.015,
-        "cap": 0.020,
-        "brim": 0.010,
-        "scarf": 0.005,
-    }
-    smile: Annotated[Mapping[str, float], _even(SMILES), _whole(SMILES)] = {
-        "frown": 0.05,
-        "neutral": 0.40,
-        "smile": 0.30,
-        "teeth": 0.25,
-    }
-    background: Annotated[Mapping[str, float], _even(BACKGROUNDS), _whole(BACKGROUNDS)] = {
-        "plain": 0.35,
-        "gradient": 0.30,
-        "texture": 0.20,
-        "clutter": 0.15,
-    }
-    kind: Annotated[Mapping[str, float], _even(KINDS), _whole(KINDS)] = {
-        "scrambled": 0.25,
-        "clock": 0.10,
-        "texture": 0.10,
-        "animal": 0.20,
-        "mask": 0.15,
-        "bust": 0.10,
-        "background": 0.10,
-    }
+    tone: Mapping[int, float] = _TONES
+    shape: Mapping[str, float] = _SHARES["shape"]
+    pose: Mapping[str, float] = _SHARES["pose"]
+    light: Mapping[str, float] = _SHARES["light"]
+    hair: Mapping[str, float] = _SHARES["hair"]
+    hair_color: Mapping[str, float] = _SHARES["hair_color"]
+    beard: Mapping[str, float] = _SHARES["beard"]
+    glasses: Mapping[str, float] = _SHARES["glasses"]
+    hat: Mapping[str, float] = _SHARES["hat"]
+    smile: Mapping[str, float] = _SHARES["smile"]
+    background: Mapping[str, float] = _SHARES["background"]
+    kind: Mapping[str, float] = _SHARES["kind"]
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _spread(cls, shares: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - whatever is in a file
+        """Let the word `uniform` stand for equal shares of all values."""
+        known = cls._known(info)
+        return dict.fromkeys(known, 1 / len(known)) if shares == _UNIFORM else shares
+
+    @field_validator("*")
+    @classmethod
+    def _complete(cls, shares: Mapping[Any, float], info: ValidationInfo) -> dict[Any, float]:
+        """Check shares and give every known value one, in the order of the defaults."""
+        known = cls._known(info)
+        unknown = [str(value) for value in shares if value not in known]
+        if unknown:
+            raise ValueError(f"unknown {_listed(unknown)}; known are {_listed(known)}")
+        negative = [f"{value}: {share}" for value, share in shares.items() if share < 0]
+        if negative:
+            raise ValueError(f"a share is below 0 ({_listed(negative)})")
+        total = math.fsum(shares.values())
+        if abs(total - 1) > _TOLERANCE:
+            raise ValueError(f"the shares add up to {total:g}, not to 1; what is not named has 0")
+        return {value: shares.get(value, 0.0) for value in known}
+
+    @classmethod
+    def _known(cls, info: ValidationInfo) -> Mapping[Any, float]:
+        """The default of a factor, which has all its values."""
+        assert info.field_name is not None  # noqa: S101 - only fields are validated
+        known: Mapping[Any, float] = cls.model_fields[info.field_name].default
+        return known
+
+
+def _listed(values: Iterable[object]) -> str:
+    return ", ".join(map(str, values))
 
 
 class SyntheticScenes(_Section):

@@ -13,7 +13,7 @@ def _colors(codes: str) -> Float32:
 # The Monk Skin Tone scale, tones 1 to 10, by Ellis Monk: https://skintone.google/get-started
 SKIN = _colors("f6ede4 f3e7db f7ead0 eadaba d7bd96 a07e56 825c43 604134 3a312a 292420")
 
-# In the order of config.HAIR_COLORS: black, brown, blond, red, grey.
+# In the order of the shares of `hair_color` in config: black, brown, blond, red, grey.
 HAIR = _colors("17130f 4d3220 c9a15c 8f3d1c b3b0ac")
 LIP = _colors("c0504d b5574f a84a55 c86a64 9c3b46")
 IRIS = _colors("4a2f1b 3a2414 5f4426 47688a 6b8f71 7a8288")
