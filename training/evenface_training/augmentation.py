@@ -7,6 +7,7 @@ matrix an image: on a CPU, Kornia's module for each change would cost as much as
 """
 
 import math
+from functools import cache
 
 import torch
 from kornia.enhance import jpeg_codec_differentiable
@@ -88,13 +89,20 @@ def _colored(images: Tensor, config: AugmentationConfig, draws: Draws) -> Tensor
 
 def _color_matrix(chroma: Tensor, hue: Tensor) -> Tensor:
     """Stretch by [N] and turn by [N] radians in the plane of hues; [N, 3, 3] for RGB."""
-    to_yiq = torch.tensor(_YIQ)
+    to_yiq, from_yiq = _yiq()
     cosine, sine = chroma * hue.cos(), chroma * hue.sin()
     zero, one = torch.zeros_like(hue), torch.ones_like(hue)
     rows = [one, zero, zero, zero, cosine, -sine, zero, sine, cosine]
     turned = torch.stack(rows, dim=1).view(-1, 3, 3)
-    matrix: Tensor = torch.linalg.inv(to_yiq) @ turned @ to_yiq
+    matrix: Tensor = from_yiq @ turned @ to_yiq
     return matrix
+
+
+@cache
+def _yiq() -> tuple[Tensor, Tensor]:
+    """From RGB to YIQ, and back."""
+    to_yiq = torch.tensor(_YIQ)
+    return to_yiq, torch.linalg.inv(to_yiq)
 
 
 def _noisy(images: Tensor, largest: float, draws: Draws) -> Tensor:
