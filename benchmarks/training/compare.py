@@ -148,6 +148,9 @@ def _subjects(source: str, turns: int, scratch: Path) -> list[Subject]:
             "evenface, float32", "db-vae", "lab-dbvae", [*ours, "precision=float32"], scratch
         ),
         _evenface("evenface, batch 64", "db-vae", "lab-dbvae", [*ours, *large], scratch),
+        _evenface(
+            "evenface, compiled", "db-vae", "lab-dbvae", [*ours, "compute.compile=on"], scratch
+        ),
     ]
     python = PYTHAE / "bin" / "python"
     if python.is_file():
