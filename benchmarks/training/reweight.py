@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from evenface_core.resampling import LatentHistogram
+from evenface_core.resampling import weigh
 
 from benchmarks.serving.places import ROOT
 from benchmarks.serving.results import write_json
@@ -64,10 +64,7 @@ def _measure(way: str, rows: int, size: int) -> dict[str, float]:
     theirs = latents.astype(np.float64) if way == "lab" else None  # the lab keeps float64
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     cpu, wall = time.process_time(), time.perf_counter()
-    if theirs is not None:
-        weights = sample_probabilities(theirs)
-    else:
-        weights = LatentHistogram.from_latents(latents).weights(latents).values
+    weights = sample_probabilities(theirs) if theirs is not None else weigh(latents)[1].values
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     added = 1024 * (after - before)

@@ -4,14 +4,14 @@ A histogram with fixed edges is all the state there is: shards count on their ow
 up, and weights follow from the sum exactly as if one machine had seen everything.
 """
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Self, TypeVar
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evenface_core.bins import BinFinder, count, in_blocks
+from evenface_core.binning import MAX_BINS, Binning, check_edges, check_shape, equal_edges
+from evenface_core.blocks import in_threads
 from evenface_core.errors import InvalidInput
 from evenface_core.latents import require_finite
 from evenface_core.rules import RULES
@@ -34,11 +34,9 @@ __all__ = [
 
 Int64 = NDArray[np.int64]
 Latents = NDArray[np.floating]
-T = TypeVar("T")
 
 DEFAULT_BINS = 10
 DEFAULT_SMOOTHING = 0.001
-MAX_BINS = 1000
 DEFAULT_RULE = "lab"
 MAX_COUNT = 2**53  # exact as float64, and so many times MAX_BINS still fit int64
 
@@ -60,7 +58,7 @@ class LatentHistogram:
     counts: Int64
 
     def __post_init__(self) -> None:
-        _check_edges(self.edges)
+        check_edges(self.edges)
         if self.counts.shape != (self.edges.shape[0], self.edges.shape[1] - 1):
             raise InvalidInput(
                 "histogram.counts",
@@ -84,14 +82,7 @@ class LatentHistogram:
             InvalidInput: The latents or the number of bins cannot be used.
         """
         check_options(bins=bins)
-        _check_shape(latents, None)
-        low, high = latents.min(axis=0).astype(float), latents.max(axis=0).astype(float)
-        if not np.isfinite([low, high]).all():
-            require_finite(latents, field="latents")
-        # As numpy.histogram does where all values are equal.
-        flat = low == high
-        low, high = np.where(flat, low - 0.5, low), np.where(flat, high + 0.5, high)
-        return cls.with_edges(latents, np.linspace(low, high, bins + 1, axis=1))
+        return cls.with_edges(latents, equal_edges(latents, bins))
 
     @classmethod
     def with_edges(cls, latents: Latents, edges: Float64) -> Self:
@@ -104,13 +95,7 @@ class LatentHistogram:
         Raises:
             InvalidInput: The latents or the edges cannot be used.
         """
-        _check_edges(edges)
-        _check_shape(latents, edges.shape[0])
-        finder, bins = BinFinder(edges, latents.dtype), edges.shape[1] - 1
-        counts = np.zeros((edges.shape[0], bins), np.int64)
-        for part in _over_blocks(lambda block: count(finder.find(block), bins), latents):
-            counts += part
-        return cls(edges, counts)
+        return cls(edges, Binning(edges, latents).counts())
 
     @property
     def total(self) -> int:
@@ -162,24 +147,43 @@ class LatentHistogram:
         Raises:
             InvalidInput: An argument cannot be used, or the histogram's numbers are too extreme.
         """
-        check_options(
-            rule=rule, smoothing=smoothing, min_effective_sample_size=min_effective_sample_size
-        )
-        with np.errstate(all="ignore"):  # extreme counts or edges: found out below
-            scores = self._log_scores(latents, rule, smoothing)
-            return weights_of(scores, rule, min_effective_sample_size)
+        check_options(min_effective_sample_size=min_effective_sample_size)
+        scores = self.log_scores(latents, rule, smoothing=smoothing)
+        return weights_of(scores, rule, min_effective_sample_size)
 
-    def _log_scores(self, latents: Latents, rule: str, smoothing: float) -> Float64:
-        _check_shape(latents, self.edges.shape[0])
-        _check_rows(latents, rule)
-        density, score = self.density(smoothing), RULES[rule].log_scores
-        finder = BinFinder(self.edges, latents.dtype)
+    def log_scores(
+        self, latents: Latents, rule: str = "lab", *, smoothing: float = DEFAULT_SMOOTHING
+    ) -> Float64:
+        """Score items by their rarity in this histogram, each by itself.
 
-        def scored(block: Latents) -> Float64:
-            found = finder.find(block)
-            return score(Evidence(block, self.edges, found, self.counts, density, smoothing))
+        Args:
+            latents: As for `weights`.
+            rule: See there.
+            smoothing: See there.
 
-        return np.concatenate(list(_over_blocks(scored, latents)))
+        Returns:
+            float64 [N], logarithms. They are the same, to the last bit, whichever items come
+            together. Infinite or not a number where the histogram's numbers are too extreme.
+
+        Raises:
+            InvalidInput: An argument cannot be used.
+        """
+        check_options(rule=rule, smoothing=smoothing)
+        return self.log_scores_of(Binning(self.edges, latents), rule, smoothing)
+
+    def log_scores_of(self, items: Binning, rule: str, smoothing: float) -> Float64:
+        """As `log_scores`, of items between the edges of this histogram."""
+        _check_rows(items.latents, rule)
+        with np.errstate(all="ignore"):  # extreme counts or edges: found out by the scores
+            density, score = self.density(smoothing), RULES[rule].log_scores
+
+            def scored(rows: slice) -> Float64:
+                packed = items.packed(rows)
+                block = items.latents[rows]
+                known = (self.counts, density, smoothing)
+                return score(Evidence(block, self.edges, packed, items.packing, *known))
+
+            return np.concatenate(list(in_threads(scored, *items.latents.shape)))
 
 
 def weigh(
@@ -208,27 +212,45 @@ def weigh(
     Raises:
         InvalidInput: An argument cannot be used, or its numbers are too extreme.
     """
-    with np.errstate(all="ignore"):  # extreme latents: found out as edges that are not finite
-        if isinstance(reference, LatentHistogram):
-            histogram = reference
-        elif reference is not None:
-            histogram = LatentHistogram.with_edges(latents, reference)
-        else:
-            histogram = _counted(latents, rule, bins)
-    return histogram, histogram.weights(
-        latents, rule, smoothing=smoothing, min_effective_sample_size=min_effective_sample_size
+    check_options(
+        bins=bins,
+        rule=rule,
+        smoothing=smoothing,
+        min_effective_sample_size=min_effective_sample_size,
     )
+    if isinstance(reference, LatentHistogram):
+        histogram, items = reference, Binning(reference.edges, latents)
+    else:
+        with np.errstate(all="ignore"):  # extreme latents: found out as edges that are not finite
+            edges = edges_for(latents, rule, bins) if reference is None else reference
+        items = Binning(edges, latents, keep=True)
+        histogram = LatentHistogram(edges, items.counts())
+    scores = histogram.log_scores_of(items, rule, smoothing)
+    return histogram, weights_of(scores, rule, min_effective_sample_size)
 
 
-def _counted(latents: Latents, rule: str, bins: int | None) -> LatentHistogram:
+def edges_for(latents: Latents, rule: str, bins: int | None) -> Float64:
+    """Make the bins that a rule wants for a set of items.
+
+    Args:
+        latents: As for `weigh`.
+        rule: See there.
+        bins: B; None is the rule's own number.
+
+    Returns:
+        float64 [D, B + 1].
+
+    Raises:
+        InvalidInput: An argument cannot be used.
+    """
     check_options(bins=bins, rule=rule)
-    _check_shape(latents, None)
+    check_shape(latents, None)
     _check_rows(latents, rule)
     wanted, edges = bins or RULES[rule].bins, RULES[rule].edges
     if edges is None:
-        return LatentHistogram.from_latents(latents, wanted)
+        return equal_edges(latents, wanted)
     require_finite(latents, field=RULES[rule].reads)
-    return LatentHistogram.with_edges(latents, edges(latents, wanted))
+    return edges(latents, wanted)
 
 
 def check_options(
@@ -263,40 +285,8 @@ def check_options(
         )
 
 
-def _check_edges(edges: Float64) -> None:
-    if edges.ndim != 2 or edges.shape[0] < 1 or not 3 <= edges.shape[1] <= MAX_BINS + 1:  # noqa: PLR2004
-        raise InvalidInput(
-            "histogram.edges", f"shape {edges.shape} is not [D, B + 1] with 2 ≤ B ≤ {MAX_BINS}"
-        )
-    if not np.isfinite(edges).all() or not (np.diff(edges, axis=1) > 0).all():
-        raise InvalidInput("histogram.edges", "must be finite and increase in each dimension")
-
-
-def _over_blocks(work: Callable[[Latents], T], latents: Latents) -> Iterator[T]:
-    """As `in_blocks`, and refuse latents that are not finite."""
-
-    def checked(block: Latents) -> T:
-        if not np.isfinite(block).all():
-            require_finite(latents, field="latents")
-        return work(block)
-
-    return in_blocks(checked, latents)
-
-
 def _check_rows(latents: Latents, rule: str) -> None:
     size = latents.shape[1]
     if RULES[rule].reads == "logits" and size != 1:
         problem = f"rule '{rule}' reads one logit an item, not {size} numbers"
         raise InvalidInput("logits", problem, value=size, limit=1)
-
-
-def _check_shape(latents: Latents, size: int | None) -> None:
-    if latents.ndim != 2 or 0 in latents.shape:  # noqa: PLR2004
-        raise InvalidInput("latents", f"shape {latents.shape} is not [N, D] with N ≥ 1, D ≥ 1")
-    if size is not None and latents.shape[1] != size:
-        raise InvalidInput(
-            "latents",
-            f"{latents.shape[1]} dimensions, but the histogram has {size}",
-            value=latents.shape[1],
-            limit=size,
-        )

@@ -28,10 +28,37 @@ def edges(logits: NDArray[np.floating], bins: int) -> Float64:
     Returns:
         float64 [1, B + 1], 2 ≤ B ≤ bins.
     """
-    found = np.unique(np.quantile(logits.astype(np.float64), np.linspace(0, 1, bins + 1)))
-    if len(found) < 3:  # noqa: PLR2004 - all are equal, or of two values
-        found = np.array([found[0] - 0.5, found.mean(), found[-1] + 0.5])
-    return found[None]
+    ordered = np.sort(logits[:, 0]).astype(np.float64)
+    return edges_at(ordered[ranks(len(ordered), bins)], len(ordered))
+
+
+def ranks(count: int, bins: int) -> NDArray[np.int64]:
+    """Which of `count` logits, in their order, the edges lie between; int64 [2, bins + 1]."""
+    low = np.floor(_places(count, bins)).astype(np.int64)
+    return np.stack([low, np.minimum(low + 1, count - 1)])
+
+
+def edges_at(found: Float64, count: int) -> Float64:
+    """Make the edges from the logits at `ranks`, as numpy.quantile does: on straight lines.
+
+    Args:
+        found: float64 [2, bins + 1], those logits.
+        count: Of how many.
+
+    Returns:
+        float64 [1, B + 1], 2 ≤ B ≤ bins; fewer than bins where many logits are equal.
+    """
+    low, high = found
+    places = _places(count, len(low) - 1)
+    edges: Float64 = np.unique(low + (high - low) * (places - np.floor(places)))
+    if len(edges) < 3:  # noqa: PLR2004 - all are equal, or of two values
+        edges = np.array([edges[0] - 0.5, edges.mean(), edges[-1] + 0.5])
+    return edges[None]
+
+
+def _places(count: int, bins: int) -> Float64:
+    places: Float64 = np.linspace(0, 1, bins + 1) * (count - 1)
+    return places
 
 
 def log_scores(evidence: Evidence) -> Float64:
@@ -48,7 +75,7 @@ def log_scores(evidence: Evidence) -> Float64:
         float64 [N], logarithms.
     """
     counts = evidence.counts[0].astype(np.float64)
-    found = evidence.bins[:, 0].astype(np.intp)
+    found = evidence.packed[:, 0].astype(np.intp)
     logits = evidence.latents[:, 0].astype(np.float64)
     low, high = evidence.edges[0, found], evidence.edges[0, found + 1]
     inside = np.clip((logits - low) / (high - low), 0, 1)

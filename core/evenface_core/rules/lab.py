@@ -16,5 +16,4 @@ def log_scores(evidence: Evidence) -> Float64:
     """
     inverse = 1.0 / evidence.density
     per_bin = inverse / (evidence.counts * inverse).sum(axis=1, keepdims=True)
-    scores: Float64 = np.log(evidence.largest(per_bin))
-    return scores
+    return evidence.largest(np.log(per_bin))

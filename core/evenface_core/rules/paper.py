@@ -14,5 +14,4 @@ def log_scores(evidence: Evidence) -> Float64:
     Returns:
         float64 [N], logarithms.
     """
-    scores: Float64 = -evidence.total(np.log(evidence.density))
-    return scores
+    return evidence.total(-np.log(evidence.density))

@@ -11,8 +11,10 @@ from evenface_core.resampling import (
     temper,
     weigh,
 )
+from evenface_core.rules import hard
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 
 def densities_by_loop(values: Float64, bins: int, smoothing: float) -> tuple[Float64, Float64]:
@@ -343,3 +345,53 @@ def test_the_hard_rule_reads_one_number_an_item() -> None:
     latents = latents_of(10, 2)
     with pytest.raises(InvalidInput, match="'hard' reads one logit an item, not 2 numbers"):
         LatentHistogram.from_latents(latents).weights(latents, "hard")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(["lab", "paper", "hard"]),
+    st.sampled_from([np.float16, np.float32, np.float64]),
+    st.integers(1, 60),
+    st.integers(1, 12),
+    st.lists(st.integers(0, 60), max_size=5),
+    st.integers(0, 2**32),
+)
+def test_scores_are_the_same_to_the_last_bit_whichever_items_come_together(
+    rule: str, dtype: type, rows: int, size: int, cuts: list[int], seed: int
+) -> None:
+    drawn = latents_of(rows, 1 if rule == "hard" else size, seed)
+    latents: NDArray[np.floating] = drawn.astype(dtype)
+    histogram, _ = weigh(latents, rule=rule)
+    parts = [part for part in np.split(latents, sorted(cuts)) if len(part)]
+    scores = np.concatenate([histogram.log_scores(part, rule) for part in parts])
+    assert np.array_equal(scores, histogram.log_scores(latents, rule))
+
+
+@pytest.mark.parametrize("rule", ["lab", "paper"])
+def test_few_items_score_as_among_many_to_the_last_bit(rule: str) -> None:
+    latents = latents_of(5000, 30).astype(np.float32)  # four dimensions at a time, not two
+    histogram = LatentHistogram.from_latents(latents)
+    few = histogram.log_scores(latents[:9], rule)
+    assert np.array_equal(few, histogram.log_scores(latents, rule)[:9])
+
+
+@pytest.mark.parametrize(("rule", "size"), [("paper", 100), ("paper", 900), ("lab", 30)])
+@pytest.mark.parametrize("share", [1e-3, 0.5, 0.999, 1.0])
+def test_tempering_ends_within_a_billionth_above_the_least_effective_sample_size(
+    rule: str, size: int, share: float
+) -> None:
+    latents = latents_of(2000, size)
+    weights = LatentHistogram.from_latents(latents).weights(
+        latents, rule, min_effective_sample_size=share
+    )
+    least = share * 2000
+    assert weights.temper == 1 or least <= weights.effective_sample_size <= least * (1 + 1e-9)
+    assert weights.effective_sample_size == pytest.approx(
+        effective_sample_size(weights.values), rel=1e-12
+    )
+
+
+def test_bins_of_hard_are_quantiles_of_the_logits() -> None:
+    logits = np.random.default_rng(4).normal(size=(5000, 1)).astype(np.float32)
+    expected = np.quantile(logits.astype(np.float64), np.linspace(0, 1, 101))
+    assert np.allclose(hard.edges(logits, 100)[0], expected, rtol=0, atol=1e-14)
