@@ -61,6 +61,19 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Counts:
+    """What is in the parts of a job.
+
+    Attributes:
+        rows: Items.
+        failed: Those of them that have an error.
+    """
+
+    rows: int
+    failed: int
+
+
+@dataclass(frozen=True)
 class Wanted:
     """What a user asks for.
 
@@ -122,24 +135,26 @@ def load(url: str) -> Job:
     return Job(folder, plan)
 
 
-def encode(job: Job, engine: Engine) -> Progress:
+def encode(job: Job, engine: Engine) -> Counts:
     """Write the parts that are missing.
 
     Returns:
-        What was done.
+        What is in all parts.
 
     Raises:
         EvenfaceError: The job cannot go on; what is done stays.
     """
-    done = len(job.output.parts())
+    before = [job.output.count(index) for index in job.output.parts()]
     with (
-        Progress(job.plan.listing, done) as progress,
+        Progress(job.plan.listing, len(before)) as progress,
         closing(engine.run(job.missing(), job.output)) as finished,
     ):
         for one in finished:
             progress.add(one)
-    job.folder.clear_scratch()
-    return progress
+    return Counts(
+        sum(rows for rows, _ in before) + progress.rows,
+        sum(failed for _, failed in before) + progress.failed,
+    )
 
 
 @contextmanager
@@ -167,4 +182,5 @@ def alone(url: str) -> Iterator[None]:
         folder.clear_scratch()
         yield
     finally:
+        folder.clear_scratch()
         os.close(descriptor)

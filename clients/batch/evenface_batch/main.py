@@ -15,9 +15,8 @@ from evenface_core.errors import JobError
 
 from evenface_batch import job as jobs
 from evenface_batch.engines.choice import add_engine_options, choose_engine
-from evenface_batch.job import Job, Wanted
+from evenface_batch.job import Wanted
 from evenface_batch.plan import MAX_CHUNK, InputFacts
-from evenface_batch.progress import Progress
 from evenface_batch.reading import is_local, local_path
 
 EXIT_ERRORS = 1
@@ -103,9 +102,11 @@ def _encode(options: argparse.Namespace) -> int:
     wanted, engine = _wanted(options), choose_engine(options)
     with jobs.alone(options.out):
         job = jobs.begin(options.out, wanted, engine)
-        progress = jobs.encode(job, engine)
-    _summarise(job, progress)
-    return EXIT_ERRORS if progress.failed else 0
+        counts = jobs.encode(job, engine)
+    _tell(
+        f"{counts.rows:,} rows in {job.folder.url}/parts, {counts.failed:,} of them with an error"
+    )
+    return EXIT_ERRORS if counts.failed else 0
 
 
 def _wanted(options: argparse.Namespace) -> Wanted:
@@ -124,11 +125,6 @@ def _wanted(options: argparse.Namespace) -> Wanted:
         options.chunk_size,
         options.resume,
     )
-
-
-def _summarise(job: Job, progress: Progress) -> None:
-    rows, failed = progress.rows, progress.failed
-    _tell(f"{rows:,} rows written to {job.folder.url}/parts, {failed:,} of them with an error")
 
 
 def _tell(line: str) -> None:

@@ -53,6 +53,11 @@ class PartWriter:
             self._flush()
         self._writer.close()
 
+    def abandon(self) -> None:
+        """Let go of a file that is not to be kept, while it is still open."""
+        with suppress(OSError, pa.ArrowException):
+            self._writer.close()
+
     def _flush(self) -> None:
         self._writer.write_table(pa.concat_tables(self._held))
         self._held.clear()
@@ -79,8 +84,12 @@ class Output:
         """
         with self.folder.replacing(part_name(index)) as file:
             writer = PartWriter(file, self.form.schema)
-            yield writer
-            writer.close()
+            try:
+                yield writer
+                writer.close()
+            except BaseException:
+                writer.abandon()
+                raise
 
     def write(self, index: int, table: Table) -> None:
         """Write, or replace, a part by a table of its schema (its weights filled in, say).
@@ -97,17 +106,35 @@ class Output:
         Raises:
             JobError: It is not there, or damaged.
         """
-        name = part_name(index)
-        try:
-            with self.folder.open(name) as file:
-                return pq.ParquetFile(file).read(columns)
-        except (OSError, pa.ArrowException) as error:
-            raise JobError(f"cannot read {self.url}/{name}: {reason_of(error)}") from error
+        with self._opened(index) as file:
+            return file.read(columns)
+
+    def count(self, index: int) -> tuple[int, int]:
+        """How many rows a part has, and how many of them have an error; read from its footer.
+
+        Raises:
+            JobError: It is not there, or damaged.
+        """
+        with self._opened(index) as file:
+            footer = file.metadata
+            groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+            errors = footer.num_columns - 1  # the last column
+            nulls = sum(group.column(errors).statistics.null_count for group in groups)
+            return footer.num_rows, footer.num_rows - nulls
 
     def parts(self) -> list[int]:
         """The numbers of the parts that are there, in order."""
         found = (_PART.search(name) for name in self.folder.names("parts"))
         return sorted(int(match[1]) for match in found if match)
+
+    @contextmanager
+    def _opened(self, index: int) -> Iterator[Any]:
+        name = part_name(index)
+        try:
+            with self.folder.open(name) as file:
+                yield pq.ParquetFile(file)
+        except (OSError, pa.ArrowException) as error:
+            raise JobError(f"cannot read {self.url}/{name}: {reason_of(error)}") from error
 
     @cached_property
     def folder(self) -> "Folder":

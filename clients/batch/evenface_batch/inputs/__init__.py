@@ -77,9 +77,8 @@ def _kind_of(found: Found, shown: str) -> Kind:
         for kind, suffixes in _SUFFIXES.items():
             if name.lower().endswith(suffixes) and (kind in _IN_FOLDERS or found.is_file):
                 return kind
-    raise JobError(
-        f"{shown}: nothing to score: no {', '.join(s for k in _SUFFIXES.values() for s in k)}"
-    )
+    known = [of for kind in _IN_FOLDERS for of in _SUFFIXES[kind]]
+    raise JobError(f"{shown}: nothing to score: no {', '.join(known)}")
 
 
 def _only(found: Found, kind: Kind, shown: str, facts: InputFacts) -> Found:

@@ -70,7 +70,8 @@ def _is_folder(system: Any, url: str, path: str) -> bool:  # noqa: ANN401 - fssp
 
 def _matched(system: Any, url: str, shown: str, *, only: bool) -> Found:  # noqa: ANN401 - fsspec's
     if not any(letter in url for letter in "*?["):
-        raise JobError(f"{shown}: no such file or folder")
+        unless = "" if is_local(url) else ", or it cannot be reached"
+        raise JobError(f"{shown}: no such file or folder{unless}")
     fixed = url[: min(url.find(letter) for letter in "*?[" if letter in url)]
     base = _split(fixed)[0]
     start = len(system._strip_protocol(base))  # noqa: SLF001 - what fsspec's guide says to use

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import fsspec
 import pyarrow as pa
@@ -15,6 +15,8 @@ from evenface_batch.items import Item
 from evenface_batch.output import reason_of
 from evenface_batch.reading import item, read_items
 from evenface_batch.text import one_line
+
+ParquetFile: TypeAlias = Any  # pyarrow has no types
 
 _ROWS = 16  # images read at once
 _NAMES = 4096  # names read at once
@@ -81,34 +83,49 @@ class TablePlaces:
         return cls(**{**values, "groups": tuple(line["groups"])})
 
     def _cells(self, column: str | None) -> Iterator[list[Any]]:
-        """Pairs of id and cell, a few at a time; at a damage, an item in their place."""
-        done = 0
+        """Pairs of id and cell, a few at a time; where rows are lost, an item in their place."""
         try:
             with open_table(self.url) as file:
-                for batch in self._batches(file, column):
-                    names = batch.get(self.id_column) or [None] * len(batch[""])
-                    first = self.first + done
-                    yield [
-                        (self._id(first + place, name), cell)
-                        for place, (name, cell) in enumerate(zip(names, batch[""], strict=True))
-                    ]
-                    done += len(names)
+                first, skip, left = self.first, self.skip, self.rows or 0
+                for group in range(*self.groups):
+                    rows = min(left, file.metadata.row_group(group).num_rows - skip)
+                    yield from self._cells_of(file, column, group, first, skip, rows)
+                    first, skip, left = first + rows, 0, left - rows
         except (OSError, pa.ArrowException) as error:
-            yield [Item(self._id(self.first + done, None), None, _broken(error))]
+            yield [Item(self._id(self.first, None), None, _broken(error, self.rows))]
 
-    def _batches(self, file: Any, column: str | None) -> Iterator[dict[str | None, list[Any]]]:  # noqa: ANN401 - pyarrow's
-        """Rows as lists by column; the images' under the name ""."""
+    def _cells_of(
+        self, file: ParquetFile, column: str | None, group: int, first: int, skip: int, rows: int
+    ) -> Iterator[list[Any]]:  # fmt: skip
+        """The same for some rows of a row group."""
+        done = 0
+        try:
+            for names, cells in self._batches(file, column, group, skip, rows):
+                yield [
+                    (self._id(first + place, name), cell)
+                    for place, (name, cell) in enumerate(zip(names, cells, strict=True), done)
+                ]
+                done += len(cells)
+        except (OSError, pa.ArrowException) as error:
+            yield [Item(self._id(first + done, None), None, _broken(error, rows - done))]
+
+    def _batches(
+        self, file: ParquetFile, column: str | None, group: int, skip: int, rows: int
+    ) -> Iterator[tuple[list[Any], list[Any]]]:
+        """Ids as the file has them, and cells, a few at a time."""
         wanted = [name for name in (column, self.id_column) if name is not None]
-        left, skip = self.rows or 0, self.skip
-        rows = _ROWS if column is not None and not holds_names(file, column) else _NAMES
-        for batch in file.iter_batches(rows, range(*self.groups), wanted):
-            some = batch.slice(skip, left)
-            skip = max(0, skip - len(batch))
-            left -= len(some)
+        size = _ROWS if column is not None and not holds_names(file, column) else _NAMES
+        for batch in file.iter_batches(size, [group], wanted):
+            some = batch.slice(skip, rows)
+            skip, rows = max(0, skip - len(batch)), rows - len(some)
             if len(some):
-                values = {name: some.column(name).to_pylist() for name in wanted}
-                yield {**values, "": values.get(column) or [None] * len(some)}
-            if not left:
+                nothing = [None] * len(some)
+                names, cells = (
+                    nothing if name is None else some.column(name).to_pylist()
+                    for name in (self.id_column, column)
+                )
+                yield names, cells
+            if not rows:
                 return
 
     def _read(self, cells: Iterable[tuple[str, Any]]) -> Iterator[Item]:
@@ -192,7 +209,7 @@ def _piece(
 
 
 @contextmanager
-def open_table(url: str) -> Iterator[Any]:
+def open_table(url: str) -> Iterator[ParquetFile]:
     """Open a Parquet file.
 
     Raises:
@@ -206,13 +223,13 @@ def open_table(url: str) -> Iterator[Any]:
         yield file
 
 
-def holds_names(file: Any, column: str) -> bool:  # noqa: ANN401 - pyarrow's
+def holds_names(file: ParquetFile, column: str) -> bool:
     """Whether a column holds paths and not images."""
     kind = file.schema_arrow.field(column).type
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _check(file: Any, places: TablePlaces) -> None:  # noqa: ANN401 - pyarrow's
+def _check(file: ParquetFile, places: TablePlaces) -> None:
     schema = file.schema_arrow
     for name in filter(None, (places.column, places.id_column)):
         if name not in schema.names:
@@ -229,7 +246,8 @@ def _check(file: Any, places: TablePlaces) -> None:  # noqa: ANN401 - pyarrow's
         )
 
 
-def _broken(error: BaseException) -> str:
+def _broken(error: BaseException, rows: int | None) -> str:
     if isinstance(error, FileNotFoundError):
         return "missing: no such file"
-    return one_line(f"broken file: this row and what follows is lost ({reason_of(error)})")
+    lost = "all rows are lost" if rows is None else f"{rows} rows from this one on are lost"
+    return one_line(f"broken file: {lost} ({reason_of(error)})")

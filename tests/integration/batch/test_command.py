@@ -1,0 +1,98 @@
+"""The command `evenface-batch`: what it refuses in one line, and what it leaves as it is."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from evenface_batch.main import main
+from support.bundles import Tiny, write_tiny_bundle
+from support.datasets import jpeg, write_jpegs
+
+
+def arguments(tmp_path: Path, models: Path, *more: str) -> list[str]:
+    bundle, out = models / "faces" / "1", tmp_path / "out"
+    return [
+        "encode", str(tmp_path / "faces"), "--model", str(bundle), "--out", str(out),
+        "--workers", "1", *more,
+    ]  # fmt: skip
+
+
+def rows(tmp_path: Path) -> list[dict[str, Any]]:
+    return pq.read_table(tmp_path / "out" / "parts").to_pylist()  # type: ignore[no-any-return]
+
+
+def test_a_finished_job_is_not_overwritten_and_not_resumed_as_another(
+    tmp_path: Path, tiny_models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_jpegs(tmp_path / "faces", ["a.jpg", "b.jpg"])
+    asked = arguments(tmp_path, tiny_models)
+    assert main(asked) == 0
+    before = rows(tmp_path)
+    assert main(asked) == 2
+    assert "holds a job already; go on with it with --resume, or choose" in capsys.readouterr().err
+    assert main([*asked, "--resume", "--dtype", "float16"]) == 2
+    assert "this job was begun with dtype 'float32', not 'float16'" in capsys.readouterr().err
+    write_tiny_bundle(tmp_path / "models", Tiny(shift=1.0))
+    assert main([*arguments(tmp_path, tmp_path / "models"), "--resume"]) == 2
+    assert "this job was begun with model.digest '" in capsys.readouterr().err
+    write_jpegs(tmp_path / "faces", ["c.jpg"])
+    assert main([*asked, "--resume"]) == 0
+    assert rows(tmp_path) == before
+    plan = json.loads((tmp_path / "out" / "job.json").read_text())
+    assert plan["input"]["urls"] == [str(tmp_path / "faces")]
+    assert (plan["listing"]["chunks"], plan["listing"]["items"]) == (1, 2)
+
+
+def test_errors_of_an_earlier_run_count_in_the_exit_code(
+    tmp_path: Path, tiny_models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_jpegs(tmp_path / "faces", ["a.jpg"])
+    (tmp_path / "faces" / "b.jpg").write_bytes(b"")
+    for more in ([], ["--resume"]):
+        assert main([*arguments(tmp_path, tiny_models), *more]) == 1
+        assert "2 rows in " in (said := capsys.readouterr().err)
+        assert said.endswith("1 of them with an error\n")
+
+
+def test_a_listing_that_was_changed_is_refused(
+    tmp_path: Path, tiny_models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_jpegs(tmp_path / "faces", ["a.jpg"])
+    main(arguments(tmp_path, tiny_models))
+    listing = tmp_path / "out" / "listing.jsonl.gz"
+    listing.write_bytes(listing.read_bytes()[:-12])
+    assert main([*arguments(tmp_path, tiny_models), "--resume"]) == 2
+    assert f"error: cannot read {listing}: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--chunk-size", "0"], "--chunk-size: 0 is outside 1 to 1000000"),
+        (["--workers", "-1"], "--workers: -1 is below 0"),
+        (["--model", "nowhere"], "nowhere/manifest.json: No such file or directory"),
+        (["--out", "/proc/nowhere"], "cannot write /proc/nowhere: No such file or directory"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    tmp_path: Path,
+    tiny_models: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: list[str],
+    message: str,
+) -> None:
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces" / "a.jpg").write_bytes(jpeg(0))
+    assert main([*arguments(tmp_path, tiny_models), *change]) == 2
+    assert capsys.readouterr().err == f"error: {message}\n"
+
+
+def test_a_model_that_cannot_encode_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_jpegs(tmp_path / "faces", ["a.jpg"])
+    write_tiny_bundle(tmp_path / "models", Tiny(functions=("classify",)))
+    assert main(arguments(tmp_path, tmp_path / "models")) == 2
+    assert "this model cannot encode; it can classify" in capsys.readouterr().err
