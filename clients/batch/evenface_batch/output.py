@@ -241,7 +241,8 @@ def reason_of(error: BaseException) -> str:
     """What an error of a file system says, in one line."""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return "no space left on the device"
-    return str(getattr(error, "strerror", None) or error or type(error).__name__).split("\n")[0]
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(said).split("\n")[0]
 
 
 def _protocols(system: Any) -> tuple[str, ...]:  # noqa: ANN401 - fsspec has no types

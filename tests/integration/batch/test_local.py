@@ -1,5 +1,6 @@
 """The local engine: real workers with a real model, and what becomes of a chunk that kills them."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from evenface_core.errors import JobError
 from evenface_core.images import load_image
 from evenface_runtime import open_model
 from support.batch_places import Deadly
-from support.bundles import LATENT
+from support.bundles import LATENT, Tiny, write_tiny_bundle
 from support.datasets import jpeg, write_jpegs
 
 
@@ -107,7 +108,7 @@ def test_no_more_chunks_are_taken_than_there_are_workers(
     write_jpegs(tmp_path, ["a.jpg"])
     taken: list[int] = []
 
-    def chunks():  # type: ignore[no-untyped-def] # noqa: ANN202
+    def chunks() -> Iterator[Chunk]:
         for number in range(1000):
             taken.append(number)
             yield Chunk(number, files(tmp_path, "a.jpg"))
@@ -119,10 +120,7 @@ def test_no_more_chunks_are_taken_than_there_are_workers(
     assert output.folder.names("unfinished") == []
 
 
-def test_a_mean_that_float16_cannot_hold_is_an_error(tmp_path: Path, tiny_models: Path) -> None:
-    del tiny_models
-    from support.bundles import Tiny, write_tiny_bundle  # noqa: PLC0415
-
+def test_a_mean_that_float16_cannot_hold_is_an_error(tmp_path: Path) -> None:
     root = tmp_path / "models"
     write_tiny_bundle(root, Tiny(shift=1e6))
     write_jpegs(tmp_path, ["a.jpg"])

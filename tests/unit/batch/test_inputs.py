@@ -155,7 +155,7 @@ def served(tmp_path: Path) -> Iterator[str]:
     """A folder behind a real HTTP server of the standard library."""
 
     class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:  # type: ignore[override]
+        def log_message(self, *_: object) -> None:
             pass
 
     handler = partial(Quiet, directory=tmp_path)

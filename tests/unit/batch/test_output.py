@@ -35,10 +35,9 @@ def test_a_part_appears_when_all_of_it_is_written(tmp_path: Path) -> None:
 def test_a_part_whose_writing_fails_leaves_the_old_one_and_nothing_else(tmp_path: Path) -> None:
     output = Output(str(tmp_path), FORM)
     output.write(0, rows(2).table())
-    with pytest.raises(RuntimeError, match="midway"):  # noqa: PT012
-        with output.part(0) as part:
-            part.write(rows(2000))
-            raise RuntimeError("midway")
+    with pytest.raises(RuntimeError, match="midway"), output.part(0) as part:  # noqa: PT012
+        part.write(rows(2000))
+        raise RuntimeError("midway")
     assert output.count(0) == (2, 0)
     assert output.folder.names("unfinished") == []
 
