@@ -60,11 +60,11 @@ format: $(VENV)/.dev ## Format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix
 
 protos: $(VENV)/.dev ## Generate the stubs in protos/gen from protos/evenface
-	@rm -f protos/gen/evenface/v1/*_pb2*
+	@rm -f protos/gen/evenface/*/*_pb2*
 	@include=$$($(PY) -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])') && \
 	PATH="$(abspath $(BIN)):$$PATH" $(PY) -m grpc_tools.protoc -I protos -I "$$include" \
 	  --python_out=protos/gen --grpc_python_out=protos/gen \
-	  --mypy_out=quiet:protos/gen --mypy_grpc_out=quiet:protos/gen protos/evenface/v1/*.proto
+	  --mypy_out=quiet:protos/gen --mypy_grpc_out=quiet:protos/gen protos/evenface/*/*.proto
 
 protos-check: protos ## Fail if the committed stubs are not those of the .proto files
 	@changes=$$(git status --porcelain protos) && test -z "$$changes" || \

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import evenface_transport as transport
+from evenface.oip import inference_pb2
 from evenface.v1 import face_service_pb2, model_service_pb2
 from evenface_core.bundle import open_bundle
 from evenface_core.manifest import FunctionName
@@ -32,6 +33,7 @@ from evenface_server.logs import CallLog
 from evenface_server.metrics import Metrics
 from evenface_server.models.loader import Loader
 from evenface_server.models.registry import Registry, ServedModel
+from evenface_server.oip import InferenceService
 from evenface_server.rpc import Refusal, Rpcs
 from evenface_server.servicer import FaceService, ModelService
 from evenface_server.settings import Settings
@@ -40,6 +42,7 @@ from evenface_server.workshop import Workshop
 
 _FACE: Final = face_service_pb2.DESCRIPTOR.services_by_name["FaceService"]
 _MODEL: Final = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
+_INFERENCE: Final = inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 _HEALTH: Final = health_pb2.DESCRIPTOR.services_by_name["Health"]
 _REFLECTION: Final = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
 
@@ -176,15 +179,19 @@ def open_app(
     workshop = Workshop(settings.image_threads)
     engine = Engine(registry, limits, workshop, max_queue_rows=settings.max_queue_rows)
     streams, faults = Streams(settings.stream_requests), Faults(metrics)
-    health = HealthService((_FACE.full_name, _MODEL.full_name))
+    services = (_FACE, _MODEL, _INFERENCE) if settings.open_inference else (_FACE, _MODEL)
+    health = HealthService(service.full_name for service in services)
     rpcs = Rpcs(metrics, faults, log, access, _FIELDS_PER_ITEM * settings.max_items_per_request)
     methods = {
         **rpcs.methods(_FACE, FaceService(engine, streams, faults), _refusals(engine)),
         **rpcs.methods(_MODEL, ModelService(engine)),
         **rpcs.plain_methods(_HEALTH, health),
     }
+    if settings.open_inference:
+        inference = InferenceService(engine, streams, faults, lambda: not health.is_draining)
+        methods |= rpcs.methods(_INFERENCE, inference, {"ModelInfer": inference.refusal})
     if settings.reflection:
-        names = tuple(s.full_name for s in (_FACE, _MODEL, _HEALTH, _REFLECTION))
+        names = tuple(service.full_name for service in (*services, _HEALTH, _REFLECTION))
         reflector = reflection.aio.ReflectionServicer(names)
         methods |= rpcs.plain_methods(_REFLECTION, reflector)
     server = transport.Server(

@@ -49,7 +49,7 @@ class Lane:
         max_batch_rows: Rows that run together at most; longer calls are split.
         max_queue_rows: Rows admitted and not answered at most.
         label: Name for messages and for the thread.
-        metrics: Where to count.
+        metrics: Where to count; can be read, too.
         inline_seconds: Time of a batch up to which it runs on the loop; 0 for none, as where a
             device works and the loop would only wait.
         clock: Seconds that only ever grow.
@@ -68,7 +68,7 @@ class Lane:
     ) -> None:
         self._run = run
         self._max_batch_rows = max_batch_rows
-        self._metrics = metrics
+        self.metrics = metrics
         self._inline_seconds = inline_seconds
         self._clock = clock
         self._waiting: deque[Entry] = deque()
@@ -201,7 +201,7 @@ class Lane:
         """Take rows of the first that waits; what is left of it may have to queue up anew."""
         start = entry.taken
         if not start:
-            self._metrics.queue_wait.observe(now - entry.queued_at)
+            self.metrics.queue_wait.observe(now - entry.queued_at)
         entry.taken += rows
         entry.turn -= rows
         entry.place.take(rows)
@@ -267,9 +267,9 @@ class Lane:
         made = sum(part.rows for part in outcome.parts if not part.is_ready)
         if made:
             self._preparing.note(made, outcome.preparing_seconds)
-        self._metrics.batch_rows.observe(rows)
-        self._metrics.inference.observe(outcome.seconds)
-        self._metrics.images.inc(rows)
+        self.metrics.batch_rows.observe(rows)
+        self.metrics.inference.observe(outcome.seconds)
+        self.metrics.images.inc(rows)
 
     def _note_turn(self, now: float, rows: int) -> None:
         """Note that a batch is formed, or, with 0 rows, that none is for now."""

@@ -25,6 +25,11 @@ class HealthService:
         self._changed = asyncio.Event()
         self._is_closed = False
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether it says NOT_SERVING."""
+        return self._statuses[""] == health_pb2.HealthCheckResponse.NOT_SERVING
+
     def drain(self) -> None:
         """Say NOT_SERVING of everything from now on."""
         self._statuses = dict.fromkeys(self._statuses, health_pb2.HealthCheckResponse.NOT_SERVING)

@@ -65,6 +65,16 @@ class Histogram(_Growing):
         values[0] += value * times
         values[1 + bisect_left(self._bounds, value)] += times
 
+    @property
+    def total(self) -> float:
+        """Sum of all values."""
+        return self.values[0]
+
+    @property
+    def count(self) -> int:
+        """How many values."""
+        return int(sum(self.values[1:]))
+
 
 class Gauge:
     """Has a value."""

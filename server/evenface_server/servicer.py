@@ -39,35 +39,35 @@ class FaceService:
         self, request: face_service_pb2.EncodeRequest, context: Call
     ) -> face_service_pb2.EncodeResponse:
         """Encode images."""
-        call = requests.encode_call(request, _deadline(context))
+        call = requests.encode_call(request, deadline_of(context))
         return replies.encode_response(await self._engine.encode(call))
 
     async def Decode(
         self, request: face_service_pb2.DecodeRequest, context: Call
     ) -> face_service_pb2.DecodeResponse:
         """Decode latents."""
-        call = requests.decode_call(request, _deadline(context))
+        call = requests.decode_call(request, deadline_of(context))
         return replies.decode_response(await self._engine.decode(call))
 
     async def Sample(
         self, request: face_service_pb2.SampleRequest, context: Call
     ) -> face_service_pb2.SampleResponse:
         """Draw faces."""
-        call = requests.sample_call(request, _deadline(context))
+        call = requests.sample_call(request, deadline_of(context))
         return replies.sample_response(await self._engine.sample(call))
 
     async def ClassifyFace(
         self, request: face_service_pb2.ClassifyFaceRequest, context: Call
     ) -> face_service_pb2.ClassifyFaceResponse:
         """Tell faces from other images."""
-        call = requests.classify_call(request, _deadline(context))
+        call = requests.classify_call(request, deadline_of(context))
         return replies.classify_response(await self._engine.classify(call))
 
     async def ResampleWeights(
         self, request: face_service_pb2.ResampleWeightsRequest, context: Call
     ) -> face_service_pb2.ResampleWeightsResponse:
         """Compute resampling weights."""
-        call = requests.weights_call(request, _deadline(context))
+        call = requests.weights_call(request, deadline_of(context))
         return replies.weights_response(await self._engine.weigh(call))
 
     async def EncodeStream(
@@ -87,8 +87,9 @@ class FaceService:
                 reply.error.CopyFrom(self._faults.of(error).status)
             return reply
 
-        async for reply in self._bulk(request_iterator, answer):
-            yield reply
+        async with aclosing(bulk(self._streams, request_iterator, answer)) as answers:
+            async for reply in answers:
+                yield reply
 
     async def ClassifyFaceStream(
         self,
@@ -107,17 +108,9 @@ class FaceService:
                 reply.error.CopyFrom(self._faults.of(error).status)
             return reply
 
-        async for reply in self._bulk(request_iterator, answer):
-            yield reply
-
-    async def _bulk(
-        self, items: AsyncIterator[Any], answer: Callable[[Any], Awaitable[ReplyT]]
-    ) -> AsyncGenerator[ReplyT, None]:
-        async with aclosing(self._streams.answer(items, answer)) as answers:
+        async with aclosing(bulk(self._streams, request_iterator, answer)) as answers:
             async for reply in answers:
                 yield reply
-        if self._streams.closed:
-            raise ServiceUnavailable("the server is draining", retry_after=_RETRY_AFTER_DRAIN)
 
 
 class ModelService:
@@ -153,6 +146,21 @@ class ModelService:
         )
 
 
-def _deadline(call: Call) -> float | None:
-    """The call's deadline on the monotonic clock, which the engine and its lanes use."""
+async def bulk(
+    streams: Streams, items: AsyncIterator[Any], answer: Callable[[Any], Awaitable[ReplyT]]
+) -> AsyncGenerator[ReplyT, None]:
+    """Yield the replies to the requests of a stream, in order.
+
+    Raises:
+        ServiceUnavailable: The server drains: what was read has been answered, no more is read.
+    """
+    async with aclosing(streams.answer(items, answer)) as answers:
+        async for reply in answers:
+            yield reply
+    if streams.closed:
+        raise ServiceUnavailable("the server is draining", retry_after=_RETRY_AFTER_DRAIN)
+
+
+def deadline_of(call: Call) -> float | None:
+    """Return the call's deadline on the monotonic clock, which the engine and its lanes use."""
     return None if call.deadline == math.inf else call.deadline

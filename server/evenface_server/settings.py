@@ -190,6 +190,10 @@ class Settings(BaseSettings):
     reflection: bool = Field(
         default=False, description="Serve gRPC reflection, for grpcurl and the like."
     )
+    open_inference: bool = Field(
+        default=False,
+        description="Serve the Open Inference Protocol too, for tritonclient and the like.",
+    )
     drain_delay: float = Field(
         0.0,
         ge=0,

@@ -1,0 +1,133 @@
+"""The engine's answers, and what is known of models, to the protocol's messages."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from evenface.oip import inference_pb2 as oip
+from evenface_core.tensors import to_bytes
+from numpy.typing import NDArray
+
+from evenface_server.oip.catalog import Entry, Tensor
+
+# As Triton calls ONNX graphs that ONNX Runtime runs.
+_PLATFORM: Final = "onnxruntime_onnx"
+_DATATYPES: Final = {
+    np.dtype(np.uint8): "UINT8",
+    np.dtype(np.float32): "FP32",
+    np.dtype(np.bool_): "BOOL",
+}
+_NANOSECONDS: Final = 1e9
+
+
+def infer_response(
+    request: oip.ModelInferRequest,
+    version: str,
+    outputs: Mapping[str, NDArray[Any]],
+    wanted: Sequence[str],
+) -> oip.ModelInferResponse:
+    """Pack the outputs that are wanted.
+
+    Args:
+        request: What is answered.
+        version: Of the model that answers.
+        outputs: By name, all that there are.
+        wanted: Names, in the order of the reply.
+    """
+    arrays = [outputs[name] for name in wanted]
+    return oip.ModelInferResponse(
+        model_name=request.model_name,
+        model_version=version,
+        id=request.id,
+        outputs=[
+            oip.ModelInferResponse.InferOutputTensor(
+                name=name, datatype=_DATATYPES[array.dtype], shape=array.shape
+            )
+            for name, array in zip(wanted, arrays, strict=True)
+        ],
+        raw_output_contents=[to_bytes(array) for array in arrays],
+    )
+
+
+def metadata(entry: Entry, versions: Sequence[str]) -> oip.ModelMetadataResponse:
+    """Pack what a model takes and gives."""
+    return oip.ModelMetadataResponse(
+        name=entry.name,
+        versions=versions,
+        platform=_PLATFORM,
+        inputs=map(_tensor_metadata, entry.inputs),
+        outputs=map(_tensor_metadata, entry.outputs),
+    )
+
+
+def config(entry: Entry, max_items: int) -> oip.ModelConfigResponse:
+    """Pack a model's configuration."""
+    inputs = (
+        oip.ModelInput(
+            name=item.name, data_type=_number(item), dims=item.lengths, optional=item.optional
+        )
+        for item in entry.inputs
+    )
+    outputs = (
+        oip.ModelOutput(name=item.name, data_type=_number(item), dims=item.lengths)
+        for item in entry.outputs
+    )
+    return oip.ModelConfigResponse(
+        config=oip.ModelConfig(
+            name=entry.name,
+            platform=_PLATFORM,
+            max_batch_size=max_items,
+            input=inputs,
+            output=outputs,
+            dynamic_batching=oip.ModelDynamicBatching(),
+        )
+    )
+
+
+def statistics(entry: Entry) -> oip.ModelStatistics:
+    """Pack what a model has done in this process.
+
+    The time of a batch is counted once, not once for each of its requests; perf_analyzer ends where
+    counts of the three parts of computing differ.
+    """
+    counts = entry.served.lanes[entry.function].metrics
+    calls, ran = counts.queue_wait.count, counts.inference
+    return oip.ModelStatistics(
+        name=entry.name,
+        version=entry.version,
+        inference_count=int(counts.images.values[0]),
+        execution_count=ran.count,
+        inference_stats=oip.InferStatistics(
+            success=_duration(calls, counts.queue_wait.total + ran.total),
+            queue=_duration(calls, counts.queue_wait.total),
+            compute_input=_duration(calls, 0),
+            compute_infer=_duration(calls, ran.total),
+            compute_output=_duration(calls, 0),
+        ),
+    )
+
+
+def index(entries: Iterable[Entry]) -> oip.RepositoryIndexResponse:
+    """List models and versions."""
+    return oip.RepositoryIndexResponse(
+        models=[
+            oip.RepositoryIndexResponse.ModelIndex(
+                name=entry.name, version=entry.version, state="READY"
+            )
+            for entry in entries
+        ]
+    )
+
+
+def _tensor_metadata(item: Tensor) -> oip.ModelMetadataResponse.TensorMetadata:
+    return oip.ModelMetadataResponse.TensorMetadata(
+        name=item.name, datatype=item.datatype, shape=(-1, *item.lengths)
+    )
+
+
+def _number(item: Tensor) -> oip.DataType.ValueType:
+    return oip.DataType.Value(f"TYPE_{item.datatype}")
+
+
+def _duration(count: int, seconds: float) -> oip.StatisticDuration:
+    return oip.StatisticDuration(count=count, ns=round(seconds * _NANOSECONDS))
