@@ -18,20 +18,19 @@ class HealthService:
 
     Args:
         services: Their full names; the server as a whole, "", is always known.
+
+    Attributes:
+        is_draining: Whether it says NOT_SERVING.
     """
 
     def __init__(self, services: Iterable[str]) -> None:
         self._statuses = dict.fromkeys(("", *services), health_pb2.HealthCheckResponse.SERVING)
         self._changed = asyncio.Event()
-        self._is_closed = False
-
-    @property
-    def is_draining(self) -> bool:
-        """Whether it says NOT_SERVING."""
-        return self._statuses[""] == health_pb2.HealthCheckResponse.NOT_SERVING
+        self.is_draining = self._is_closed = False
 
     def drain(self) -> None:
         """Say NOT_SERVING of everything from now on."""
+        self.is_draining = True
         self._statuses = dict.fromkeys(self._statuses, health_pb2.HealthCheckResponse.NOT_SERVING)
         self._wake()
 

@@ -1,6 +1,6 @@
 """Models as the Open Inference Protocol sees them: functions of ours. Transport-free."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from evenface_core.errors import ModelNotFound
@@ -98,8 +98,7 @@ class Catalog:
         Raises:
             ModelNotFound: There is none; the message lists what there is.
         """
-        model, function = self._split(name)
-        return self._entry(name, function, self._registry.resolve(model, version))
+        return self._find(name, version, self._registry.resolve)
 
     def route(self, name: str, version: str) -> Entry:
         """Choose what a request is answered by.
@@ -107,27 +106,25 @@ class Catalog:
         Raises:
             ModelNotFound: As `resolve`.
         """
-        model, function = self._split(name)
-        return self._entry(name, function, self._registry.route(model, version))
+        return self._find(name, version, self._registry.route)
 
     def versions(self, name: str) -> Sequence[str]:
         """All versions of a model, oldest first."""
         return [entry.version for entry in self if entry.name == name]
 
-    def _split(self, name: str) -> tuple[str, FunctionName]:
-        found = split_name(name)
-        if found is None:
-            raise self._missing(name)
-        return found
-
-    def _entry(self, name: str, function: FunctionName, served: ServedModel) -> Entry:
-        if function not in served.manifest.functions:
-            raise self._missing(name)
-        return Entry(name, function, served)
-
-    def _missing(self, name: str) -> ModelNotFound:
+    def _find(self, name: str, version: str, find: Callable[[str, str], ServedModel]) -> Entry:
+        model, function = split_name(name) or ("", None)
+        if function is not None:
+            try:
+                served = find(model, version)
+            except ModelNotFound:
+                if self.versions(name):
+                    raise  # it is the version that there is not
+            else:
+                if function in served.manifest.functions:
+                    return Entry(name, function, served)
         known = listing(dict.fromkeys(entry.name for entry in self))
-        return ModelNotFound(f"no model '{name[:100]}'; {known}")
+        raise ModelNotFound(f"no model '{name[:100]}'; {known}")
 
 
 def split_name(name: str) -> tuple[str, FunctionName] | None:

@@ -29,6 +29,8 @@ from support.inference import Array, infer, inference, outputs, typed
 from support.messages import array, classify, details, encode, files, pixels, tensor
 from support.servers import Running, running
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 ENCODE, DECODE, CLASSIFY = "faces.encode", "faces.decode", "faces.classify"
 PICTURES = images(3)
 LATENTS: Array = expected_mean(images(3, seed=2))
@@ -45,7 +47,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(models: Path) -> AsyncIterator[Running]:
     async with running(models, open_inference=True, max_items_per_request=8) as found:
         yield found
@@ -401,7 +403,7 @@ async def test_a_full_queue_refuses_before_the_request_has_come_in(models: Path)
 
 
 async def test_a_call_that_has_no_time_left_ends_at_its_deadline(tmp_path: Path) -> None:
-    write_tiny_bundle(tmp_path, Tiny(encode_loops=2000))
+    write_tiny_bundle(tmp_path, Tiny(encode_loops=600))
     async with running(tmp_path, open_inference=True) as server:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await inference(server).ModelInfer(infer(ENCODE, {"images": PICTURES}), timeout=0.1)
@@ -418,14 +420,13 @@ async def test_a_token_may_be_for_inference_alone(tmp_path: Path, models: Path) 
         stub = inference(server)
         request = infer(ENCODE, {"images": PICTURES})
         assert (await stub.ModelInfer(request, metadata=metadata)).outputs
-        for call, code in (
-            (stub.ModelInfer(request), StatusCode.UNAUTHENTICATED),
-            (
-                stub.RepositoryIndex(oip.RepositoryIndexRequest(), metadata=metadata),
-                StatusCode.PERMISSION_DENIED,
-            ),
-            (server.face.Encode(encode(PICTURES), metadata=metadata), StatusCode.PERMISSION_DENIED),
-        ):
+        index = stub.RepositoryIndex(oip.RepositoryIndexRequest(), metadata=metadata)
+        refused: dict[Any, StatusCode] = {
+            stub.ModelInfer(request): StatusCode.UNAUTHENTICATED,
+            index: StatusCode.PERMISSION_DENIED,
+            server.face.Encode(encode(PICTURES), metadata=metadata): StatusCode.PERMISSION_DENIED,
+        }
+        for call, code in refused.items():
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await call
             assert caught.value.code() is code
@@ -433,15 +434,16 @@ async def test_a_token_may_be_for_inference_alone(tmp_path: Path, models: Path) 
 
 async def test_statistics_count_what_was_run(server: Running) -> None:
     stub = inference(server)
+    name = oip.ModelStatisticsRequest(name="bearded.encode")
+    assert (await stub.ModelStatistics(name)).model_stats[0].inference_count == 0
     for _ in range(2):
-        await stub.ModelInfer(infer(ENCODE, {"images": PICTURES}))
-    await server.face.Encode(encode(PICTURES, version="1"))
-    found = await stub.ModelStatistics(oip.ModelStatisticsRequest(name=ENCODE))
-    counts = {s.version: (s.inference_count, s.execution_count) for s in found.model_stats}
-    assert counts == {"1": (3, 1), "2": (6, 2)}
-    newest = found.model_stats[-1].inference_stats
-    assert newest.success.count == newest.queue.count == newest.compute_infer.count == 2
-    assert newest.success.ns >= newest.compute_infer.ns > 0
+        await stub.ModelInfer(infer("bearded.encode", {"images": PICTURES}))
+    await server.face.Encode(encode(PICTURES, model="bearded"))
+    (found,) = (await stub.ModelStatistics(name)).model_stats
+    assert (found.inference_count, found.execution_count) == (9, 3)
+    times = found.inference_stats
+    assert times.success.count == times.queue.count == times.compute_infer.count == 3
+    assert times.success.ns >= times.compute_infer.ns > 0
     every = await stub.ModelStatistics(oip.ModelStatisticsRequest())
     index = await stub.RepositoryIndex(oip.RepositoryIndexRequest())
     assert [(s.name, s.version) for s in every.model_stats] == [
