@@ -1,4 +1,4 @@
-"""The benchmark's commands: `python -m benchmarks.serving compare` and `growth`."""
+"""The benchmark's commands: `python -m benchmarks.serving compare`, `growth` and `protocols`."""
 
 import argparse
 import shutil
@@ -7,7 +7,7 @@ from pathlib import Path
 from evenface_core.cli import guarded
 from evenface_core.errors import ConfigError
 
-from benchmarks.serving import compare, grow
+from benchmarks.serving import compare, grow, protocols
 from benchmarks.serving.places import ROOT
 
 
@@ -33,6 +33,8 @@ def main() -> int:
     add = commands.add_parser("growth", parents=[common], help="evenface as load and models grow")
     grow.add_options(add)
     add.set_defaults(run=grow.grow)
+    add = commands.add_parser("protocols", parents=[common], help="evenface's two protocols")
+    add.set_defaults(run=protocols.protocols)
     options = parser.parse_args()
     return guarded(lambda: _run(options))
 

@@ -1,13 +1,14 @@
 """Everything that is measured: evenface, the no-op server and the peers, and how each starts."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.serving.places import MODELS, ROOT, VENVS, program
 from benchmarks.serving.processes import cores
 from benchmarks.serving.wires import HOST, EvenfaceWire, HttpWire, KserveWire, NoopWire, Wire
 
+OPEN_INFERENCE = "evenface, Open Inference Protocol"
 EVENFACE, NOOP = "evenface", "no-op grpc.aio"
 PORTS = 3  # that a subject may use; the first one serves
 
@@ -51,6 +52,13 @@ def evenface(options: Sequence[str] = (), models: Path = MODELS, model: str = ""
         return [program("evenface-server"), "--models", str(models), *serving, *options]
 
     return Subject(EVENFACE, "gRPC", EvenfaceWire(model), command)
+
+
+def open_inference(options: Sequence[str] = ()) -> Subject:
+    """The same server, spoken to by the protocol that the gRPC peers speak."""
+    model = ("faces.encode", "images")
+    wire = KserveWire(wrapped=True, raw=model, files=model)
+    return replace(evenface(("--open-inference", *options)), name=OPEN_INFERENCE, wire=wire)
 
 
 def noop() -> Subject:

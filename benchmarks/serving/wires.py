@@ -131,28 +131,37 @@ class NoopWire:
 
 
 class KserveWire:
-    """The Open Inference Protocol: model "encoder" takes `images`, model "jpeg" takes `files`.
+    """The Open Inference Protocol.
 
     Args:
         wrapped: Whether replies on a stream are ModelStreamInferResponses, as Triton's; MLServer
             sends ModelInferResponses.
+        raw: Model and input that take pixels.
+        files: Model and input that take image files.
     """
 
     http1 = False
 
-    def __init__(self, *, wrapped: bool) -> None:
+    def __init__(
+        self,
+        *,
+        wrapped: bool,
+        raw: tuple[str, str] = ("encoder", "images"),
+        files: tuple[str, str] = ("jpeg", "files"),
+    ) -> None:
         self._wrapped = wrapped
+        self._raw, self._files = raw, files
 
     def request(self, scenario: Scenario) -> Request:
         """The request of a scenario."""
         if scenario.file:
             data = jpeg(*scenario.file)
             raw = struct.pack("<I", len(data)) + data
-            message = kserve.infer_request("jpeg", "files", "BYTES", (1, 1), raw)
+            message = kserve.infer_request(*self._files, "BYTES", (1, 1), raw)
         else:
             shape = (scenario.images, SIDE, SIDE, 3)
             raw = pixels(scenario.images).tobytes()
-            message = kserve.infer_request("encoder", "images", "UINT8", shape, raw)
+            message = kserve.infer_request(*self._raw, "UINT8", shape, raw)
         method = "ModelStreamInfer" if scenario.messages > 1 else "ModelInfer"
         return Request(f"{kserve.SERVICE}/{method}", (message,) * scenario.messages)
 
