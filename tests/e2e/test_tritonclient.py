@@ -1,6 +1,7 @@
 """Triton's own client against the server: in a process and an environment of its own."""
 
 import json
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +16,19 @@ from support.servers import server_process
 from support.triton import triton_python
 
 ROOT = Path(__file__).parents[2]
+DOCS = (ROOT / "docs" / "open-inference.md").read_text()
+(PAGE,) = re.findall(r"^```python\n(.*?)^```", DOCS, re.DOTALL | re.MULTILINE)
 CALLER = ROOT / "tests" / "support" / "triton_caller.py"
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What tritonclient was told, and what our client was."""
+    """What tritonclient was told, what our client was, and what the code of the page shows."""
 
     found: dict[str, Any]
     outputs: dict[str, Any]
     own: dict[str, Any]
+    said: str
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +51,10 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Answers:
         command = [str(python), str(CALLER), str(folder), server.address]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
         assert done.returncode == 0, done.stderr
+        page = [str(python), "-c", PAGE.replace("127.0.0.1:50051", server.address)]
+        said = subprocess.run(page, capture_output=True, text=True, check=True)
     found = json.loads((folder / "found.json").read_text())
-    return Answers(found, dict(np.load(folder / "outputs.npz")), own)
+    return Answers(found, dict(np.load(folder / "outputs.npz")), own, said.stdout)
 
 
 def own_answers(client: Client, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -96,6 +102,11 @@ def test_streams_and_chosen_outputs_give_the_same(answers: Answers) -> None:
     )
     assert np.allclose(answers.outputs["streamed"], mean, atol=1e-5)
     assert np.allclose(answers.outputs["chosen"], log_variance, atol=1e-5)
+
+
+def test_the_code_of_the_page_runs(answers: Answers) -> None:
+    assert "bearded.decode 2 READY\n" in answers.said
+    assert "(2, 100) [False False]" in answers.said
 
 
 def test_it_is_told_what_is_wrong(answers: Answers) -> None:
