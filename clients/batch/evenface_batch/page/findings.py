@@ -1,0 +1,260 @@
+"""What the parts of a job say, found in a few passes, a part in memory at a time."""
+
+import heapq
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evenface_batch.output import Output
+from evenface_batch.parts import Table
+
+Float64 = NDArray[np.float64]
+
+SHOWN = 24  # faces at each end
+MEASURED = 1000  # parts, at most, from which latents are measured
+_BINS = 40
+_PROBABILITY_BINS = 20
+_SPREAD = 4.0  # standard deviations of the widest dimension to each side
+
+
+@dataclass(frozen=True, order=True)
+class Spot:
+    """An item of which there is something to say.
+
+    Attributes:
+        weight: Its weight.
+        part: Number of its part, and so of its chunk.
+        row: Its place there.
+        id: What it is called.
+    """
+
+    weight: float
+    part: int
+    row: int
+    id: str
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Errors of one kind.
+
+    Attributes:
+        name: The kind.
+        count: How many items.
+        item: One of them.
+        example: Its error.
+    """
+
+    name: str
+    count: int
+    item: str
+    example: str
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """What the weights say.
+
+    Attributes:
+        rows: Items that have one.
+        effective: Effective sample size, (Σ w)² / Σ w² (Kish 1965).
+        average: Of the weights.
+        rarest: The greatest, first.
+        commonest: The least, first.
+    """
+
+    rows: int
+    effective: float
+    average: float
+    rarest: Sequence[Spot] = field(repr=False)
+    commonest: Sequence[Spot] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """A dimension of the latents.
+
+    Attributes:
+        number: From 0.
+        mean: Over the rows.
+        deviation: Standard deviation over the rows.
+        counts: Of a histogram from `Latents.low` to `Latents.high`.
+    """
+
+    number: int
+    mean: float
+    deviation: float
+    counts: Sequence[int] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Latents:
+    """The means of the rows.
+
+    Attributes:
+        rows: How many were measured.
+        low: Where the histograms begin; what is below is in the first bin.
+        high: Where they end; what is beyond is in the last bin.
+        dimensions: The widest first.
+    """
+
+    rows: int
+    low: float
+    high: float
+    dimensions: Sequence[Dimension]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What there is to show.
+
+    Attributes:
+        rows: Items.
+        failed: Those of them with an error.
+        errors: The commonest first.
+        probabilities: Of "face", counts between 0 and 1; None where the model does not classify.
+        faces: Items whose probability is at least 0.5.
+        latents: None where no item has any.
+        weighted: None where there are no weights yet.
+    """
+
+    rows: int
+    failed: int
+    errors: Sequence[Kind]
+    probabilities: Sequence[int] | None
+    faces: int
+    latents: Latents | None
+    weighted: Weighted | None
+
+
+def find(output: Output) -> Findings:
+    """Read the parts; the means of at most a thousand of them, evenly spread.
+
+    Raises:
+        JobError: A part cannot be read.
+    """
+    parts = output.parts()
+    gathered = _Gathered()
+    for part in parts:
+        columns = ["id", "probability", "weight", "error"]
+        gathered.add(part, output.read(part, columns))
+    measured = parts[:: -(-len(parts) // MEASURED)] if parts else []
+    return gathered.findings(_latents(output, measured))
+
+
+class _Gathered:
+    """What adds up over parts."""
+
+    def __init__(self) -> None:
+        self._rows = self._faces = self._weighted = 0
+        self._sum = self._squares = 0.0
+        self._probabilities = np.zeros(_PROBABILITY_BINS, np.int64)
+        self._kinds: Counter[str] = Counter()
+        self._examples: dict[str, tuple[str, str]] = {}
+        self._rarest: list[Spot] = []
+        self._commonest: list[Spot] = []
+
+    def add(self, part: int, table: Table) -> None:
+        self._rows += len(table)
+        self._add_errors(table)
+        probabilities = _numbers(table, "probability")
+        known = probabilities[np.isfinite(probabilities)]
+        self._probabilities += np.histogram(known, _PROBABILITY_BINS, (0, 1))[0]
+        self._faces += int((known >= 0.5).sum())  # noqa: PLR2004
+        self._add_weights(part, table)
+
+    def _add_errors(self, table: Table) -> None:
+        errors = table.column("error")
+        if errors.null_count == len(errors):
+            return
+        for name, error in zip(table.column("id").to_pylist(), errors.to_pylist(), strict=True):
+            if error is not None:
+                kind = kind_of(error)
+                self._kinds[kind] += 1
+                self._examples.setdefault(kind, (name, error))
+
+    def _add_weights(self, part: int, table: Table) -> None:
+        weights = _numbers(table, "weight")
+        rows = np.flatnonzero(np.isfinite(weights))
+        known = weights[rows]
+        self._weighted += len(rows)
+        self._sum += float(known.sum())
+        self._squares += float(np.square(known).sum())
+        order = rows[np.argsort(known, kind="stable")]
+        ends = [
+            [Spot(float(weights[row]), part, int(row), table.column("id")[int(row)].as_py())
+             for row in some]
+            for some in (order[::-1][:SHOWN], order[:SHOWN])
+        ]  # fmt: skip
+        self._rarest = heapq.nlargest(SHOWN, self._rarest + ends[0])
+        self._commonest = heapq.nsmallest(SHOWN, self._commonest + ends[1])
+
+    def findings(self, latents: Latents | None) -> Findings:
+        weighted = Weighted(
+            self._weighted,
+            self._sum**2 / self._squares,
+            self._sum / self._weighted,
+            self._rarest,
+            self._commonest,
+        ) if self._squares else None  # fmt: skip
+        kinds = [
+            Kind(kind, count, *self._examples[kind]) for kind, count in self._kinds.most_common()
+        ]
+        classifies = bool(self._probabilities.any())
+        return Findings(
+            rows=self._rows,
+            failed=self._kinds.total(),
+            errors=kinds,
+            probabilities=self._probabilities.tolist() if classifies else None,
+            faces=self._faces,
+            latents=latents,
+            weighted=weighted,
+        )
+
+
+def kind_of(error: str) -> str:
+    """The kind of an error: what stands before its first colon or bracket."""
+    return error.partition(":")[0].partition(" (")[0]
+
+
+def _latents(output: Output, parts: Sequence[int]) -> Latents | None:
+    rows, total, squares = 0, np.zeros(()), np.zeros(())
+    for means in _means(output, parts):
+        rows += len(means)
+        total = total + means.sum(axis=0)
+        squares = squares + np.square(means).sum(axis=0)
+    if not rows:
+        return None
+    mean = total / rows
+    deviation = np.sqrt(np.maximum(squares / rows - mean**2, 0))
+    low = float((mean - _SPREAD * deviation).min())
+    high = max(float((mean + _SPREAD * deviation).max()), low + 1e-6)
+    size = len(mean)
+    counts = np.zeros(size * _BINS, np.int64)
+    for means in _means(output, parts):
+        places = ((means - low) * (_BINS / (high - low))).astype(np.int64).clip(0, _BINS - 1)
+        places += np.arange(size) * _BINS
+        counts += np.bincount(places.ravel(), minlength=size * _BINS)
+    by_dimension = counts.reshape(size, _BINS)
+    return Latents(rows, low, high, [
+        Dimension(int(n), float(mean[n]), float(deviation[n]), by_dimension[n].tolist())
+        for n in np.argsort(-deviation, kind="stable")
+    ])  # fmt: skip
+
+
+def _means(output: Output, parts: Sequence[int]) -> Iterator[Float64]:
+    size = output.form.latent_size
+    for part in parts:
+        column = output.read(part, ["mean"]).column("mean").drop_null().combine_chunks()
+        if len(column):
+            numbers = column.flatten().to_numpy(zero_copy_only=False)
+            yield numbers.reshape(-1, size).astype(np.float64)
+
+
+def _numbers(table: Table, name: str) -> Float64:
+    """A column, with NaN for null."""
+    column = table.column(name).cast("float64").to_numpy()
+    return np.asarray(column, np.float64)

@@ -1,0 +1,89 @@
+"""The page, laid out and written as HTML that needs no other file."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from evenface_batch.job import Job
+from evenface_batch.page.faces import Face, face, read_faces
+from evenface_batch.page.findings import MEASURED, Findings, Spot, find
+
+PAGE_FILE = "page.html"
+
+
+def write_page(job: Job, weighting: Mapping[str, str] | None = None) -> str:
+    """Look at the parts of a job and write `page.html` beside them.
+
+    Args:
+        job: A job whose parts are there.
+        weighting: How it was weighted, in words by name; None where it was not.
+
+    Returns:
+        The page's path or URL.
+
+    Raises:
+        JobError: A part cannot be read, or the page cannot be written.
+    """
+    findings = find(job.output)
+    html = render(job, findings, _faces(job, findings), weighting or {})
+    with job.folder.replacing(PAGE_FILE) as file:
+        file.write(html.encode())
+    return f"{job.folder.url}/{PAGE_FILE}"
+
+
+def render(
+    job: Job,
+    findings: Findings,
+    faces: Mapping[str, Sequence[Face]],
+    weighting: Mapping[str, str],
+) -> str:
+    """Lay the findings out."""
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            plan=job.plan,
+            out=job.folder.url,
+            written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            findings=findings,
+            faces=faces,
+            weighting=weighting,
+            most_parts=MEASURED,
+        )
+    )
+
+
+def _faces(job: Job, findings: Findings) -> Mapping[str, Sequence[Face]]:
+    weighted = findings.weighted
+    if weighted is None:
+        return {}
+    spots = [*weighted.rarest, *weighted.commonest]
+    items = read_faces(job.chunks(), spots)
+
+    def drawn(some: Sequence[Spot]) -> list[Face]:
+        return [face(one, items.get((one.part, one.row)), weighted.average) for one in some]
+
+    return {"Rarest": drawn(weighted.rarest), "Commonest": drawn(weighted.commonest)}
+
+
+def histogram_path(counts: Sequence[int], width: float, height: float) -> str:
+    """The outline of a histogram that fills a box, as an SVG path."""
+    step, most = width / len(counts), max(*counts, 1)
+    corners = [f"M0 {height:g}"]
+    for place, count in enumerate(counts):
+        y = height * (1 - count / most)
+        corners.append(f"V{y:.4g}H{step * (place + 1):.4g}")
+    return "".join([*corners, f"V{height:g}Z"])
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("evenface_batch.page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["histogram_path"] = histogram_path
+    return environment
