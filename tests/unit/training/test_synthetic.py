@@ -48,9 +48,9 @@ def test_images_are_the_same_in_another_process() -> None:
 
 @BOTH
 def test_images_are_the_same_on_any_number_of_threads(render: Render) -> None:
-    expected = render(CONFIG, 5, 200)
+    expected = render(CONFIG, 5, 300)
     for workers in (1, 3):
-        parts = list(stream(render, CONFIG, 5, 200, workers))
+        parts = list(stream(render, CONFIG, 5, 300, workers))
         assert len(parts) > 1
         np.testing.assert_array_equal(
             np.concatenate([part.images for part in parts]), expected.images

@@ -10,6 +10,7 @@ from evenface_core.config import parse
 
 from evenface_training.synthetic.config import Frequencies, SyntheticConfig
 from evenface_training.synthetic.render import (
+    CHUNK_PIXELS,
     Labels,
     Rendered,
     UInt8,
@@ -26,7 +27,6 @@ PARTS: Mapping[str, tuple[Render, str]] = {
     "nonface": (render_nonfaces, "0"),
 }
 _LABEL = "label"
-_PIXELS_A_TASK = 128 * 64 * 64
 _OTHER_SEED = 2**63  # nobody counts that far from a seed of their own
 _TASKS_A_WORKER = 2  # under way at once: bounds what is drawn and not yet taken
 
@@ -46,7 +46,7 @@ def stream(
     Yields:
         The images in order, some at a time; the same ones whatever `workers` is.
     """
-    rows = max(1, _PIXELS_A_TASK // config.size**2)
+    rows = max(1, CHUNK_PIXELS // config.size**2)
     threads = workers or os.cpu_count() or 1
     # Threads are enough: numpy releases the interpreter lock while it computes.
     pool = ThreadPoolExecutor(threads)
