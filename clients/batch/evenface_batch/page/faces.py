@@ -34,6 +34,11 @@ class Face:
     picture: str | None = field(repr=False)
     problem: str | None
 
+    @property
+    def name(self) -> str:
+        """The last part of the id."""
+        return self.id.rpartition("/")[2] or self.id
+
 
 def read_faces(chunks: Iterable[Chunk], spots: Iterable[Spot]) -> Mapping[Place, Item]:
     """Read items again, going through the chunks once.
