@@ -14,6 +14,7 @@ from evenface_core.binning import MAX_BINS, Binning, check_edges, check_shape, e
 from evenface_core.blocks import in_threads
 from evenface_core.errors import InvalidInput
 from evenface_core.latents import require_finite
+from evenface_core.quantiles import quantile_edges
 from evenface_core.rules import RULES
 from evenface_core.rules.evidence import Evidence, Float64
 from evenface_core.weights import Weights, effective_sample_size, temper, weights_of
@@ -246,11 +247,11 @@ def edges_for(latents: Latents, rule: str, bins: int | None) -> Float64:
     check_options(bins=bins, rule=rule)
     check_shape(latents, None)
     _check_rows(latents, rule)
-    wanted, edges = bins or RULES[rule].bins, RULES[rule].edges
-    if edges is None:
+    wanted = bins or RULES[rule].bins
+    if RULES[rule].spacing == "equal":
         return equal_edges(latents, wanted)
     require_finite(latents, field=RULES[rule].reads)
-    return edges(latents, wanted)
+    return quantile_edges(latents, wanted)
 
 
 def check_options(

@@ -205,8 +205,12 @@ class Folder:
 
     def clear_scratch(self) -> None:
         """Delete what killed processes have left half-written."""
+        self.remove(_SCRATCH)
+
+    def remove(self, name: str) -> None:
+        """Delete a file, or a folder with all that is in it, if there is one."""
         with suppress(FileNotFoundError):
-            self._system.rm(f"{self._path}/{_SCRATCH}", recursive=True)
+            self._system.rm(f"{self._path}/{name}", recursive=True)
 
     def _settle(self, scratch: str, name: str) -> None:
         target = f"{self._path}/{name}"

@@ -8,9 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from evenface_core.rules import hard, lab, paper
 from evenface_core.rules.evidence import Evidence, Float64
 
@@ -26,18 +23,18 @@ class Rule:
         reads: What an item's row holds: a latent of any size, or the one logit of face against
             non-face.
         bins: Bins per dimension where none are asked for.
-        edges: Makes edges float64 [D, B + 1] from items [N, D] and a number of bins, of which
-            equal ones may be left out; None is equal bins from the least to the greatest value.
+        spacing: "equal" bins from the least to the greatest value, or bins between "quantiles",
+            for items of one dimension.
     """
 
     log_scores: Callable[[Evidence], Float64]
     reads: Reads = "latents"
     bins: int = 10
-    edges: Callable[[NDArray[np.floating], int], Float64] | None = None
+    spacing: Literal["equal", "quantiles"] = "equal"
 
 
 RULES: Mapping[str, Rule] = {
     "lab": Rule(lab.log_scores),
     "paper": Rule(paper.log_scores),
-    "hard": Rule(hard.log_scores, "logits", bins=1000, edges=hard.edges),
+    "hard": Rule(hard.log_scores, "logits", bins=1000, spacing="quantiles"),
 }

@@ -7,7 +7,6 @@ ranks take the place of errors, for a classifier of faces soon makes hardly any.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evenface_core.rules.evidence import Evidence, Float64
 
@@ -16,49 +15,6 @@ from evenface_core.rules.evidence import Evidence, Float64
 POWER = 1.6
 
 _EASIEST = 1 - 1e-12  # a share of 1 would be a weight of 0, whose logarithm is infinite
-
-
-def edges(logits: NDArray[np.floating], bins: int) -> Float64:
-    """Make bins that hold equally many items, so that ranks are known as well in any tail.
-
-    Args:
-        logits: [N, 1].
-        bins: At most so many; fewer where many logits are equal.
-
-    Returns:
-        float64 [1, B + 1], 2 ≤ B ≤ bins.
-    """
-    ordered = np.sort(logits[:, 0]).astype(np.float64)
-    return edges_at(ordered[ranks(len(ordered), bins)], len(ordered))
-
-
-def ranks(count: int, bins: int) -> NDArray[np.int64]:
-    """Which of `count` logits, in their order, the edges lie between; int64 [2, bins + 1]."""
-    low = np.floor(_places(count, bins)).astype(np.int64)
-    return np.stack([low, np.minimum(low + 1, count - 1)])
-
-
-def edges_at(found: Float64, count: int) -> Float64:
-    """Make the edges from the logits at `ranks`, as numpy.quantile does: on straight lines.
-
-    Args:
-        found: float64 [2, bins + 1], those logits.
-        count: Of how many.
-
-    Returns:
-        float64 [1, B + 1], 2 ≤ B ≤ bins; fewer than bins where many logits are equal.
-    """
-    low, high = found
-    places = _places(count, len(low) - 1)
-    edges: Float64 = np.unique(low + (high - low) * (places - np.floor(places)))
-    if len(edges) < 3:  # noqa: PLR2004 - all are equal, or of two values
-        edges = np.array([edges[0] - 0.5, edges.mean(), edges[-1] + 0.5])
-    return edges[None]
-
-
-def _places(count: int, bins: int) -> Float64:
-    places: Float64 = np.linspace(0, 1, bins + 1) * (count - 1)
-    return places
 
 
 def log_scores(evidence: Evidence) -> Float64:

@@ -21,8 +21,8 @@ def test_the_client_imports_without_what_the_bare_install_lacks() -> None:
         "print(' '.join(core))\n"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    allowed = {"binning", "bins", "blocks", "errors", "exact_sum", "latents", "packing"}
-    allowed |= {"resampling", "rules", "tensors", "weights"}
+    allowed = {"binning", "bins", "blocks", "errors", "exact_sum", "histogram_files", "latents"}
+    allowed |= {"packing", "quantiles", "resampling", "rules", "tensors", "weights"}
     assert {name.split(".")[1] for name in run.stdout.split()} <= allowed
 
 

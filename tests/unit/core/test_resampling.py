@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from evenface_core.errors import InvalidInput
 from evenface_core.latents import Float64
+from evenface_core.quantiles import quantile_edges
 from evenface_core.resampling import (
     DEFAULT_SMOOTHING,
     LatentHistogram,
@@ -11,7 +12,6 @@ from evenface_core.resampling import (
     temper,
     weigh,
 )
-from evenface_core.rules import hard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -394,4 +394,4 @@ def test_tempering_ends_within_a_billionth_above_the_least_effective_sample_size
 def test_bins_of_hard_are_quantiles_of_the_logits() -> None:
     logits = np.random.default_rng(4).normal(size=(5000, 1)).astype(np.float32)
     expected = np.quantile(logits.astype(np.float64), np.linspace(0, 1, 101))
-    assert np.allclose(hard.edges(logits, 100)[0], expected, rtol=0, atol=1e-14)
+    assert np.allclose(quantile_edges(logits, 100)[0], expected, rtol=0, atol=1e-14)

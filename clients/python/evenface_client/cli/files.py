@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
+from evenface_core import histogram_files
 from numpy.typing import NDArray
 
 from evenface_client import Histogram
@@ -172,19 +172,15 @@ def write_histogram(path: Path, histogram: Histogram) -> None:
     """Write a histogram as .npz with `edges` and `counts`."""
     # An open file, because numpy would add its own ending to a path.
     with _replacing(path) as scratch, scratch.open("wb") as file:
-        np.savez(file, edges=histogram.edges, counts=histogram.counts)
+        histogram_files.write_histogram(file, histogram)
 
 
 def read_histogram(path: Path) -> Histogram:
     """Read what `write_histogram` wrote.
 
     Raises:
-        CommandError: The file is another.
-        InvalidInput: Its numbers make no histogram.
+        InvalidInput: The file is another, or its numbers make no histogram.
         OSError: It cannot be read.
     """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return Histogram(arrays["edges"], arrays["counts"])
-    except (ValueError, KeyError, EOFError, BadZipFile, TypeError, AttributeError) as error:
-        raise CommandError(f"{path}: not a histogram of --histogram-out ({error})") from error
+    with path.open("rb") as file:
+        return histogram_files.read_histogram(file, str(path))

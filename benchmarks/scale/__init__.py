@@ -1,0 +1,1 @@
+"""Weighting at scale: a simulation of many latents through the passes of `evenface_batch`."""
