@@ -1,14 +1,17 @@
 """How a chunk becomes a part file; the same in every engine."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
+
+from evenface_core.errors import EvenfaceError
 
 from evenface_batch.items import Chunk, Item
 from evenface_batch.output import Output
 from evenface_batch.parts import Rows
 from evenface_batch.scores import Scorer
+from evenface_batch.text import one_line
 
 T = TypeVar("T")
 
@@ -30,6 +33,9 @@ class Done:
     failed: int
 
 
+Answer: TypeAlias = Done | EvenfaceError | str
+
+
 def score_chunk(chunk: Chunk, scorer: Scorer, output: Output) -> Done:
     """Read the items of a chunk, score them and write its part, whole or not at all.
 
@@ -40,6 +46,25 @@ def score_chunk(chunk: Chunk, scorer: Scorer, output: Output) -> Done:
         JobError: The part cannot be written, for a full disk say.
     """
     return _write(chunk.index, _scored(chunk.places.items(), scorer, output), output)
+
+
+def try_chunk(chunk: Chunk, scorer: Callable[[], Scorer], output: Output) -> Answer:
+    """Score a chunk as `score_chunk` does, and give what goes wrong as a value.
+
+    Args:
+        chunk: What is to be scored.
+        scorer: Gives the scorer; may open it.
+        output: Where its part goes.
+
+    Returns:
+        What was done; an error that ends the job; or what else went wrong, in one line.
+    """
+    try:
+        return score_chunk(chunk, scorer(), output)
+    except EvenfaceError as error:
+        return error
+    except Exception as error:  # noqa: BLE001 - one chunk must not stop a job
+        return one_line(f"failed: {type(error).__name__}: {error}")
 
 
 def fail_chunk(chunk: Chunk, error: str, output: Output) -> Done:

@@ -83,6 +83,8 @@ class Setup:
             # Find a server that restarts soon; gRPC would wait up to two minutes.
             ("grpc.initial_reconnect_backoff_ms", _MILLISECONDS // 5),
             ("grpc.max_reconnect_backoff_ms", _MILLISECONDS),
+            # One worker of a server has a connection: the clients of a process share none.
+            ("grpc.use_local_subchannel_pool", 1),
             # Notice a connection that died silently while a call waits on it.
             ("grpc.keepalive_time_ms", 60 * _MILLISECONDS),
             ("grpc.keepalive_timeout_ms", 20 * _MILLISECONDS),

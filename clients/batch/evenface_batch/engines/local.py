@@ -11,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
@@ -20,9 +21,7 @@ from evenface_batch.engines.model import LocalModel
 from evenface_batch.items import Chunk
 from evenface_batch.output import Output
 from evenface_batch.plan import ModelFacts
-from evenface_batch.scores import Scorer
-from evenface_batch.scoring import Done, fail_chunk, score_chunk
-from evenface_batch.text import one_line
+from evenface_batch.scoring import Done, fail_chunk, try_chunk
 
 TRIES = 3  # of a chunk whose worker dies
 MOST_FAILED = 3  # chunks one after the other, before the job is given up
@@ -172,15 +171,7 @@ def _give(pipe: Connection, chunk: Chunk) -> None:
 def _serve(model: LocalModel, output: Output, pipe: Connection) -> None:
     """What a worker does, until the pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's affair
+    scorer = cache(model.open)
     with suppress(EOFError, OSError):  # the driver has gone
-        scorer: Scorer | None = None
         while True:
-            chunk = pipe.recv()
-            try:
-                scorer = scorer or model.open()
-                answer: Done | EvenfaceError | str = score_chunk(chunk, scorer, output)
-            except EvenfaceError as error:
-                answer = error
-            except Exception as error:  # noqa: BLE001 - one chunk must not stop a job
-                answer = one_line(f"failed: {type(error).__name__}: {error}")
-            pipe.send(answer)
+            pipe.send(try_chunk(pipe.recv(), scorer, output))
