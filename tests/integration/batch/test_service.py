@@ -165,57 +165,49 @@ def test_a_service_with_hardly_any_room_slows_the_job_down_and_fails_no_image(
     assert refusals(server) > 6
 
 
-def test_a_server_that_is_killed_and_started_again_is_waited_for(
-    folder: Path, slow_models: Path, port: int, output: Output, capsys: pytest.CaptureFixture[str]
+def test_a_server_that_is_killed_is_waited_for_as_long_as_patience_lasts(
+    folder: Path,
+    slow_models: Path,
+    port: int,
+    output: Output,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    options = ("--port", str(port), "--workers", "1")
-    engine = ServiceEngine(Service((f"127.0.0.1:{port}",)), workers=2)
+    options, target = ("--port", str(port), "--workers", "1"), f"127.0.0.1:{port}"
+    patient = ServiceEngine(Service((target,)), workers=2)
+    hasty = ServiceEngine(Service((target,), patience=0.3), workers=2)
+    chunks, other = chunks_of(folder, 2), Output(str(tmp_path / "other"), output.form)
     with server_process(slow_models, *options) as server:
         assert server.address
-        run = engine.run(chunks_of(folder, 2), output)
+        run, hasty_run = patient.run(chunks, output), hasty.run(chunks, other)
         next(run)
+        next(hasty_run)
         server.process.kill()
+        server.process.wait()
+    expected = rf"^{target}: no answer for 0.3 s \(.*\); go on later with --resume$"
+    with pytest.raises(JobError, match=expected):
+        list(hasty_run)
+    left = [chunk for chunk in chunks if chunk.index not in other.parts()]
+    assert 1 <= len(left) < len(chunks)
     with server_process(slow_models, *options):
-        assert len(list(run)) == 11
+        assert len(list(run)) == len(chunks) - 1
+        list(patient.run(left, other))
     assert_whole(output)
-    assert f"127.0.0.1:{port}: " in capsys.readouterr().err
-
-
-def test_a_server_that_stays_away_ends_the_job_and_the_rest_is_done_later(
-    folder: Path, slow_models: Path, port: int, output: Output
-) -> None:
-    options = ("--port", str(port), "--workers", "1")
-    chunks, target = chunks_of(folder, 2), f"127.0.0.1:{port}"
-    with server_process(slow_models, *options) as server:
-        assert server.address
-        run = ServiceEngine(Service((target,), patience=0.5), workers=2).run(chunks, output)
-        next(run)
-        server.process.kill()
-        expected = rf"^{target}: no answer for 0.5 s \(.*\); go on later with --resume$"
-        with pytest.raises(JobError, match=expected):
-            list(run)
-    done = set(output.parts())
-    assert 1 <= len(done) < len(chunks)
-    with server_process(slow_models, *options):
-        left = [chunk for chunk in chunks if chunk.index not in done]
-        engine = ServiceEngine(Service((target,)))
-        assert {one.index for one in engine.run(left, output)} == {one.index for one in left}
-    assert_whole(output)
+    assert_whole(other)
+    said = capsys.readouterr().err
+    assert f"{target}: " in said
+    assert "; waiting for 300 s at most" in said
 
 
 def test_of_two_servers_one_may_go_for_good(
-    folder: Path, slow_models: Path, output: Output
+    folder: Path, models: Path, address: str, output: Output
 ) -> None:
-    with (
-        server_process(slow_models, "--workers", "1") as one,
-        server_process(slow_models, "--workers", "1") as other,
-    ):
-        engine = ServiceEngine(Service((one.address, other.address), patience=5), workers=2)
+    with server_process(models, "--workers", "1") as server:
+        engine = ServiceEngine(Service((server.address, address), patience=5), workers=2)
         run = engine.run(chunks_of(folder, 2), output)
         next(run)
-        one.process.kill()
+        server.process.kill()
         assert len(list(run)) == 11
-        other.end()
     assert_whole(output)
 
 
@@ -232,15 +224,14 @@ def test_a_model_that_is_taken_out_ends_the_job(
 
 
 def test_closing_the_run_ends_its_threads_and_leaves_nothing_half_written(
-    folder: Path, slow_models: Path, output: Output
+    folder: Path, address: str, output: Output
 ) -> None:
-    with server_process(slow_models, "--workers", "1") as server:
-        run = ServiceEngine(Service((server.address,)), workers=4).run(chunks_of(folder, 2), output)
-        next(run)
-        run.close()
+    run = ServiceEngine(Service((address,)), workers=4).run(chunks_of(folder, 1), output)
+    next(run)
+    run.close()
     assert not [each for each in threading.enumerate() if each.name.startswith("evenface-batch")]
-    assert output.folder.names("tmp") == []
-    assert len(output.parts()) < 12
+    assert output.folder.names("unfinished") == []
+    assert 1 <= len(output.parts()) <= 5
 
 
 @dataclass

@@ -165,6 +165,8 @@ class Asking:
     def _failed(self, target: _Target, error: EvenfaceClientError) -> None:
         if self._stop.is_set():
             raise JobError("the job is being stopped") from error
+        if isinstance(error, InternalServerError):
+            target.failures = 0  # it has time for this
         target.rest((error.retry_after or 0.0) if isinstance(error, TryAgain) else 0.0)
         if isinstance(error, (Overloaded, InternalServerError)):
             self._silence.broken()
