@@ -14,6 +14,8 @@ from evenface_core.errors import InvalidInput
 from evenface_core.exact_sum import exact_sum, value_of
 from evenface_core.rules.evidence import Float64
 
+WEIGHTING_MARK = b"evenface.weighting"  # in a Parquet file's metadata: whose weights it holds
+
 _BLOCK = 2**15  # scores that are worked on at once: they fit a core's second cache
 _NEAR = 1e-9  # so much more than the least effective sample size is as good, relative
 _TOLERANCE = 0.4 * _NEAR  # around the middle of that

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from evenface_core.errors import JobError
 from evenface_core.rules import Reads
+from evenface_core.weights import WEIGHTING_MARK
 from numpy.typing import NDArray
 
 from evenface_batch.job import Job
@@ -18,8 +19,6 @@ from evenface_batch.output import Folder, PartWriter, part_name, reason_of
 from evenface_batch.plan import PLAN_FILE
 
 Unit: TypeAlias = tuple[int, ...]  # the numbers of some parts that follow one another
-
-MARK = b"evenface.weighting"  # names, in a part's footer, the weighting that its weights are of
 
 _UNIT = 2**18  # rows that a process works on without telling how far it is
 _BATCH = 2**14  # rows that are read at a time
@@ -166,7 +165,7 @@ class JobStore:
         start = 0
         for index in unit:
             with self._opened(index) as file:
-                if (file.schema_arrow.metadata or {}).get(MARK) == mark.encode():
+                if (file.schema_arrow.metadata or {}).get(WEIGHTING_MARK) == mark.encode():
                     column = file.read(["weight"]).column(0)
                     start += len(column) - column.null_count
                     continue
@@ -178,7 +177,7 @@ class JobStore:
         self, index: int, reading: Reading, weights: NDArray[np.float64], start: int, mark: str
     ) -> int:
         schema = self.job.output.form.schema
-        marked = schema.with_metadata({**schema.metadata, MARK: mark.encode()})
+        marked = schema.with_metadata({**schema.metadata, WEIGHTING_MARK: mark.encode()})
         with self.folder.replacing(part_name(index)) as file:
             writer = PartWriter(file, marked)
             for batch in self._batches(index, None):

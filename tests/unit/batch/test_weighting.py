@@ -12,10 +12,11 @@ from evenface_batch.output import part_name
 from evenface_batch.parts import Precision
 from evenface_batch.weighting import Summary, Weighting, weigh
 from evenface_batch.weighting_quantiles import smallest
-from evenface_batch.weighting_store import MARK, JobStore, Reading, Unit
+from evenface_batch.weighting_store import JobStore, Reading, Unit
 from evenface_core import resampling
 from evenface_core.errors import InvalidInput, JobError
 from evenface_core.resampling import LatentHistogram, Weights
+from evenface_core.weights import WEIGHTING_MARK
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -120,7 +121,7 @@ def test_rows_with_an_error_and_likely_non_faces_have_no_weight_and_all_else_sta
     assert (summary.failed, summary.non_faces) == (scored.failed.sum(), non_faces.sum())
     assert np.nansum(weights_in(job)) == pytest.approx(1)
     file = pq.ParquetFile(tmp_path / part_name(0))
-    assert file.schema_arrow.metadata[MARK].decode() == summary.mark
+    assert file.schema_arrow.metadata[WEIGHTING_MARK].decode() == summary.mark
     assert file.schema_arrow.metadata[b"evenface.schema_version"] == b"1"
 
 
