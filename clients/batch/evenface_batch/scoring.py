@@ -15,7 +15,8 @@ from evenface_batch.text import one_line
 
 T = TypeVar("T")
 
-_BATCH = 64  # images in memory at once
+_BATCH = 64  # images in memory at once, unless they are large
+_BYTES = 32 * 2**20  # of images at which a batch is full
 
 
 @dataclass(frozen=True)
@@ -91,12 +92,26 @@ def _write(index: int, rows: Iterable[Rows], output: Output) -> Done:
 
 
 def _scored(items: Iterator[Item], scorer: Scorer, output: Output) -> Iterator[Rows]:
-    for batch in _batches(items):
+    for batch in _portions(items):
         rows = _rows(batch, output)
         read = [place for place, item in enumerate(batch) if item.data is not None]
         if read:
             rows.fill(read, scorer.score([batch[place].data or b"" for place in read]))
         yield rows
+
+
+def _portions(items: Iterator[Item]) -> Iterator[list[Item]]:
+    """Items that may be in memory together."""
+    held: list[Item] = []
+    size = 0
+    for item in items:
+        held.append(item)
+        size += len(item.data or b"")
+        if len(held) == _BATCH or size >= _BYTES:
+            yield held
+            held, size = [], 0
+    if held:
+        yield held
 
 
 def _rows(items: Sequence[Item], output: Output) -> Rows:
