@@ -4,20 +4,20 @@
 """
 
 import argparse
-import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from evenface_core.cli import EXIT_INTERRUPTED, guarded
-from evenface_core.errors import JobError
 
 from evenface_batch import job as jobs
-from evenface_batch.engines.choice import add_engine_options, choose_engine
-from evenface_batch.job import Wanted
-from evenface_batch.plan import MAX_CHUNK, InputFacts
-from evenface_batch.reading import is_local, local_path
+from evenface_batch.engines.choice import choose_engine
+from evenface_batch.job import Counts, Job
+from evenface_batch.options import parser, wanted, weighting, workers
+from evenface_batch.page import write_page
+from evenface_batch.weighting import Summary, Weighting, weigh
+from evenface_batch.weighting_store import JobStore
 
 EXIT_ERRORS = 1
 
@@ -31,62 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    options = parser().parse_args(arguments)
+    options = parser({"encode": _encode, "weights": _weights, "all": _all}).parse_args(arguments)
     with _terminable():
         return guarded(lambda: _run(options))
-
-
-def parser() -> argparse.ArgumentParser:
-    """The parser of the command."""
-    whole = argparse.ArgumentParser(
-        "evenface-batch",
-        description="Score many images: latents, face probabilities and resampling weights.",
-    )
-    steps = whole.add_subparsers(required=True, metavar="STEP")
-    encode = steps.add_parser(
-        "encode", help="score images", description="Score images into Parquet files."
-    )
-    encode.set_defaults(run=_encode)
-    _add_inputs(encode)
-    add_engine_options(encode)
-    return whole
-
-
-def _add_inputs(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "inputs",
-        nargs="+",
-        metavar="INPUT",
-        help="folder of images, *.tar (WebDataset) or *.parquet; a file or pattern of these; a "
-        "list of paths (*.txt, *.csv, *.tsv); each a path or a URL of fsspec",
-    )
-    command.add_argument("--out", required=True, metavar="OUT", help="folder to write, path or URL")
-    command.add_argument(
-        "--kind",
-        choices=("images", "webdataset", "parquet", "list"),
-        help="what the inputs hold, where that does not show",
-    )
-    command.add_argument(
-        "--column",
-        metavar="NAME",
-        help="of Parquet: with images or paths (image); of CSV: with paths (the first)",
-    )
-    command.add_argument(
-        "--id-column", metavar="NAME", help="of Parquet: with ids (the file's name and the row)"
-    )
-    command.add_argument(
-        "--dtype", choices=("float16", "float32"), default="float32", help="of the means (float32)"
-    )
-    command.add_argument(
-        "--chunk-size",
-        type=int,
-        default=1024,
-        metavar="N",
-        help="most items a part file, and what a crash costs a worker (1024)",
-    )
-    command.add_argument(
-        "--resume", action="store_true", help="go on with the job in OUT, if there is one"
-    )
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -99,32 +46,61 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _encode(options: argparse.Namespace) -> int:
-    wanted, engine = _wanted(options), choose_engine(options)
+    asked, engine = wanted(options), choose_engine(options)
     with jobs.alone(options.out):
-        job = jobs.begin(options.out, wanted, engine)
+        job = jobs.begin(options.out, asked, engine)
         counts = jobs.encode(job, engine)
-    _tell(
-        f"{counts.rows:,} rows in {job.folder.url}/parts, {counts.failed:,} of them with an error"
-    )
+        _tell_encoded(job, counts)
+        _tell(f"page: {write_page(job)}")
     return EXIT_ERRORS if counts.failed else 0
 
 
-def _wanted(options: argparse.Namespace) -> Wanted:
-    if not 1 <= options.chunk_size <= MAX_CHUNK:
-        raise JobError(f"--chunk-size: {options.chunk_size} is outside 1 to {MAX_CHUNK}")
-    urls = tuple(
-        os.path.abspath(local_path(shown)) if is_local(shown) else shown  # noqa: PTH100 - patterns
-        for shown in options.inputs
-    )
-    return Wanted(
-        InputFacts(
-            urls=urls, kind=options.kind, column=options.column, id_column=options.id_column
-        ),
-        options.inputs,
-        options.dtype,
-        options.chunk_size,
-        options.resume,
-    )
+def _weights(options: argparse.Namespace) -> int:
+    how, job = weighting(options), jobs.load(options.out)
+    job.require_complete()
+    with jobs.alone(options.out):
+        summary = _weigh(job, how, options)
+    return EXIT_ERRORS if summary.failed else 0
+
+
+def _all(options: argparse.Namespace) -> int:
+    asked, how, engine = wanted(options), weighting(options), choose_engine(options)
+    with jobs.alone(options.out):
+        job = jobs.begin(options.out, asked, engine)
+        counts = jobs.encode(job, engine)
+        _tell_encoded(job, counts)
+        _weigh(job, how, options)
+    return EXIT_ERRORS if counts.failed else 0
+
+
+def _weigh(job: Job, how: Weighting, options: argparse.Namespace) -> Summary:
+    store = JobStore(job)
+    summary = weigh(store, how, workers=min(workers(options), len(store.units())))
+    _tell_weighted(summary)
+    words = {"rule": summary.rule}
+    if summary.temper < 1:
+        words["tempered with exponent"] = f"{summary.temper:.3f}"
+    if summary.non_faces:
+        words["left out, unlikely faces"] = f"{summary.non_faces:,}"
+    _tell(f"page: {write_page(job, words)}")
+    return summary
+
+
+def _tell_encoded(job: Job, counts: Counts) -> None:
+    where = f"{job.folder.url}/parts"
+    _tell(f"{counts.rows:,} rows in {where}, {counts.failed:,} of them with an error")
+
+
+def _tell_weighted(summary: Summary) -> None:
+    size, rows = summary.effective_sample_size, summary.weighted
+    _tell(f"effective sample size {size:,.1f} of {rows:,} weighted rows ({size / rows:.0%})")
+    if summary.temper < 1:
+        _tell(f"tempered: each weight to the power {summary.temper:.3f}")
+    if summary.unsure:
+        _tell(
+            f"{summary.unsure:,} of them are less likely a face than not, and odd ones weigh most: "
+            "--min-face-probability leaves them out"
+        )
 
 
 def _tell(line: str) -> None:

@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from evenface_batch.main import main
+from evenface_core.resampling import weigh
 from support.bundles import Tiny, write_tiny_bundle
 from support.datasets import jpeg, write_jpegs
 
@@ -52,8 +54,9 @@ def test_errors_of_an_earlier_run_count_in_the_exit_code(
     (tmp_path / "faces" / "b.jpg").write_bytes(b"")
     for more in ([], ["--resume"]):
         assert main([*arguments(tmp_path, tiny_models), *more]) == 1
-        assert "2 rows in " in (said := capsys.readouterr().err)
-        assert said.endswith("1 of them with an error\n")
+        assert (
+            f"2 rows in {tmp_path}/out/parts, 1 of them with an error\n" in capsys.readouterr().err
+        )
 
 
 def test_a_listing_that_was_changed_is_refused(
@@ -96,3 +99,51 @@ def test_a_model_that_cannot_encode_is_refused(
     write_tiny_bundle(tmp_path / "models", Tiny(functions=("classify",)))
     assert main(arguments(tmp_path, tmp_path / "models")) == 2
     assert "this model cannot encode; it can classify" in capsys.readouterr().err
+
+
+def test_all_encodes_and_weights_and_shows_the_rarest(
+    tmp_path: Path, tiny_models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_jpegs(tmp_path / "faces", [f"{number:02}.jpg" for number in range(40)])
+    (tmp_path / "faces" / "07.jpg").write_bytes(b"")
+    more = ["--chunk-size", "15", "--min-ess", "0.9"]
+    assert main(["all", *arguments(tmp_path, tiny_models, *more)[1:]]) == 1
+    said = capsys.readouterr().err
+    assert "40 rows in " in said
+    assert " of 39 weighted rows (90%)" in said
+    assert "tempered: each weight to the power 0." in said
+    found = rows(tmp_path)
+    weighted = [row for row in found if row["weight"] is not None]
+    assert [row["id"] for row in found if row["weight"] is None] == ["07.jpg"]
+    means = np.array([row["mean"] for row in weighted], np.float32)
+    _, expected = weigh(means, min_effective_sample_size=0.9)
+    np.testing.assert_array_equal([row["weight"] for row in weighted], expected.values)
+    page = (tmp_path / "out" / "page.html").read_text()
+    rarest = max(weighted, key=lambda row: row["weight"])["id"]
+    assert (
+        page.index("Rarest</h3>") < page.index(f'title="{rarest}"') < page.index("Commonest</h3>")
+    )
+
+
+def test_weights_are_made_anew_by_another_rule_and_only_of_a_whole_job(
+    tmp_path: Path, tiny_models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_jpegs(tmp_path / "faces", ["a.jpg", "b.jpg", "c.jpg"])
+    out = str(tmp_path / "out")
+    assert main(["weights", "--out", out]) == 2
+    assert capsys.readouterr().err == f"error: {out}: no job there: no job.json\n"
+    assert not (tmp_path / "out").exists()
+    assert main([*arguments(tmp_path, tiny_models, "--chunk-size", "2")]) == 0
+    weights = {
+        rule: (
+            main(["weights", "--out", out, "--rule", rule]),
+            [r["weight"] for r in rows(tmp_path)],
+        )
+        for rule in ("lab", "hard")
+    }
+    assert [code for code, _ in weights.values()] == [0, 0]
+    assert weights["lab"][1] != weights["hard"][1]
+    (tmp_path / "out" / "parts" / "part-000000001.parquet").unlink()
+    capsys.readouterr()
+    assert main(["weights", "--out", out]) == 2
+    assert "1 of 2 parts are there; finish the step encode first" in capsys.readouterr().err
