@@ -72,6 +72,11 @@ def test_an_override_replaces_one_value() -> None:
     assert (config.optimizer.epochs, config.data.faces) == (7, Path("photos"))
 
 
+@pytest.mark.parametrize("word", ["auto", "on", "off"])
+def test_compiling_is_set_by_words_that_yaml_takes_for_truth(word: str) -> None:
+    assert load_config("lab-cnn", [f"compute.compile={word}"]).compute.compile == word
+
+
 @pytest.mark.parametrize(
     ("name", "override", "message"),
     [

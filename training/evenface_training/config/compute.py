@@ -1,8 +1,8 @@
 """The section `compute`: how a run uses its device."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from evenface_training.config.section import Section
 
@@ -16,9 +16,16 @@ class ComputeConfig(Section):
             GPU's memory if they fit into `memory_share` of it, else the host.
         memory_share: Largest share of a device's free memory that images may take.
         compile: Make one program of the step with torch.compile, on CUDA with CUDA graphs. `auto`
-            does so on CUDA where there is Triton; on a CPU it takes minutes and gains little.
+            does so on CUDA where there is Triton; on a CPU nothing came of it
+            (docs/performance-training.md).
     """
 
     images: Literal["auto", "device", "host"] = "auto"
     memory_share: float = Field(default=0.5, gt=0, le=1)
     compile: Literal["auto", "on", "off"] = "auto"
+
+    @field_validator("compile", mode="before")
+    @classmethod
+    def _read_as_yaml_does(cls, value: Any) -> Any:  # noqa: ANN401 - whatever stands in a file
+        """To YAML, on and off are true and false."""
+        return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
