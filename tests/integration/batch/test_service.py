@@ -143,7 +143,7 @@ def test_a_model_without_classifier_gives_means_alone(
     ],
 )
 def test_a_model_that_cannot_be_used_is_named_before_anything_is_read(
-    address: str, options: dict[str, str], expected: str
+    address: str, options: dict[str, Any], expected: str
 ) -> None:
     with pytest.raises(JobError, match=expected):
         ServiceEngine(Service((address,), **options)).model()
@@ -281,6 +281,10 @@ class Moody(face_service_pb2_grpc.FaceServiceServicer, model_service_pb2_grpc.Mo
         )
 
 
+def moody(*spoilt: bytes) -> Moody:
+    return Moody(frozenset(spoilt))  # type: ignore[abstract]  # gRPC answers what is not there
+
+
 @contextmanager
 def serving(moody: Moody) -> Iterator[str]:
     server = grpc.server(ThreadPoolExecutor(4))
@@ -298,7 +302,7 @@ def test_an_image_that_the_service_fails_on_has_an_error_and_costs_no_other(
     folder: Path, output: Output
 ) -> None:
     spoilt = (folder / "03.png").read_bytes()
-    with serving(Moody(frozenset([spoilt]))) as address:
+    with serving(moody(spoilt)) as address:
         list(ServiceEngine(Service((address,)), workers=1).run(chunks_of(folder, 6), output))
     found = rows(output)
     assert [row["id"] for row in found if row["error"]] == ["03.png"]
@@ -307,8 +311,8 @@ def test_an_image_that_the_service_fails_on_has_an_error_and_costs_no_other(
 
 
 def test_a_service_that_fails_on_every_image_ends_the_job(folder: Path, output: Output) -> None:
-    every = frozenset(path.read_bytes() for path in folder.iterdir())
-    with serving(Moody(every)) as address:
+    every = [path.read_bytes() for path in folder.iterdir()]
+    with serving(moody(*every)) as address:
         engine = ServiceEngine(Service((address,)), workers=1)
         with pytest.raises(JobError, match=r"^the service fails on every image: internal error$"):
             list(engine.run(chunks_of(folder, 4), output))

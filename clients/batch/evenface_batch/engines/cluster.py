@@ -37,7 +37,7 @@ _QUIET: Mapping[str, str] = {"RAY_BACKEND_LOG_LEVEL": "fatal"}
 
 @contextmanager
 def connected(address: str | None, workers: int, gpus: float) -> Iterator[Ray]:
-    """Lend Ray, connected to a cluster.
+    """Lend Ray, connected to a cluster; where this process is connected already, to that one.
 
     Args:
         address: Of a cluster that is there: HOST:PORT, ray://HOST:PORT or auto. None starts one on
@@ -50,11 +50,15 @@ def connected(address: str | None, workers: int, gpus: float) -> Iterator[Ray]:
     """
     if find_spec("ray") is None:
         raise JobError("--engine ray needs Ray: pip install 'evenface[ray]'")
+    ray: Ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():
+        yield ray
+        return
     with ExitStack() as stack:
         own = {**_OWN, "RAY_AUTH_TOKEN": secrets.token_hex(32)} if address is None else {}
         stack.enter_context(_environment({**_QUIET, **own}))
         quiet_data()
-        ray: Ray = import_module("ray")
+        ray = import_module("ray")
         options = _own_options(stack, workers) if address is None else {"address": address}
         stack.enter_context(_unchanged_signals())
         stack.callback(ray.shutdown)

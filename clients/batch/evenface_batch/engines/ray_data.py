@@ -10,7 +10,7 @@ driver's memory.
 
 import pickle
 import warnings
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
@@ -96,7 +96,7 @@ class RayEngine:
     def _score(self, ray: Ray, crew: Crew, window: dict[int, bytes]) -> Iterator[Done]:
         """Score a window; what died with its worker is tried again with nothing beside it."""
         reasons: dict[int, str] = {}
-        for ahead, tries in ((_AHEAD, 1), (1, TRIES - 1)):
+        for ahead, tries in ((_AHEAD, 1), (1, TRIES)):
             if window:
                 yield from self._pass(ray, crew, window, reasons, ahead, tries)
         if len(window) >= MOST_FAILED:
@@ -116,7 +116,7 @@ class RayEngine:
         tries: int,
     ) -> Iterator[Done]:
         """Try all of a window, and take from it what is done."""
-        for index, answer in _answers(ray, self._address, (crew, [*window.values()], ahead, tries)):
+        for index, answer in _answers(ray, self._address, (crew, dict(window), ahead, tries)):
             if isinstance(answer, EvenfaceError):
                 raise answer
             if isinstance(answer, Done):
@@ -131,15 +131,16 @@ class Pass:
 
     Args:
         crew: Who scores them.
-        chunks: Pickled.
+        chunks: By index, pickled.
         ahead: Chunks that an actor has at once.
         tries: How often a chunk is given to an actor where actors die.
     """
 
-    def __init__(self, crew: Crew, chunks: list[bytes], ahead: int, tries: int) -> None:
+    def __init__(self, crew: Crew, chunks: dict[int, bytes], ahead: int, tries: int) -> None:
         data = quiet_data()
         found = data.from_items(
-            [{"chunk": chunk} for chunk in chunks], override_num_blocks=len(chunks)
+            [{"index": index, "chunk": chunk} for index, chunk in chunks.items()],
+            override_num_blocks=len(chunks),
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the retries' option has no successor yet
@@ -170,19 +171,19 @@ class _Actor:
         self._scorer = cache(partial(_opened, crew))
 
     def __call__(self, row: dict[str, Any]) -> dict[str, bytes]:
-        chunk = _unpacked(row["chunk"])
-        answer = try_chunk(chunk, self._scorer, self._output)
-        return {"answer": pickle.dumps((chunk.index, answer))}
+        try:
+            chunk = _unpacked(row["chunk"])
+        except (ImportError, AttributeError) as error:  # of code that is not on this node
+            answer: Answer = one_line(f"failed: {error}")
+        else:
+            answer = try_chunk(chunk, self._scorer, self._output)
+        return {"answer": pickle.dumps((row["index"], answer))}
 
 
 def _answers(
-    ray: Ray, address: str | None, arguments: tuple[Crew, list[bytes], int, int]
+    ray: Ray, address: str | None, arguments: tuple[Crew, dict[int, bytes], int, int]
 ) -> Iterator[tuple[int, Answer]]:
-    if is_client(address):
-        remote = ray.remote(num_cpus=0)(Pass).remote(*arguments)
-        following = lambda: ray.get(remote.next.remote())  # noqa: E731
-    else:
-        following = Pass(*arguments).next
+    following = _following(ray, address, arguments)
     while True:
         try:
             packed = following()
@@ -191,6 +192,21 @@ def _answers(
         if packed is None:
             return
         yield pickle.loads(packed)  # noqa: S301 - made by an actor of ours
+
+
+def _following(
+    ray: Ray, address: str | None, arguments: tuple[Crew, dict[int, bytes], int, int]
+) -> Callable[[], bytes | None]:
+    """Begin a pass here, or in the cluster where Ray's client cannot drive Ray Data from here."""
+    if not is_client(address):
+        return Pass(*arguments).next
+    remote = ray.remote(num_cpus=0)(Pass).remote(*arguments)
+
+    def following() -> bytes | None:
+        packed: bytes | None = ray.get(remote.next.remote())
+        return packed
+
+    return following
 
 
 def _windows(first: Chunk, coming: Iterator[Chunk], size: int) -> Iterator[dict[int, bytes]]:
