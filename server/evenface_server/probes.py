@@ -54,4 +54,5 @@ class ProbeServer(SidePort):
             known = ", ".join(name for name in self._tells if name)
             raise StatusError(Code.NOT_FOUND, f"no service '{service[:100]}'; there are {known}")
         status = _Status.SERVING if tells() else _Status.NOT_SERVING
-        return health_pb2.HealthCheckResponse(status=status).SerializeToString()
+        reply: bytes = health_pb2.HealthCheckResponse(status=status).SerializeToString()
+        return reply
