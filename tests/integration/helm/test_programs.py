@@ -201,11 +201,12 @@ def test_a_batch_job_with_bad_images_is_done_and_one_with_bad_arguments_is_not(
         Image.fromarray(pixels).save(folder / f"{number}.png")
     (folder / "broken.png").write_bytes(b"no image")
     job = container(rendered("batch-job"), "batch")
-    given = dict(
-        zip(("step", "inputs", "--out", "out", "--model", "model"), job["args"], strict=False)
-    )
-    assert given["--out"] == "--out"
-    assert given["--model"] == "--model"
+    assert [one for one in job["args"] if one.startswith("--")] == [
+        "--out",
+        "--model",
+        "--resume",
+        "--workers",
+    ]
     arguments = ["encode", str(folder), "--out", str(tmp_path / "scores")]
     model = ["--model", str(ROOT / "models" / "faces" / "1"), "--workers", "1", "--resume"]
     done = run(job | {"args": [*arguments, *model]}, {"TMPDIR": str(tmp_path)})
