@@ -47,7 +47,9 @@ def rows(out: Path) -> list[dict[str, object]]:
 def under_way(faces: Path, tmp_path: Path, tiny_models: Path) -> Iterator["subprocess.Popen[str]"]:
     """A job of which some parts are there, and most are not."""
     command = arguments(faces, tmp_path / "out", tiny_models)
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
         while len(parts(tmp_path / "out")) < 5:
             assert process.poll() is None
             time.sleep(0.01)
@@ -78,7 +80,7 @@ def test_a_job_killed_at_work_is_resumed_without_a_row_lost_or_doubled(
 def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(
     under_way: "subprocess.Popen[str]", tmp_path: Path
 ) -> None:
-    under_way.send_signal(signal.SIGINT)
+    os.killpg(under_way.pid, signal.SIGINT)  # as a terminal does
     _, stderr = under_way.communicate(timeout=60)
     assert under_way.returncode == 130
     assert stderr.strip().endswith("go on with the same command and --resume")

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.datasets import write_jpegs
 
 ROOT = Path(__file__).parents[2]
 
@@ -123,3 +124,14 @@ def test_training_runs_from_its_extra_alone_without_onnx(extra: Installed) -> No
 def test_export_runs_from_its_extra_alone(extra: Installed) -> None:
     assert {"onnx", "onnxruntime", "torch"} <= extra.packages()
     assert "--replace" in run(extra.program("evenface-export"), "--help")
+
+
+@pytest.mark.parametrize("extra", ["batch"], indirect=True)
+def test_a_scoring_job_runs_from_its_extra_alone(extra: Installed, tmp_path: Path) -> None:
+    assert not {"torch", "onnx", "ray", "hpack", "uvloop"} & extra.packages()
+    (tmp_path / "faces").mkdir()
+    write_jpegs(tmp_path / "faces", ["a.jpg", "b.jpg"])
+    model = ROOT / "models" / "faces" / "1"
+    command = extra.program("evenface-batch")
+    run(command, "all", tmp_path / "faces", "--model", model, "--out", tmp_path / "out")
+    assert (tmp_path / "out" / "page.html").exists()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from support.faces import write_images
@@ -80,8 +81,19 @@ def test_the_client_s_commands_leave_their_files(folder: Path, address: str) -> 
                 assert (folder / command[command.index(option) + 1]).stat().st_size > 0, command
 
 
+def test_a_scoring_job_leaves_rows_and_a_page(folder: Path, tmp_path: Path) -> None:
+    (command,) = (command for command in commands() if command[0] == "evenface-batch")
+    (tmp_path / "photos").symlink_to(folder / "photos")
+    (tmp_path / "models").symlink_to(ROOT / "models")
+    run(tmp_path, command)
+    images = len(list((folder / "photos").iterdir()))
+    assert pq.read_table(tmp_path / "scores" / "parts").num_rows == images
+    assert "Rarest" in (tmp_path / "scores" / "page.html").read_text()
+
+
 def test_a_model_of_one_s_own_is_trained_reported_exported_and_served(folder: Path) -> None:
-    train, report, export, serve = (c for c in commands() if c[0] != "evenface")
+    mine = (c for c in commands() if c[0] not in ("evenface", "evenface-batch"))
+    train, report, export, serve = mine
     run(folder, train)
     run(folder, report)
     assert "Traversals" in (folder / "runs" / "mine" / "report.html").read_text()

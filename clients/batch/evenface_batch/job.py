@@ -151,10 +151,20 @@ def encode(job: Job, engine: Engine) -> Counts:
     ):
         for one in finished:
             progress.add(one)
+    _require_arrived(job)
     return Counts(
         sum(rows for rows, _ in before) + progress.rows,
         sum(failed for _, failed in before) + progress.failed,
     )
+
+
+def _require_arrived(job: Job) -> None:
+    there, all_of_them = len(job.output.parts()), job.plan.listing.chunks
+    if there != all_of_them:
+        raise JobError(
+            f"{job.folder.url}: {there:,} of {all_of_them:,} parts are there although all were "
+            "written: is it the same place for every worker?"
+        )
 
 
 @contextmanager

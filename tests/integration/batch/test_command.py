@@ -147,3 +147,11 @@ def test_weights_are_made_anew_by_another_rule_and_only_of_a_whole_job(
     capsys.readouterr()
     assert main(["weights", "--out", out]) == 2
     assert "1 of 2 parts are there; finish the step encode first" in capsys.readouterr().err
+
+
+def test_an_output_that_workers_do_not_share_is_found_out(
+    tmp_path: Path, tiny_models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_jpegs(tmp_path / "faces", ["a.jpg"])
+    assert main([*arguments(tmp_path, tiny_models), "--out", "memory://of-each-process"]) == 2
+    assert "0 of 1 parts are there although all were written" in capsys.readouterr().err

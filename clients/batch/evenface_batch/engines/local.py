@@ -104,7 +104,10 @@ class _Crew:
         process = context.Process(
             target=_serve, args=(self._model, self._output, theirs), daemon=True
         )
+        # Ctrl-C, which a terminal sends to all, is the driver's affair: a mask is inherited.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         process.start()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()  # so that the pipe ends with the worker
         self._workers[ours] = _Worker(process, chunk)
         _give(ours, chunk)
@@ -170,7 +173,6 @@ def _give(pipe: Connection, chunk: Chunk) -> None:
 
 def _serve(model: LocalModel, output: Output, pipe: Connection) -> None:
     """What a worker does, until the pipe ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's affair
     scorer = cache(model.open)
     with suppress(EOFError, OSError):  # the driver has gone
         while True:
