@@ -1,4 +1,4 @@
-"""Places of items that do to a worker what no file should."""
+"""Places of items, and a model, that do to a worker what none should."""
 
 import os
 import signal
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evenface_batch.engines.model import LocalModel, LocalScorer
 from evenface_batch.items import Item
 
 
@@ -43,3 +44,12 @@ class Deadly:
 
     def to_line(self) -> dict[str, Any]:
         raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Stillborn(LocalModel):
+    """A model at whose opening a process is killed."""
+
+    def open(self) -> LocalScorer:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError

@@ -1,5 +1,6 @@
 """The local engine: real workers with a real model, and what becomes of a chunk that kills them."""
 
+import multiprocessing
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from evenface_core.bundle import open_bundle
 from evenface_core.errors import JobError
 from evenface_core.images import load_image
 from evenface_runtime import open_model
-from support.batch_places import Deadly
+from support.batch_places import Deadly, Stillborn
 from support.bundles import LATENT, Tiny, write_tiny_bundle
 from support.datasets import jpeg, write_jpegs
 
@@ -102,7 +103,17 @@ def test_workers_that_die_at_every_chunk_end_the_job(
     assert len(output.parts()) < 3
 
 
-def test_no_more_chunks_are_taken_than_there_are_workers(
+def test_workers_that_cannot_start_end_the_job_and_leave_the_rows_to_be_scored(
+    tmp_path: Path, tiny_models: Path, output: Output
+) -> None:
+    write_jpegs(tmp_path, ["a.jpg"])
+    engine = LocalEngine(Stillborn(tiny_models / "faces" / "1"), workers=1)
+    with pytest.raises(JobError, match="workers cannot start: worker died: killed by SIGKILL"):
+        list(engine.run([Chunk(0, files(tmp_path, "a.jpg"))], output))
+    assert output.parts() == []
+
+
+def test_no_more_chunks_are_taken_than_there_are_workers_who_end_with_the_run(
     tmp_path: Path, engine: LocalEngine, output: Output
 ) -> None:
     write_jpegs(tmp_path, ["a.jpg"])
@@ -117,7 +128,7 @@ def test_no_more_chunks_are_taken_than_there_are_workers(
     next(run)
     assert len(taken) <= 3
     run.close()
-    assert output.folder.names("unfinished") == []
+    assert multiprocessing.active_children() == []
 
 
 def test_a_mean_that_float16_cannot_hold_is_an_error(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
@@ -61,6 +60,7 @@ class LocalEngine:
 class _Worker:
     process: BaseProcess
     chunk: Chunk
+    started: bool = False
 
 
 class _Crew:
@@ -73,6 +73,7 @@ class _Crew:
         self._coming, self._again = iter(chunks), deque[Chunk]()
         self._deaths: Counter[int] = Counter()
         self._failed = 0  # chunks one after the other
+        self._false_starts = 0
         self._workers: dict[Connection, _Worker] = {}
 
     def work(self) -> Iterator[Done]:
@@ -110,7 +111,6 @@ class _Crew:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()  # so that the pipe ends with the worker
         self._workers[ours] = _Worker(process, chunk)
-        _give(ours, chunk)
 
     def _hear(self, pipe: Connection) -> Iterator[Done]:
         worker = self._workers[pipe]
@@ -120,7 +120,13 @@ class _Crew:
             answer = self._bury(pipe)
         if isinstance(answer, EvenfaceError):
             raise answer
-        if isinstance(answer, str):
+        if answer is None:
+            worker.started, self._false_starts = True, 0
+            _give(pipe, worker.chunk)
+            return
+        if not worker.started:
+            self._start_again(worker.chunk, answer)
+        elif isinstance(answer, str):
             yield from self._mourn(worker.chunk, answer)
         else:
             self._failed = 0
@@ -147,6 +153,13 @@ class _Crew:
         hint = ", perhaps for lack of memory" if -code == signal.SIGKILL else ""
         return f"worker died: killed by {signal.Signals(-code).name}{hint}"
 
+    def _start_again(self, chunk: Chunk, why: str) -> None:
+        """Another worker gets the chunk, which this one has not seen."""
+        self._false_starts += 1
+        if self._false_starts == MOST_FAILED:
+            raise JobError(f"workers cannot start: {why}")
+        self._again.append(chunk)
+
     def _mourn(self, chunk: Chunk, why: str) -> Iterator[Done]:
         self._deaths[chunk.index] += 1
         if self._deaths[chunk.index] < TRIES:
@@ -172,8 +185,13 @@ def _give(pipe: Connection, chunk: Chunk) -> None:
 
 
 def _serve(model: LocalModel, output: Output, pipe: Connection) -> None:
-    """What a worker does, until the pipe ends."""
-    scorer = cache(model.open)
+    """What a worker does, until the pipe ends: says when it is ready, and answers to chunks."""
     with suppress(EOFError, OSError):  # the driver has gone
+        try:
+            scorer = model.open()
+        except EvenfaceError as error:
+            pipe.send(error)
+            return
+        pipe.send(None)
         while True:
-            pipe.send(try_chunk(pipe.recv(), scorer, output))
+            pipe.send(try_chunk(pipe.recv(), lambda: scorer, output))
