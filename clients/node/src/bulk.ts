@@ -45,13 +45,16 @@ export interface Outgoing<Q> {
 interface Sent {
   readonly chunk: Chunk;
   readonly tries: number;
+  /** When it was sent for the first time. */
+  readonly since: number;
 }
 
 const IMAGES_PER_REQUEST = 16;
 const REQUEST_BYTES = 2 ** 20;
 const HELD_IMAGES = 512;
 const HELD_BYTES = 64 * 2 ** 20;
-const BACKOFF_MS = 200; // doubled at each try
+const BACKOFF_MS = 200; // longer by as much at each try
+const MAX_BACKOFF_MS = 2000;
 
 /** The state of one stream of a caller, over all streams of the transport that it takes. */
 export class Bulk<Q, R, T> {
@@ -63,17 +66,18 @@ export class Bulk<Q, R, T> {
   #delivered = 0;
   #lastId = 0n;
   #reopened = 0;
+  #broken: number | undefined; // since when no stream has brought a reply
   #heldBytes = 0;
 
   /**
    * @param budget what one message may hold
-   * @param retries how often a request, or the stream without an answer, is tried again
+   * @param patienceMs how long a request is tried again, and a stream opened anew without an answer
    * @param requestId for errors
    */
   constructor(
     readonly wire: Wire<Q, R, T>,
     budget: Budget,
-    readonly retries: number,
+    readonly patienceMs: number,
     readonly requestId: string,
   ) {
     // An image larger than the preferred size of a request still goes, alone.
@@ -146,6 +150,7 @@ export class Bulk<Q, R, T> {
     this.#sent.delete(id);
     this.#heldBytes -= payload(sent.chunk);
     this.#reopened = 0;
+    this.#broken = undefined;
     if (result.case === "error") return this.#repeat(sent, result.value);
     const values = this.wire.split(result.value);
     if (values.length !== sent.chunk.items.length) {
@@ -161,12 +166,11 @@ export class Bulk<Q, R, T> {
   /**
    * After the stream broke: milliseconds to wait before a new one.
    *
-   * @throws TryAgain too many new streams brought no reply
+   * @throws TryAgain new streams have brought no reply for too long
    */
   reopen(error: TryAgain): number {
-    if (this.#reopened >= this.retries) throw error;
-    this.#reopened += 1;
-    return delay(error, this.#reopened - 1);
+    this.#broken ??= performance.now();
+    return this.#delay(error, this.#reopened++, this.#broken);
   }
 
   /** The requests without a reply, with which a new stream must begin. */
@@ -185,10 +189,11 @@ export class Bulk<Q, R, T> {
     }
   }
 
-  #repeat({ chunk, tries }: Sent, status: Status): Outgoing<Q> {
+  #repeat({ chunk, tries, since }: Sent, status: Status): Outgoing<Q> {
     const error = fromStatus(status, placeOf(chunk), this.requestId);
-    if (error instanceof TryAgain && tries < this.retries) {
-      return { requests: [this.#send(chunk, tries + 1)], delayMs: delay(error, tries) };
+    if (error instanceof TryAgain) {
+      const delayMs = this.#delay(error, tries, since);
+      return { requests: [this.#send(chunk, tries + 1, since)], delayMs };
     }
     if (!(error instanceof InvalidRequest) || !error.field.startsWith("images")) throw error;
     if (chunk.items.length === 1) {
@@ -200,9 +205,9 @@ export class Bulk<Q, R, T> {
     return { requests: singly.map((one) => this.#send(one)), delayMs: 0 };
   }
 
-  #send(chunk: Chunk, tries = 0): Q {
+  #send(chunk: Chunk, tries = 0, since = performance.now()): Q {
     this.#lastId += 1n;
-    this.#sent.set(this.#lastId, { chunk, tries });
+    this.#sent.set(this.#lastId, { chunk, tries, since });
     this.#heldBytes += payload(chunk);
     return this.wire.build(this.#lastId, chunk);
   }
@@ -217,8 +222,12 @@ export class Bulk<Q, R, T> {
     this.#done.set(index, { index, source: this.#sources.get(index), ...found });
     this.#sources.delete(index);
   }
-}
 
-function delay(error: TryAgain, tries: number): number {
-  return error.retryDelayMs ?? BACKOFF_MS * 2 ** tries;
+  /** Milliseconds to wait before the next try: as the server asks, and longer if that was too short. */
+  #delay(error: TryAgain, tries: number, since: number): number {
+    const own = Math.min(tries * BACKOFF_MS, MAX_BACKOFF_MS);
+    const delayMs = Math.max(error.retryDelayMs ?? BACKOFF_MS, own);
+    if (performance.now() - since + delayMs > this.patienceMs) throw error;
+    return delayMs;
+  }
 }

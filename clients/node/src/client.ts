@@ -155,7 +155,8 @@ export class Client extends Connection {
    *
    * Yields one outcome for each image, in order. An image that cannot be used is an outcome with an
    * `InvalidRequest` and does not end the stream. What concerns every image (no such model, no
-   * connection) is thrown. A stream that breaks is opened again and goes on where it was. At most
+   * connection) is thrown. A stream that breaks is opened again and goes on where it was, for
+   * as long as `timeoutMs` without a reply. At most
    * 512 images or 64 MiB are held, however slowly outcomes are taken.
    */
   encodeStream(

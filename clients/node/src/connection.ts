@@ -32,7 +32,10 @@ export interface ClientOptions {
 
 /** What every method takes. */
 export interface CallOptions {
-  /** Milliseconds that each request may take; on a stream, the longest wait for a reply. */
+  /**
+   * Milliseconds that each request may take, retries included; on a stream, the longest wait for a
+   * reply, and how long it is tried again (if the client has retries at all).
+   */
   readonly timeoutMs?: number;
   /** Cancels the call. */
   readonly signal?: AbortSignal;
@@ -127,7 +130,8 @@ export class Connection {
     try {
       const served = await this.knowledge.served(calls);
       const { requestId } = calls.setting;
-      const bulk = new Bulk(wire, served.streamBudget(), this.#retries, requestId);
+      const patienceMs = this.#retries > 0 ? calls.timeoutMs : 0;
+      const bulk = new Bulk(wire, served.streamBudget(), patienceMs, requestId);
       yield* new Stream(bulk, calls).outcomes(eachSource(images));
     } finally {
       this.#finish(calls);

@@ -1,0 +1,191 @@
+"""The TypeScript client: built, checked, and tested against real servers by Node's own runner."""
+
+import base64
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from contextlib import ExitStack
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from support.bundles import (
+    SIZE,
+    Tiny,
+    expected_log_variance,
+    expected_logits,
+    expected_mean,
+    images,
+    write_tiny_bundle,
+)
+from support.certificates import make_authority, make_certificates
+from support.image_files import png
+from support.servers import server_process
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "clients" / "node"
+PAGES = (ROOT / "README.md", PACKAGE / "README.md", ROOT / "docs" / "clients.md")
+DEFAULT = "127.0.0.1:50051"
+TOKEN = "evenface_secret"  # noqa: S105 - of tests alone
+
+
+def node_problem() -> str | None:
+    """Why the tests cannot run here, if they cannot."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if not node or not npm:
+        return "the TypeScript client needs node and npm, which are not here"
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
+    if int(version.strip().lstrip("v").split(".")[0]) < 20:
+        return f"the TypeScript client needs node 20 or newer; this is {version.strip()}"
+    return None
+
+
+PROBLEM = node_problem()
+pytestmark = pytest.mark.skipif(PROBLEM is not None, reason=str(PROBLEM))
+
+
+def run(*command: str, folder: Path = PACKAGE, **environment: str) -> str:
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, "npm_config_cache": str(ROOT / ".cache" / "npm"), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def node_code(page: Path) -> list[str]:
+    return re.findall(r"^```ts\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _installed() -> None:
+    """The packages of the lock file, installed anew only when it has changed; then the build."""
+    mark = PACKAGE / "node_modules" / ".evenface-lock"
+    lock = sha256((PACKAGE / "package-lock.json").read_bytes()).hexdigest()
+    if not mark.exists() or mark.read_text() != lock:
+        run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
+        mark.write_text(lock)
+    run("npm", "run", "--silent", "build")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the tests in TypeScript find: models, certificates, tokens, images and what to expect."""
+    root = tmp_path_factory.mktemp("node")
+    write_tiny_bundle(root / "models")
+    write_tiny_bundle(root / "models", Tiny(name="judge", functions=("classify",)))
+    write_tiny_bundle(root / "slow", Tiny(encode_loops=2000))
+    make_certificates(root, "faces.test")
+    make_authority(root, "other")
+    digest = sha256(TOKEN.encode()).hexdigest()
+    (root / "tokens.yaml").write_text(f"tokens: [{{name: tests, sha256: {digest}}}]\n")
+    pixels = images(23)
+    expected = {
+        "size": SIZE,
+        "pixels": base64.b64encode(pixels.tobytes()).decode(),
+        "mean": expected_mean(pixels).tolist(),
+        "logVariance": expected_log_variance(pixels).tolist(),
+        "logits": expected_logits(pixels).tolist(),
+    }
+    (root / "expected.json").write_text(json.dumps(expected))
+    for name, image in zip("abc", pixels, strict=False):
+        (root / f"{name}.png").write_bytes(png(image))
+    return root
+
+
+@pytest.fixture(scope="module")
+def addresses(folder: Path) -> Iterator[dict[str, str]]:
+    """Servers with room, with small limits, slow with a short queue, and with TLS and tokens."""
+    one = ("--workers", "1")
+    small = ("--max-items-per-request", "12", "--max-message-bytes", "8192")
+    slow = ("--max-queue-rows", "4", "--max-items-per-request", "4", "--max-batch-rows", "2")
+    files = {"tls-cert": "server.pem", "tls-key": "server.key", "tls-client-ca": "ca.pem"}
+    files["tokens-file"] = "tokens.yaml"
+    secure = [text for name, file in files.items() for text in (f"--{name}", str(folder / file))]
+    kinds = {"ROOMY": (), "SMALL": small, "SLOW": slow, "SECURE": secure}
+    with ExitStack() as stack:
+        servers = {
+            kind: stack.enter_context(
+                server_process(folder / ("slow" if kind == "SLOW" else "models"), *one, *options)
+            )
+            for kind, options in kinds.items()
+        }
+        yield {f"EVENFACE_{kind}": server.address for kind, server in servers.items()}
+
+
+def test_the_code_keeps_to_the_style() -> None:
+    run("npm", "run", "--silent", "lint")
+
+
+def test_the_client_does_what_it_promises(folder: Path, addresses: dict[str, str]) -> None:
+    environment = {
+        "EVENFACE_PYTHON": sys.executable,
+        "EVENFACE_FOLDER": str(folder),
+        "EVENFACE_TOKEN": TOKEN,
+    }
+    said = run("npm", "test", "--silent", **addresses, **environment)
+    passed = re.search(r"^# pass (\d+)$", said, re.MULTILINE)
+    assert passed, said
+    assert int(passed[1]) > 40
+    assert re.search(r"^# skipped 0$", said, re.MULTILINE), said
+
+
+def test_the_generated_code_is_that_of_the_proto_files(tmp_path: Path) -> None:
+    run("npm", "run", "--silent", "protos", EVENFACE_PYTHON=sys.executable, OUT=str(tmp_path))
+    committed = PACKAGE / "src" / "gen"
+    names = sorted(path.relative_to(committed) for path in committed.rglob("*.ts"))
+    assert names == sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.ts"))
+    for name in names:
+        assert (tmp_path / name).read_text() == (committed / name).read_text(), (
+            f"{name}: run 'npm run protos' in clients/node and commit what it changes"
+        )
+
+
+def test_the_package_holds_what_its_users_need() -> None:
+    [packed] = json.loads(run("npm", "pack", "--dry-run", "--json", "--ignore-scripts"))
+    names = {file["path"] for file in packed["files"]}
+    assert {"README.md", "package.json", "dist/index.js", "dist/index.d.ts"} <= names
+    others = {name for name in names if not name.startswith("dist/")}
+    assert others - {"LICENSE"} == {"README.md", "package.json"}
+    sources = {path.relative_to(PACKAGE / "src") for path in (PACKAGE / "src").rglob("*.ts")}
+    built = {f"dist/{path.with_suffix('.js')}" for path in sources}
+    assert {name for name in names if name.endswith(".js")} == built
+
+
+def test_the_lock_file_names_no_host_that_packages_come_from() -> None:
+    lock = json.loads((PACKAGE / "package-lock.json").read_text())
+    assert len(lock["packages"]) > 10
+    for name, package in lock["packages"].items():
+        assert "resolved" not in package, name
+
+
+def test_the_versions_of_both_clients_are_the_same() -> None:
+    version = json.loads((PACKAGE / "package.json").read_text())["version"]
+    assert f'version = "{version}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_the_code_on_the_pages_runs(folder: Path, addresses: dict[str, str]) -> None:
+    build = PACKAGE / "build" / "pages"
+    shutil.rmtree(build, ignore_errors=True)
+    build.mkdir(parents=True)
+    count = 0
+    for page in PAGES:
+        for code in node_code(page):
+            assert DEFAULT in code, code
+            count += 1
+            text = code.replace(DEFAULT, addresses["EVENFACE_ROOMY"])
+            (build / f"page{count}.ts").write_text(text)
+    assert count > 3
+    run("npx", "--no-install", "tsc", "-p", "test/pages.json")
+    for number in range(1, count + 1):
+        run("node", str(PACKAGE / "build" / "run" / f"page{number}.js"), folder=folder)
