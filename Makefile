@@ -77,3 +77,4 @@ default-model: $(VENV)/.dev ## Train, export and describe models/faces/1 from DA
 
 clean: ## Remove the virtual environment, caches, runs and demo output
 	rm -rf $(VENV) .cache runs demo-output .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf clients/node/node_modules clients/node/dist clients/node/build

@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Iterator
 from contextlib import ExitStack
 from hashlib import sha256
@@ -80,7 +79,7 @@ def _installed() -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the tests in TypeScript find: models, certificates, tokens, images and what to expect."""
+    """What the tests in TypeScript find: models, certificates, tokens, images, expectations."""
     root = tmp_path_factory.mktemp("node")
     write_tiny_bundle(root / "models")
     write_tiny_bundle(root / "models", Tiny(name="judge", functions=("classify",)))
@@ -189,3 +188,16 @@ def test_the_code_on_the_pages_runs(folder: Path, addresses: dict[str, str]) -> 
     run("npx", "--no-install", "tsc", "-p", "test/pages.json")
     for number in range(1, count + 1):
         run("node", str(PACKAGE / "build" / "run" / f"page{number}.js"), folder=folder)
+
+
+def test_the_examples_leave_what_they_say(addresses: dict[str, str], tmp_path: Path) -> None:
+    roomy = addresses["EVENFACE_ROOMY"]
+    run("node", "examples/faces.mjs", str(tmp_path / "out"), roomy)
+    assert {f"{i}.png" for i in range(4)} < {path.name for path in (tmp_path / "out").iterdir()}
+    (tmp_path / "out" / "broken.png").write_bytes(b"no image")
+    run("node", "examples/score-folder.mjs", str(tmp_path / "out"), str(tmp_path / "s.csv"), roomy)
+    header, *rows = (tmp_path / "s.csv").read_text().splitlines()
+    assert header == "file,probability,error"
+    assert len(rows) == 9
+    (broken,) = (row for row in rows if "broken.png" in row)
+    assert broken.endswith(',"not a JPEG, PNG or WebP image"')
