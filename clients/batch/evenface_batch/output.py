@@ -195,6 +195,7 @@ class Folder:
 
     def names(self, below: str) -> list[str]:
         """The names of the files in a folder below, which need not exist."""
+        self._system.invalidate_cache()  # others write here, too
         try:
             return [
                 path.rpartition("/")[2]

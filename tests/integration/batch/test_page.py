@@ -81,8 +81,9 @@ def test_figures_are_those_of_the_rows(job: Job) -> None:
     by_weight = sorted(
         (row for row in rows if row["weight"] is not None), key=lambda r: r["weight"]
     )
-    assert [spot.id for spot in found.weighted.commonest] == [r["id"] for r in by_weight[:24]]
-    assert [spot.id for spot in found.weighted.rarest] == [r["id"] for r in by_weight[::-1][:24]]
+    ids = found.weighted.ids
+    assert [ids[spot] for spot in found.weighted.commonest] == [r["id"] for r in by_weight[:24]]
+    assert [ids[spot] for spot in found.weighted.rarest] == [r["id"] for r in by_weight[::-1][:24]]
     assert found.probabilities is not None
     assert sum(found.probabilities) == ITEMS - 1
     assert found.faces == sum((row["probability"] or 0) >= 0.5 for row in rows)

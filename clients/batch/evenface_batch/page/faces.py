@@ -64,7 +64,7 @@ def read_faces(chunks: Iterable[Chunk], spots: Iterable[Spot]) -> Mapping[Place,
     return found
 
 
-def face(spot: Spot, item: Item | None, average: float) -> Face:
+def face(name: str, multiple: float, item: Item | None) -> Face:
     """Draw an item; one that has changed or vanished since says so."""
     picture = problem = None
     if item is None or item.data is None:
@@ -74,7 +74,7 @@ def face(spot: Spot, item: Item | None, average: float) -> Face:
             picture = _data_url(item.data)
         except InvalidInput as error:
             problem = error.problem
-    return Face(spot.id, spot.weight / average, picture, problem)
+    return Face(name, multiple, picture, problem)
 
 
 def _data_url(data: bytes) -> str:

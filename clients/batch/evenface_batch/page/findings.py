@@ -2,7 +2,7 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,13 +28,11 @@ class Spot:
         weight: Its weight.
         part: Number of its part, and so of its chunk.
         row: Its place there.
-        id: What it is called.
     """
 
     weight: float
     part: int
     row: int
-    id: str
 
 
 @dataclass(frozen=True)
@@ -64,6 +62,7 @@ class Weighted:
         average: Of the weights.
         rarest: The greatest, first.
         commonest: The least, first.
+        ids: Of these.
     """
 
     rows: int
@@ -71,6 +70,7 @@ class Weighted:
     average: float
     rarest: Sequence[Spot] = field(repr=False)
     commonest: Sequence[Spot] = field(repr=False)
+    ids: Mapping[Spot, str] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -139,10 +139,9 @@ def find(output: Output) -> Findings:
     parts = output.parts()
     gathered = _Gathered()
     for part in parts:
-        columns = ["id", "probability", "weight", "error"]
-        gathered.add(part, output.read(part, columns))
+        gathered.add(part, output.read(part, ["probability", "weight", "error"]))
     measured = parts[:: -(-len(parts) // MEASURED)] if parts else []
-    return gathered.findings(_latents(output, measured))
+    return gathered.findings(output, _latents(output, measured))
 
 
 class _Gathered:
@@ -153,28 +152,28 @@ class _Gathered:
         self._sum = self._squares = 0.0
         self._probabilities = np.zeros(_PROBABILITY_BINS, np.int64)
         self._kinds: Counter[str] = Counter()
-        self._examples: dict[str, tuple[str, str]] = {}
+        self._examples: dict[str, tuple[int, int, str]] = {}
         self._rarest: list[Spot] = []
         self._commonest: list[Spot] = []
 
     def add(self, part: int, table: Table) -> None:
         self._rows += len(table)
-        self._add_errors(table)
+        self._add_errors(part, table)
         probabilities = _numbers(table, "probability")
         known = probabilities[np.isfinite(probabilities)]
         self._probabilities += np.histogram(known, _PROBABILITY_BINS, (0, 1))[0]
         self._faces += int((known >= 0.5).sum())  # noqa: PLR2004
         self._add_weights(part, table)
 
-    def _add_errors(self, table: Table) -> None:
+    def _add_errors(self, part: int, table: Table) -> None:
         errors = table.column("error")
         if errors.null_count == len(errors):
             return
-        for name, error in zip(table.column("id").to_pylist(), errors.to_pylist(), strict=True):
+        for row, error in enumerate(errors.to_pylist()):
             if error is not None:
                 kind = kind_of(error)
                 self._kinds[kind] += 1
-                self._examples.setdefault(kind, (name, error))
+                self._examples.setdefault(kind, (part, row, error))
 
     def _add_weights(self, part: int, table: Table) -> None:
         weights = _numbers(table, "weight")
@@ -184,35 +183,42 @@ class _Gathered:
         self._sum += float(known.sum())
         self._squares += float(np.square(known).sum())
         order = rows[np.argsort(known, kind="stable")]
-        ends = [
-            [Spot(float(weights[row]), part, int(row), table.column("id")[int(row)].as_py())
-             for row in some]
-            for some in (order[::-1][:SHOWN], order[:SHOWN])
-        ]  # fmt: skip
-        self._rarest = heapq.nlargest(SHOWN, self._rarest + ends[0])
-        self._commonest = heapq.nsmallest(SHOWN, self._commonest + ends[1])
+        least, most = (
+            [Spot(float(weights[row]), part, int(row)) for row in some]
+            for some in (order[:SHOWN], order[::-1][:SHOWN])
+        )
+        self._rarest = heapq.nlargest(SHOWN, self._rarest + most)
+        self._commonest = heapq.nsmallest(SHOWN, self._commonest + least)
 
-    def findings(self, latents: Latents | None) -> Findings:
-        weighted = Weighted(
-            self._weighted,
-            self._sum**2 / self._squares,
-            self._sum / self._weighted,
-            self._rarest,
-            self._commonest,
-        ) if self._squares else None  # fmt: skip
-        kinds = [
-            Kind(kind, count, *self._examples[kind]) for kind, count in self._kinds.most_common()
-        ]
-        classifies = bool(self._probabilities.any())
+    def findings(self, output: Output, latents: Latents | None) -> Findings:
         return Findings(
             rows=self._rows,
             failed=self._kinds.total(),
-            errors=kinds,
-            probabilities=self._probabilities.tolist() if classifies else None,
+            errors=[self._kind(output, *counted) for counted in self._kinds.most_common()],
+            probabilities=self._probabilities.tolist() if self._probabilities.any() else None,
             faces=self._faces,
             latents=latents,
-            weighted=weighted,
+            weighted=self._weights(output) if self._squares else None,
         )
+
+    def _kind(self, output: Output, name: str, count: int) -> Kind:
+        part, row, error = self._examples[name]
+        return Kind(name, count, _id(output, part, row), error)
+
+    def _weights(self, output: Output) -> Weighted:
+        spots = [*self._rarest, *self._commonest]
+        return Weighted(
+            rows=self._weighted,
+            effective=self._sum**2 / self._squares,
+            average=self._sum / self._weighted,
+            rarest=self._rarest,
+            commonest=self._commonest,
+            ids={spot: _id(output, spot.part, spot.row) for spot in spots},
+        )
+
+
+def _id(output: Output, part: int, row: int) -> str:
+    return str(output.read(part, ["id"]).column("id")[row].as_py())
 
 
 def kind_of(error: str) -> str:

@@ -62,7 +62,10 @@ def _faces(job: Job, findings: Findings) -> Mapping[str, Sequence[Face]]:
     items = read_faces(job.chunks(), spots)
 
     def drawn(some: Sequence[Spot]) -> list[Face]:
-        return [face(one, items.get((one.part, one.row)), weighted.average) for one in some]
+        return [
+            face(weighted.ids[one], one.weight / weighted.average, items.get((one.part, one.row)))
+            for one in some
+        ]
 
     return {"Rarest": drawn(weighted.rarest), "Commonest": drawn(weighted.commonest)}
 
