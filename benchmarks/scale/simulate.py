@@ -10,40 +10,19 @@ killed goes on with the same command; the seconds are then those of what was lef
 import argparse
 import hashlib
 import json
-import resource
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from evenface_batch.weighting import Summary, Weighting, weigh_on
-from evenface_batch.weighting_pool import Pool
-from evenface_batch.weighting_store import Reading, Unit
+from evenface_batch.weighting_store import Reading
 from evenface_core import resampling
 
 from benchmarks.scale.made import MadeStore
+from benchmarks.scale.timed import TimedPool, peak_bytes
 from benchmarks.serving.places import ROOT
 from benchmarks.serving.results import write_json
-
-T = TypeVar("T")
-
-
-class TimedPool(Pool):
-    """A pool that keeps the seconds of each pass."""
-
-    def __init__(self, executor: ProcessPoolExecutor | None, workers: int) -> None:
-        super().__init__(executor, workers)
-        self.passes: list[dict[str, Any]] = []
-
-    def run(self, work: Callable[[Unit], T], units: Sequence[Unit], title: str) -> Iterator[T]:
-        """As a pool does."""
-        cpu, wall = time.process_time(), time.perf_counter()
-        yield from super().run(work, units, title)
-        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-        self.passes.append({"pass": title, "cpu": round(cpu, 3), "wall": round(wall, 3)})
-        print(self.passes[-1], f"{_peak() / 2**20:,.0f} MiB", flush=True)
 
 
 def main() -> None:
@@ -71,7 +50,7 @@ def main() -> None:
 
 
 def _simulated(store: MadeStore, weighting: Weighting) -> dict[str, Any]:
-    pool, before = TimedPool(None, 1), _peak()
+    pool, before = TimedPool(None, 1), peak_bytes()
     made = _seconds_of_making(store)
     wall = time.perf_counter()
     summary: Summary = weigh_on(pool, store, weighting)
@@ -85,7 +64,7 @@ def _simulated(store: MadeStore, weighting: Weighting) -> dict[str, Any]:
         "passes": pool.passes,
         "making_the_latents_once_cpu": made,
         "wall": round(wall, 1),
-        "peak_bytes": _peak(),
+        "peak_bytes": peak_bytes(),
         "peak_bytes_before": before,
         "temper": summary.temper,
         "log_total": summary.log_total,
@@ -120,12 +99,8 @@ def _whole(store: MadeStore, weighting: Weighting, digest: str) -> dict[str, Any
     return {
         "same_as_one_array_to_the_last_bit": same,
         "sum_of_weights_less_1": float(weights.values.sum() - 1),
-        "peak_bytes_of_one_array": _peak(),
+        "peak_bytes_of_one_array": peak_bytes(),
     }
-
-
-def _peak() -> int:
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 if __name__ == "__main__":
