@@ -9,7 +9,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import fsspec
 from evenface_core.cli import EXIT_INTERRUPTED, guarded
+from evenface_core.histogram_files import write_histogram
 
 from evenface_batch import job as jobs
 from evenface_batch.engines.choice import choose_engine
@@ -77,6 +79,9 @@ def _weigh(job: Job, how: Weighting, options: argparse.Namespace) -> Summary:
     store = JobStore(job)
     summary = weigh(store, how, workers=min(workers(options), len(store.units())))
     _tell_weighted(summary)
+    if options.histogram_out is not None:
+        with fsspec.open(options.histogram_out, "wb") as file:
+            write_histogram(file, summary.histogram)
     words = {"rule": summary.rule}
     if summary.temper < 1:
         words["tempered with exponent"] = f"{summary.temper:.3f}"

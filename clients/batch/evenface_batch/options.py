@@ -113,7 +113,13 @@ def _add_weighting(command: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--histogram",
         metavar="FILE",
-        help="judge rarity by this .npz of `evenface weights --histogram-out`, not by the job",
+        help="judge rarity by this .npz of --histogram-out (also of `evenface weights`), not by "
+        "the job",
+    )
+    group.add_argument(
+        "--histogram-out",
+        metavar="FILE",
+        help="write the histogram that rarity was judged by, .npz, path or URL",
     )
 
 
@@ -140,8 +146,12 @@ def weighting(options: argparse.Namespace) -> Weighting:
 
     Raises:
         InvalidInput: An option cannot be used.
+        JobError: The histogram is to be written into a file of another kind.
         OSError: The histogram cannot be read.
     """
+    out = options.histogram_out
+    if out is not None and not out.lower().endswith(".npz"):
+        raise JobError(f"--histogram-out: {out}: must end in .npz")
     return Weighting(
         rule=options.rule,
         min_effective_sample_size=options.min_ess,

@@ -155,3 +155,23 @@ def test_an_output_that_workers_do_not_share_is_found_out(
     write_jpegs(tmp_path / "faces", ["a.jpg"])
     assert main([*arguments(tmp_path, tiny_models), "--out", "memory://of-each-process"]) == 2
     assert "0 of 1 parts are there although all were written" in capsys.readouterr().err
+
+
+def test_rarity_can_be_judged_by_the_histogram_that_another_job_wrote(
+    tmp_path: Path, tiny_models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_jpegs(tmp_path / "faces", [f"{number}.jpg" for number in range(9)])
+    histogram, out = str(tmp_path / "all.npz"), str(tmp_path / "out")
+    assert main(["all", *arguments(tmp_path, tiny_models)[1:], "--histogram-out", histogram]) == 0
+    whole = np.array([row["mean"] for row in rows(tmp_path)], np.float32)
+    for name in ("0.jpg", "1.jpg", "2.jpg"):
+        (tmp_path / "faces" / name).unlink()
+    (tmp_path / "out").rename(tmp_path / "first")
+    assert main(["all", *arguments(tmp_path, tiny_models)[1:], "--histogram", histogram]) == 0
+    found = rows(tmp_path)
+    means = np.array([row["mean"] for row in found], np.float32)
+    _, expected = weigh(means, weigh(whole)[0])
+    np.testing.assert_array_equal([row["weight"] for row in found], expected.values)
+    capsys.readouterr()
+    assert main(["weights", "--out", out, "--histogram-out", "all.csv"]) == 2
+    assert capsys.readouterr().err == "error: --histogram-out: all.csv: must end in .npz\n"
