@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NoReturn
 
 from evenface_core.cli import guarded
 from evenface_core.errors import JobError
@@ -50,26 +51,35 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> None:
     rounds: list[dict[tuple[str, int], Figures]] = []
-    with tempfile.TemporaryDirectory(prefix="evenface-bench-") as scratch:
-        folder, size = Path(scratch), jpeg(*PORTRAIT)
-        for number in range(options.chunk):
-            (folder / f"{number:05}.jpg").write_bytes(size)
-        with tqdm(total=options.rounds * len(options.workers) * len(KINDS)) as bar:
-            for _ in range(options.rounds):
-                rounds.append({})
-                for workers in options.workers:
-                    for kind in KINDS:
-                        bar.set_postfix_str(f"{kind}, {workers}")
-                        rounds[-1][kind, workers] = _measured(kind, workers, folder, options)
-                        bar.update()
+    text, data = "", jpeg(*PORTRAIT)
     command = shlex.join(["python", "-m", "benchmarks.batch", *sys.argv[1:]])
     width, height = PORTRAIT
     about = (
-        f"`{command}`; JPEG files of {width}×{height} pixels and {len(size):,} bytes, encoded and "
+        f"`{command}`; JPEG files of {width}×{height} pixels and {len(data):,} bytes, encoded and "
         "classified by models/faces/1; grpc: a server with as many workers on the same cores, and "
         "four requests in flight for each"
     )
-    tqdm.write(write(options.out, rounds, _machine(), about))
+    with tempfile.TemporaryDirectory(prefix="evenface-bench-") as scratch:
+        folder = Path(scratch)
+        for number in range(options.chunk):
+            (folder / f"{number:05}.jpg").write_bytes(data)
+        with tqdm(total=options.rounds * len(options.workers) * len(KINDS)) as bar:
+            for _ in range(options.rounds):
+                rounds.append(_round(folder, options, bar))
+                text = write(options.out, rounds, _machine(), about)  # if it is interrupted later
+    tqdm.write(text)
+
+
+def _round(
+    folder: Path, options: argparse.Namespace, bar: "tqdm[NoReturn]"
+) -> dict[tuple[str, int], Figures]:
+    found = {}
+    for workers in options.workers:
+        for kind in KINDS:
+            bar.set_postfix_str(f"{kind}, {workers}")
+            found[kind, workers] = _measured(kind, workers, folder, options)
+            bar.update()
+    return found
 
 
 def _measured(kind: str, workers: int, folder: Path, options: argparse.Namespace) -> Figures:

@@ -46,8 +46,8 @@ def write(out: Path, rounds: Rounds, machine: Mapping[str, object], about: str) 
 
 def ratio(rounds: Rounds, one: tuple[str, int], other: tuple[str, int], figure: str) -> float:
     """The median over the rounds of a figure of one by that of another."""
-    pairs = [(getattr(each[one], figure), getattr(each[other], figure)) for each in rounds]
-    return statistics.median(a / b for a, b in pairs)
+    pairs = [(float(getattr(each[one], figure)), getattr(each[other], figure)) for each in rounds]
+    return statistics.median([a / b for a, b in pairs])
 
 
 def _rows(rounds: Rounds) -> list[list[str]]:

@@ -96,7 +96,7 @@ def load_image(
     Raises:
         InvalidInput: As `decode_image`.
     """
-    return preprocess(decode_image(data, limits, field=field, index=index), spec)
+    return _fit(_decoded(data, limits, field, index), spec)
 
 
 def decode_image(
@@ -123,6 +123,10 @@ def decode_image(
     Raises:
         InvalidInput: The file is empty, too large, of another format, damaged or animated.
     """
+    return np.asarray(_decoded(data, limits, field, index))
+
+
+def _decoded(data: bytes, limits: ImageLimits, field: str, index: int | None) -> Image.Image:
     if not data:
         raise InvalidInput(field, "empty image", index=index)
     if len(data) > limits.max_bytes:
@@ -156,7 +160,7 @@ def decode_image(
         raise InvalidInput(field, f"damaged image ({error})", index=index) from error
 
 
-def _decode(data: bytes, limits: ImageLimits, field: str, index: int | None) -> UInt8:
+def _decode(data: bytes, limits: ImageLimits, field: str, index: int | None) -> Image.Image:
     with Image.open(io.BytesIO(data), formats=_READABLE) as image:
         pixels = image.width * image.height
         if pixels > limits.max_pixels:
@@ -171,7 +175,7 @@ def _decode(data: bytes, limits: ImageLimits, field: str, index: int | None) -> 
         if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
             raise InvalidInput(field, "animated image; send one frame", index=index)
         image.load()
-        return np.asarray(_to_rgb(_upright(image)))
+        return _to_rgb(_upright(image))
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -190,7 +194,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         paper = Image.new("RGBA", image.size, _PAPER)
         return Image.alpha_composite(paper, image.convert("RGBA")).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def preprocess(image: UInt8, spec: Preprocessing) -> UInt8:
@@ -205,12 +209,16 @@ def preprocess(image: UInt8, spec: Preprocessing) -> UInt8:
     """
     if image.shape == (spec.size, spec.size, spec.channels):
         return image
-    picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
-    if spec.crop == "center":
+    return _fit(Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image), spec)
+
+
+def _fit(picture: Image.Image, spec: Preprocessing) -> UInt8:
+    if spec.crop == "center" and picture.width != picture.height:
         picture = _center_square(picture)
     if picture.size != (spec.size, spec.size):
         picture = picture.resize((spec.size, spec.size), _FILTERS[spec.resample])
-    pixels = np.asarray(picture.convert("RGB" if spec.channels == 3 else "L"))  # noqa: PLR2004
+    mode = "RGB" if spec.channels == 3 else "L"  # noqa: PLR2004
+    pixels = np.asarray(picture if picture.mode == mode else picture.convert(mode))
     return pixels.reshape(spec.size, spec.size, spec.channels)
 
 
