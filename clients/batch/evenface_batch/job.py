@@ -17,6 +17,7 @@ from evenface_batch.parts import Precision
 from evenface_batch.plan import PLAN_FILE, InputFacts, ListingFacts, Plan
 from evenface_batch.progress import Progress
 
+WEIGHTING_FOLDER = "weighting"  # what an unfinished weighting has found
 _LOCK_FILE = "lock"
 
 
@@ -145,6 +146,8 @@ def encode(job: Job, engine: Engine) -> Counts:
         EvenfaceError: The job cannot go on; what is done stays.
     """
     before = [job.output.count(index) for index in job.output.parts()]
+    if len(before) < job.plan.listing.chunks:
+        job.folder.remove(WEIGHTING_FOLDER)  # it knows nothing of the parts to come
     with (
         Progress(job.plan.listing, len(before)) as progress,
         closing(engine.run(job.missing(), job.output)) as finished,

@@ -139,9 +139,8 @@ def weigh(store: Store, weighting: Weighting, *, workers: int = 1) -> Summary:
 def weigh_on(pool: Pool, store: Store, weighting: Weighting) -> Summary:
     """As `weigh`, on processes that are there."""
     plan = _plan(store, weighting)
-    mark = hashlib.sha256(plan.encode()).hexdigest()
     state = State.begin(store.folder, plan)
-    return _Passes(store, store.units(), weighting, state, pool).run(mark)
+    return _Passes(store, store.units(), weighting, state, pool, plan).run()
 
 
 @dataclass(frozen=True)
@@ -151,8 +150,9 @@ class _Passes:
     weighting: Weighting
     state: State
     pool: Pool
+    plan: str
 
-    def run(self, mark: str) -> Summary:
+    def run(self) -> Summary:
         histogram = self.weighting.histogram or self.state.histogram or self._histogram()
         found = self.state.found or self._scores(histogram)
         if not found.weighted:
@@ -166,6 +166,7 @@ class _Passes:
             self.weighting.min_effective_sample_size * found.weighted,
         )
         scale = Scale(found.greatest, exponent, tempered.total)
+        mark = _mark(self.plan, histogram, scale)
         work = partial(passes.write, self.store, self.weighting.reading, scale, mark)
         for _ in self._results(work, "weights"):
             pass
@@ -243,6 +244,12 @@ class _Passes:
         return (
             f"{self.store.folder.url}: no row has a {wanted}{about}, so there is nothing to weight"
         )
+
+
+def _mark(plan: str, histogram: LatentHistogram, scale: Scale) -> str:
+    """Another wherever a row's weight could be another."""
+    numbers = (histogram.edges.tobytes(), histogram.counts.tobytes(), repr(scale).encode())
+    return hashlib.sha256(b"".join((plan.encode(), *numbers))).hexdigest()
 
 
 def _plan(store: Store, weighting: Weighting) -> str:

@@ -14,12 +14,12 @@ from evenface_core.histogram_files import read_histogram, write_histogram
 from evenface_core.resampling import LatentHistogram
 from numpy.typing import NDArray
 
+from evenface_batch.job import WEIGHTING_FOLDER
 from evenface_batch.output import Folder
 from evenface_batch.weighting_store import Found, Unit
 
-_BELOW = "weighting"
-_PLAN, _EDGES = f"{_BELOW}/plan.json", f"{_BELOW}/edges.npy"
-_HISTOGRAM, _SCORED = f"{_BELOW}/histogram.npz", f"{_BELOW}/scored.json"
+_PLAN, _EDGES = f"{WEIGHTING_FOLDER}/plan.json", f"{WEIGHTING_FOLDER}/edges.npy"
+_HISTOGRAM, _SCORED = f"{WEIGHTING_FOLDER}/histogram.npz", f"{WEIGHTING_FOLDER}/scored.json"
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class State:
         state = cls(folder)
         if state._read(_PLAN) != plan:
             folder.remove(_PLAN)  # first, so that a half removed one is taken for nothing
-            folder.remove(_BELOW)
+            folder.remove(WEIGHTING_FOLDER)
             state._write(_PLAN, plan)
         return state
 
@@ -76,7 +76,7 @@ class State:
 
     def end(self) -> None:
         """Throw away what is needed no more."""
-        self.folder.remove(_BELOW)
+        self.folder.remove(WEIGHTING_FOLDER)
 
     def _read(self, name: str) -> str | None:
         if not self.folder.exists(name):
@@ -100,7 +100,7 @@ def write_scores(folder: Folder, unit: Unit, scores: NDArray[np.float64]) -> Non
 
 
 def _scores(unit: Unit) -> str:
-    return f"{_BELOW}/scores/{unit[0]:09}.npy"
+    return f"{WEIGHTING_FOLDER}/scores/{unit[0]:09}.npy"
 
 
 def _read_array(folder: Folder, name: str) -> NDArray[np.float64]:

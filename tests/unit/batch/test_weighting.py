@@ -157,6 +157,19 @@ def test_another_weighting_takes_the_place_of_the_first(tmp_path: Path) -> None:
     assert not job.folder.exists("weighting")
 
 
+def test_a_part_that_was_scored_anew_changes_the_weights_of_all(tmp_path: Path) -> None:
+    scored = Scored.drawn(400, 5, 5)
+    job = job_of(tmp_path, scored, [200])
+    first = weigh(JobStore(job), Weighting())
+    scored.failed[300:310] = ~scored.failed[300:310]
+    kept = (tmp_path / part_name(0)).read_bytes()
+    job_of(tmp_path, scored, [200])
+    (tmp_path / part_name(0)).write_bytes(kept)
+    second = weigh(JobStore(job), Weighting())
+    assert second.mark != first.mark
+    require_equal(second, weights_in(job), of_one_array(scored, Weighting(), "float16"))
+
+
 @pytest.mark.parametrize(("lives", "writing"), [(2, False), (6, False), (11, False), (3, True)])
 def test_a_weighting_that_was_killed_goes_on_to_the_same_weights(
     tmp_path: Path, lives: int, writing: bool
