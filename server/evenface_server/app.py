@@ -109,19 +109,21 @@ class App:
         self._server.thin_out(count)
 
     async def drain(self, delay: float, grace: float) -> bool:
-        """Stop without losing a request that was admitted.
+        """Stop without losing a request.
 
-        Health says NOT_SERVING; after `delay` new requests are refused; those admitted finish.
+        Health says NOT_SERVING; after `delay` callers are sent elsewhere, and streams end after the
+        replies to what they have sent; what has come in is answered.
 
         Args:
             delay: Seconds for load balancers to take notice.
-            grace: Seconds for admitted requests.
+            grace: Seconds for the requests that have come in.
 
         Returns:
             Whether all of them finished.
         """
         self._health.drain()
         await asyncio.sleep(delay)
+        await self._server.leave()
         self._streams.close()
         try:
             async with asyncio.timeout(grace):

@@ -45,6 +45,11 @@ class Connection(asyncio.BufferedProtocol):
         self._look_at = 0.0
         self._is_over = False
 
+    @property
+    def has_left(self) -> bool:
+        """Whether the peer was told which calls are the last, or is told nothing any more."""
+        return self._life.has_left or self._is_over
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet the peer."""
         transport = cast(asyncio.Transport, transport)  # uvloop's are, without deriving from it

@@ -14,6 +14,10 @@ from evenface_transport.status import StatusError
 class Guest(Protocol):
     """A connection, as its server sees it."""
 
+    @property
+    def has_left(self) -> bool:
+        """Whether its peer was told which calls are the last."""
+
     def tick(self, now: float) -> None:
         """Look after time."""
 

@@ -23,6 +23,7 @@ from evenface_transport.status import Code, StatusError
 
 _LOG = logging.getLogger(__name__)
 _TICK_SECONDS: Final = 0.05
+_LEAVING_SECONDS: Final = 0.01
 _HANDSHAKE_SECONDS: Final = 20.0
 _AGE_JITTER: Final = 0.1
 # For peers to read the last words, and for handlers to notice that they were cancelled.
@@ -62,7 +63,7 @@ class Server:
         self._connections: set[Guest] = set()
         self._beginning: set[Guest] = set()
         self._thinned: set[Guest] = set()
-        self._is_stopping = False
+        self._is_leaving = False
         self._ticker = asyncio.create_task(self._tick())
         self._empty = asyncio.Event()
         self._empty.set()
@@ -77,7 +78,7 @@ class Server:
 
         Returns once the peer can be spoken with: with TLS, that takes as long as the peer does.
         """
-        if self._is_stopping or self._count() >= self.limits.max_connections:
+        if self._is_leaving or self._count() >= self.limits.max_connections:
             connected.close()
             return
         connection = self._connection()
@@ -107,8 +108,8 @@ class Server:
         self._beginning.discard(connection)
         self._connections.add(connection)
         self._empty.clear()
-        if self._is_stopping:
-            connection.leave()
+        if self._is_leaving:
+            connection.leave(math.inf)
 
     def lost(self, connection: Guest) -> None:
         """Forget a connection."""
@@ -124,12 +125,24 @@ class Server:
             self._thinned.add(connection)
             connection.leave(math.inf)
 
+    async def leave(self) -> None:
+        """Take no more connections, and ask all peers to call elsewhere, which costs no call.
+
+        Returns once all of them know which of their calls are the last: those are answered, and
+        what comes after them their libraries send elsewhere by themselves.
+        """
+        self._is_leaving = True
+        for connection in list(self._connections):
+            connection.leave(math.inf)
+        while not all(one.has_left for one in self._connections):  # noqa: ASYNC110 - each by itself
+            await asyncio.sleep(_LEAVING_SECONDS)
+
     async def stop(self, grace: float) -> None:
         """Ask all peers to leave; after `grace` seconds end what is still at work.
 
         Another call in the meantime ends it sooner.
         """
-        self._is_stopping = True
+        self._is_leaving = True
         for connection in list(self._connections):
             connection.leave(grace)
         await self._emptied(grace)

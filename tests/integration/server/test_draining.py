@@ -2,6 +2,7 @@
 
 import asyncio
 import collections
+import json
 import signal
 import subprocess
 import sys
@@ -75,18 +76,41 @@ async def test_without_grace_an_idle_server_still_ends_well(slow_models: Path) -
         assert await server.drain(delay=0.0, grace=0.0)
 
 
-async def test_a_refused_request_is_told_when_to_come_back(slow_models: Path) -> None:
+async def test_a_request_that_comes_after_all_is_told_when_to_come_back(slow_models: Path) -> None:
     async with running(slow_models) as server:
-        with server.app.engine.door.enter():  # a call that takes as long as this test needs
-            drain = asyncio.create_task(server.drain(delay=0.0, grace=60.0))
-            await asyncio.sleep(0)
-            with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await server.face.Encode(encode(images(1)))
+        server.app.engine.door.close()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await server.face.Encode(encode(images(1)))
         found = details(caught.value)
         assert caught.value.code() is StatusCode.UNAVAILABLE
         assert found.info.reason == "SERVICE_UNAVAILABLE"
         assert found.retries[0].retry_delay.ToTimedelta().total_seconds() > 0
-        assert await drain
+
+
+async def test_no_call_fails_when_one_of_two_servers_drains_though_nobody_tries_again(
+    tiny_models: Path, tmp_path: Path
+) -> None:
+    config = {"loadBalancingConfig": [{"round_robin": {}}]}
+    options = [("grpc.service_config", json.dumps(config)), ("grpc.enable_retries", 0)]
+    write_tiny_bundle(tmp_path, Tiny(version="other"))
+    async with running(tiny_models) as one, running(tmp_path) as other:
+        answered: collections.Counter[str] = collections.Counter()
+        enough = asyncio.Event()
+
+        async def call_on_and_on(stub: Any) -> None:  # noqa: ANN401 - an asynchronous stub
+            while not enough.is_set():
+                answered[(await stub.Encode(encode(images(1)))).version] += 1
+
+        target = f"ipv4:{one.address},{other.address}"
+        async with grpc.aio.insecure_channel(target, options) as channel:
+            stub = FaceServiceStub(channel)
+            calls = asyncio.gather(*(call_on_and_on(stub) for _ in range(8)))
+            await until(lambda: min(answered["1"], answered["other"]) >= 20)
+            assert await one.drain(delay=0.0, grace=20.0)
+            before = answered.total()
+            await until(lambda: answered.total() >= before + 50 or calls.done())
+            enough.set()
+            await calls
 
 
 async def test_a_call_that_was_admitted_is_answered_before_the_end(slow_models: Path) -> None:
