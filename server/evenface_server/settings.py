@@ -198,11 +198,11 @@ class Settings(BaseSettings):
         0.0,
         ge=0,
         le=3600,
-        description="Seconds between reporting NOT_SERVING and refusing requests on shutdown, "
-        "for load balancers to take notice.",
+        description="Seconds between reporting NOT_SERVING and sending callers elsewhere on "
+        "shutdown, for load balancers to take notice.",
     )
     drain_grace: float = Field(
-        30.0, ge=0, le=3600, description="Seconds that admitted requests get to finish on shutdown."
+        30.0, ge=0, le=3600, description="Seconds that requests get to finish on shutdown."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity that is logged; info logs one line per call."

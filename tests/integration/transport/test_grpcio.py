@@ -44,6 +44,35 @@ async def test_messages_of_all_sizes_go_both_ways() -> None:
         assert [len(reply) async for reply in replies] == [300_000] * 20
 
 
+async def test_a_client_that_asks_for_a_sign_of_life_again_and_again_is_borne_with() -> None:
+    # Every 20 ms, with no call or one that waits: other servers say too_many_pings at the third.
+    options = {
+        "grpc.keepalive_time_ms": 20,
+        "grpc.keepalive_permit_without_calls": 1,
+        "grpc.http2.max_pings_without_data": 0,
+    }
+    async with serving() as served:
+        address = f"127.0.0.1:{served.port}"
+        async with grpc.aio.insecure_channel(address, options=list(options.items())) as found:
+            unary: Any = found.unary_unary("/t/look")
+            await unary(b"x")
+            (guest,) = served.server._connections  # noqa: SLF001 - nothing shows it
+            heard = guest._life  # type: ignore[attr-defined] # noqa: SLF001
+            signs = set()
+            waiting = asyncio.ensure_future(found.unary_unary("/t/wait")(b"x"))
+
+            def has_pinged(times: int) -> bool:
+                signs.add(heard.heard)
+                return len(signs) >= times
+
+            await until(lambda: has_pinged(10))
+            served.handlers.may_end.set()
+            await waiting
+            await until(lambda: has_pinged(20))
+            await unary(b"x")
+            assert served.server._connections == {guest}  # noqa: SLF001
+
+
 @pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
 async def test_compressed_requests_are_inflated(compression: grpc.Compression) -> None:
     async with serving() as served, channel(served) as found:
