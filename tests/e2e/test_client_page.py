@@ -1,6 +1,5 @@
 """Every line of code and every command of docs/client.md, run against a server."""
 
-import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -8,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evenface_client._channel import service_config
 from evenface_client.cli import main
 from evenface_client.cli.arguments import parser
 from PIL import Image
@@ -52,13 +50,6 @@ def test_the_code_runs(address: str, capsys: pytest.CaptureFixture[str]) -> None
     said = capsys.readouterr().out
     assert "skipped missing.png: images[1] (missing.png): No such file or directory" in said
     assert "temperature 99.0 is outside 0 to 10" in said
-
-
-def test_the_service_config_is_that_of_the_client() -> None:
-    (shown,) = map(json.loads, blocks("json"))
-    own = service_config(3)
-    own["methodConfig"][0]["name"] = [{}]
-    assert shown == own
 
 
 def test_the_commands_run() -> None:
