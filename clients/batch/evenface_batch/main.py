@@ -103,7 +103,7 @@ def _tell_weighted(summary: Summary) -> None:
         _tell(f"tempered: each weight to the power {summary.temper:.3f}")
     if summary.unsure:
         _tell(
-            f"{summary.unsure:,} of them are less likely a face than not, and odd ones weigh most: "
+            f"{summary.unsure:,} of them are less likely a face than not, and may weigh most: "
             "--min-face-probability leaves them out"
         )
 
