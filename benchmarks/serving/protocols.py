@@ -44,7 +44,7 @@ def protocols(options: argparse.Namespace) -> None:
 
 def ratios(pairs: Sequence[Pair]) -> list[tuple[str, ...]]:
     """Rows of a table: of each scenario, the first of each pair over the second, medians."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for scenario in SCENARIOS:
         both = [(a[scenario.key], b[scenario.key]) for a, b in pairs
                 if scenario.key in a and scenario.key in b]  # fmt: skip

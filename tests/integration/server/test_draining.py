@@ -90,7 +90,7 @@ async def test_a_request_that_comes_after_all_is_told_when_to_come_back(slow_mod
 async def test_no_call_fails_when_one_of_two_servers_drains_though_nobody_tries_again(
     tiny_models: Path, tmp_path: Path
 ) -> None:
-    config = {"loadBalancingConfig": [{"round_robin": {}}]}
+    config: dict[str, Any] = {"loadBalancingConfig": [{"round_robin": {}}]}
     options = [("grpc.service_config", json.dumps(config)), ("grpc.enable_retries", 0)]
     write_tiny_bundle(tmp_path, Tiny(version="other"))
     async with running(tiny_models) as one, running(tmp_path) as other:

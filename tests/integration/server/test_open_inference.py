@@ -330,7 +330,7 @@ async def test_a_model_that_is_not_there_is_not_found_nor_ready(
     server: Running, name: str, version: str
 ) -> None:
     stub = inference(server)
-    calls = [
+    calls: list[Any] = [
         stub.ModelInfer(infer(name, {"images": PICTURES}, model_version=version)),
         stub.ModelMetadata(oip.ModelMetadataRequest(name=name, version=version)),
         stub.ModelConfig(oip.ModelConfigRequest(name=name, version=version)),
