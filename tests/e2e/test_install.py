@@ -1,4 +1,7 @@
-"""Each extra in a fresh virtual environment: it works, and it holds no more than it should."""
+"""Extras in a fresh virtual environment: each works, and holds no more than it should.
+
+Those of the server and of batch jobs: test_images.
+"""
 
 import json
 import subprocess
@@ -71,40 +74,6 @@ def extra(request: pytest.FixtureRequest, tmp_path: Path, wheel: Path) -> Instal
 def test_the_bare_install_is_the_client_and_nothing_more(extra: Installed) -> None:
     assert extra.packages() <= CLIENT_ALONE
     extra.python("import evenface_client; evenface_client.Client; evenface_client.AsyncClient")
-
-
-@pytest.mark.parametrize("extra", ["server"], indirect=True)
-def test_the_server_starts_from_its_extra_alone_without_torch(extra: Installed) -> None:
-    assert not {"torch", "onnx", "onnxscript", "lightning-fabric"} & extra.packages()
-    models = ROOT / "models"
-    with subprocess.Popen(
-        [
-            extra.program("evenface-server"),
-            "--models",
-            models,
-            "--port",
-            "0",
-            "--metrics-port",
-            "0",
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as server:
-        assert server.stdout is not None
-        try:
-            lines = iter(server.stdout.readline, "")
-            address = next(
-                record["address"] for record in map(json.loads, lines) if "address" in record
-            )
-            listed = extra.python(
-                "from evenface_client import Client\n"
-                f"with Client({address!r}) as client: print([m.name for m in client.models()])"
-            )
-            assert "faces" in listed
-        finally:
-            server.terminate()
-        assert server.wait(timeout=30) == 0
 
 
 @pytest.mark.parametrize("extra", ["training"], indirect=True)

@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 from evenface_core.bundle import open_bundle
 from evenface_server.access.tokens import digest_of
+from evenface_training.config import load_config
+from evenface_training.run_folder import RunFolder
 from PIL import Image
 from support.bundles import images, write_tiny_bundle
 from support.certificates import make_certificates
@@ -217,15 +219,31 @@ def test_a_batch_job_with_bad_images_is_done_and_one_with_bad_arguments_is_not(
     assert wrong.returncode == 2
 
 
-def test_a_training_job_starts_a_run_and_goes_on_with_one(tmp_path: Path) -> None:
-    job = container(rendered("training"), "training")
-    environment = {"RUN": str(tmp_path / "mine"), "TMPDIR": str(tmp_path)}
-    begun = run(job, environment)
-    assert begun.returncode == 2
-    assert begun.stderr == "error: /data/faces: no such folder\n"
-    (tmp_path / "mine" / "checkpoints").mkdir(parents=True, exist_ok=True)
-    last = tmp_path / "mine" / "checkpoints" / "last.safetensors"
-    last.write_bytes(b"no checkpoint")
-    resumed = run(job, environment)
-    assert resumed.returncode == 2
-    assert str(last) in resumed.stderr
+@pytest.mark.parametrize(
+    ("case", "launcher"),
+    [
+        ("training", []),
+        ("training-gpus", ["torchrun", "--nproc-per-node", "4", "--no-python", "--"]),
+    ],
+)
+def test_a_training_job_starts_a_run_and_goes_on_with_one(
+    case: str, launcher: list[str], tmp_path: Path
+) -> None:
+    job = container(rendered(case), "training")
+    for name in ("evenface-train", "torchrun"):
+        program = tmp_path / name
+        program.write_text('#!/bin/sh\necho "$(basename "$0")"\nprintf "%s\\n" "$@"\n')
+        program.chmod(0o755)
+    run_folder = tmp_path / "mine"
+    environment = {"RUN": str(run_folder), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    begun = run(job, environment).stdout.split()
+    trained = [*launcher, "evenface-train"]
+    assert begun[: len(trained)] == trained
+    name, option, *settings = begun[len(trained) : -2]
+    assert (option, begun[-2:]) == ("--set", ["--run", str(run_folder)])
+    config = load_config(name, settings)
+    assert config.data.faces == Path("/data/faces")
+    (run_folder / "checkpoints").mkdir(parents=True)
+    RunFolder(run_folder).last.touch()
+    resumed = run(job, environment).stdout.split()
+    assert resumed == [*trained, "--resume", str(run_folder)]
