@@ -80,8 +80,8 @@ class Build:
         done = subprocess.run(
             ["/bin/sh", "-c", line],
             cwd=source,
-            # Compiling takes most of the time, and is the same for all.
-            env={**os.environ, **own, "PATH": path, "PIP_NO_COMPILE": "1", **(environment or {})},
+            # Nothing is compiled, which takes long (pip: "0" sets an option that is negative).
+            env={**os.environ, **own, "PATH": path, "PIP_NO_COMPILE": "0", **(environment or {})},
             capture_output=True,
             text=True,
             check=False,
@@ -198,7 +198,10 @@ def test_the_server_of_the_image_is_nobody_in_particular_on_a_read_only_file_sys
 
 def _may_change_mounts() -> bool:
     unshare = shutil.which("unshare")
-    return unshare is not None and subprocess.run([unshare, "--mount", "true"]).returncode == 0
+    return (
+        unshare is not None
+        and not subprocess.run([unshare, "--mount", "true"], check=False).returncode
+    )
 
 
 def _call(pod: "Pod") -> str:

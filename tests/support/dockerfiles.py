@@ -63,7 +63,7 @@ def command(name: str, instruction: str) -> list[str]:
 
 def variables(name: str) -> dict[str, str]:
     """All ENV of a stage and of those that it is made from."""
-    found = {}
+    found: dict[str, str] = {}
     for stage in lineage(name):
         for kind, rest in stage.steps:
             if kind == "ENV":
