@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         default=[2**power for power in range(cores().bit_length())],
         help="default: 1 2 4 … up to the cores",
     )
-    parser.add_argument("--chunk", type=int, default=256, help="images in a chunk (256)")
+    parser.add_argument("--chunk", type=int, default=128, help="images in a chunk (128)")
     parser.add_argument(
         "--out", type=Path, default=ROOT / "benchmarks" / "results", help="folder of the results"
     )
@@ -57,7 +57,7 @@ def _run(options: argparse.Namespace) -> None:
     about = (
         f"`{command}`; JPEG files of {width}×{height} pixels and {len(data):,} bytes, encoded and "
         "classified by models/faces/1; grpc: a server with as many workers on the same cores, and "
-        "four requests in flight for each"
+        "two requests in flight for each"
     )
     with tempfile.TemporaryDirectory(prefix="evenface-bench-") as scratch:
         folder = Path(scratch)

@@ -15,6 +15,7 @@ from benchmarks.serving.processes import MARK, Server, ServerFailed, busy_second
 
 _PATIENCE = 120.0
 _WARM_UP_SECONDS = 1.0
+_LEAST_LINES = 12  # for each worker
 
 
 @dataclass(frozen=True)
@@ -128,8 +129,10 @@ def measure(kind: str, workers: int, folder: Path, seconds: float) -> Figures:
         ready = running.line(2 * workers)
         time.sleep(_WARM_UP_SECONDS)
         first = running.line(running.lines + 1)
+        counted = running.lines
         time.sleep(seconds)
-        last = running.line(running.lines + 1)
+        # Chunks that are under way at either end are a small part of those between.
+        last = running.line(max(running.lines + 1, counted + _LEAST_LINES * workers))
         memory = running.memory_mib()
     images, took, cpu = last.images - first.images, last.time - first.time, last.cpu - first.cpu
     return Figures(

@@ -26,7 +26,7 @@ _HEAD = (
 _NOTE = """\
 Ratios are taken within each round; medians of the rounds. *Of*: images/s over those of the floor
 with as many workers. *Growth*: images/s over those with one worker. CPU: of all processes, a
-server's included; its ratio says what a job costs where others use the machine too."""
+server's included. Where *others' cores* is not near 0, only the columns of CPU tell much."""
 
 
 def write(out: Path, rounds: Rounds, machine: Mapping[str, object], about: str) -> str:
@@ -47,7 +47,7 @@ def write(out: Path, rounds: Rounds, machine: Mapping[str, object], about: str) 
 def ratio(rounds: Rounds, one: tuple[str, int], other: tuple[str, int], figure: str) -> float:
     """The median over the rounds of a figure of one by that of another."""
     pairs = [(float(getattr(each[one], figure)), getattr(each[other], figure)) for each in rounds]
-    return statistics.median([a / b for a, b in pairs])
+    return float(statistics.median([a / b for a, b in pairs]))
 
 
 def _rows(rounds: Rounds) -> list[list[str]]:

@@ -89,7 +89,7 @@ def _grpc(stack: ExitStack, workers: int) -> Engine:
     options = ["--models", str(BUNDLE.parents[1]), "--port", str(port), "--workers", str(workers)]
     command = [program("evenface-server"), *options, "--no-metrics", "--log-level", "warning"]
     stack.enter_context(serve(f"batch-{workers}", command, {}))
-    engine = ServiceEngine(Service((f"127.0.0.1:{port}",), patience=60), 4 * workers)
+    engine = ServiceEngine(Service((f"127.0.0.1:{port}",), patience=60), 2 * workers)
     engine.model()
     return engine
 
