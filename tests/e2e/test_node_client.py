@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
@@ -48,11 +48,11 @@ PROBLEM = node_problem()
 pytestmark = pytest.mark.skipif(PROBLEM is not None, reason=str(PROBLEM))
 
 
-def run(*command: str, folder: Path = PACKAGE, **environment: str) -> str:
+def run(*command: str, folder: Path = PACKAGE, environment: Mapping[str, str] | None = None) -> str:
     done = subprocess.run(
         command,
         cwd=folder,
-        env={**os.environ, "npm_config_cache": str(ROOT / ".cache" / "npm"), **environment},
+        env={**os.environ, "npm_config_cache": str(ROOT / ".cache" / "npm"), **(environment or {})},
         capture_output=True,
         text=True,
         check=False,
@@ -83,7 +83,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("node")
     write_tiny_bundle(root / "models")
     write_tiny_bundle(root / "models", Tiny(name="judge", functions=("classify",)))
-    write_tiny_bundle(root / "slow", Tiny(encode_loops=2000))
+    write_tiny_bundle(root / "slow", Tiny(encode_loops=800))
     make_certificates(root, "faces.test")
     make_authority(root, "other")
     digest = sha256(TOKEN.encode()).hexdigest()
@@ -128,11 +128,12 @@ def test_the_code_keeps_to_the_style() -> None:
 
 def test_the_client_does_what_it_promises(folder: Path, addresses: dict[str, str]) -> None:
     environment = {
+        **addresses,
         "EVENFACE_PYTHON": sys.executable,
         "EVENFACE_FOLDER": str(folder),
         "EVENFACE_TOKEN": TOKEN,
     }
-    said = run("npm", "test", "--silent", **addresses, **environment)
+    said = run("npm", "test", "--silent", environment=environment)
     passed = re.search(r"^# pass (\d+)$", said, re.MULTILINE)
     assert passed, said
     assert int(passed[1]) > 40
@@ -140,7 +141,8 @@ def test_the_client_does_what_it_promises(folder: Path, addresses: dict[str, str
 
 
 def test_the_generated_code_is_that_of_the_proto_files(tmp_path: Path) -> None:
-    run("npm", "run", "--silent", "protos", EVENFACE_PYTHON=sys.executable, OUT=str(tmp_path))
+    out = {"EVENFACE_PYTHON": sys.executable, "OUT": str(tmp_path)}
+    run("npm", "run", "--silent", "protos", environment=out)
     committed = PACKAGE / "src" / "gen"
     names = sorted(path.relative_to(committed) for path in committed.rglob("*.ts"))
     assert names == sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.ts"))
