@@ -209,7 +209,7 @@ def test_a_batch_job_with_bad_images_is_done_and_one_with_bad_arguments_is_not(
         "--resume",
         "--workers",
     ]
-    arguments = ["encode", str(folder), "--out", str(tmp_path / "scores")]
+    arguments = ["all", str(folder), "--out", str(tmp_path / "scores")]
     model = ["--model", str(ROOT / "models" / "faces" / "1"), "--workers", "1", "--resume"]
     done = run(job | {"args": [*arguments, *model]}, {"TMPDIR": str(tmp_path)})
     assert done.returncode == 0, done.stderr

@@ -295,19 +295,15 @@ def test_a_job_that_has_changed_has_another_name() -> None:
 
 
 @pytest.mark.parametrize("case", ["batch-job", "batch-cron", "training", "training-gpus"])
-def test_jobs_are_tried_again_but_not_where_their_arguments_are_wrong(case: str) -> None:
+def test_jobs_go_on_where_nodes_are_drained_and_are_tried_again_where_they_fail(case: str) -> None:
     jobs = of_kind(rendered(case), "Job") + [
         o["spec"]["jobTemplate"] for o in of_kind(rendered(case), "CronJob")
     ]
     (job,) = jobs
-    (container,) = job["spec"]["template"]["spec"]["containers"]
-    ignored, failed = job["spec"]["podFailurePolicy"]["rules"]
-    assert ignored["action"] == "Ignore"
-    assert failed["onExitCodes"] == {
-        "containerName": container["name"],
-        "operator": "In",
-        "values": [2],
-    }
+    (rule,) = job["spec"]["podFailurePolicy"]["rules"]
+    assert rule["action"] == "Ignore"
+    assert rule["onPodConditions"] == [{"type": "DisruptionTarget", "status": "True"}]
+    assert job["spec"]["backoffLimit"] == 6
     assert job["spec"]["template"]["spec"]["restartPolicy"] == "Never"
 
 
