@@ -14,8 +14,20 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _SIZES = {_FIXED64: 8, _FIXED32: 4}
 _LEAST_FIELD_BYTES = 2
+# Of numbers one after another in one field, each of which may take eight bytes of memory for one.
+_MAX_PACKED_BYTES = 2**20
 # No number is longer; of one that never ends, each byte would cost more than the one before.
 _MAX_SHIFT = 63
+_VARINT_TYPES = frozenset({
+    FieldDescriptor.TYPE_BOOL,
+    FieldDescriptor.TYPE_ENUM,
+    FieldDescriptor.TYPE_INT32,
+    FieldDescriptor.TYPE_INT64,
+    FieldDescriptor.TYPE_SINT32,
+    FieldDescriptor.TYPE_SINT64,
+    FieldDescriptor.TYPE_UINT32,
+    FieldDescriptor.TYPE_UINT64,
+})  # fmt: skip
 
 
 def check_fields(data: bytes, message: Descriptor, limit: int) -> None:
@@ -27,7 +39,8 @@ def check_fields(data: bytes, message: Descriptor, limit: int) -> None:
         limit: Fields at most; an entry of a map counts as one.
 
     Raises:
-        InvalidInput: It has more, ends within a field, or has a number that is too long.
+        InvalidInput: It has more, ends within a field, or has a number, or packed numbers, that are
+            too long.
     """
     if len(data) <= limit * _LEAST_FIELD_BYTES:
         return
@@ -80,10 +93,10 @@ def leading_names(data: bytes) -> Leading | None:
 
 
 def _count(data: bytes, message: Descriptor, limit: int) -> bool:
-    count, parts = 0, [(0, len(data), message)]
+    count, packed, parts = 0, 0, [(0, len(data), message)]
     while parts:
         at, end, kind = parts.pop()
-        inner = _messages_in(kind)
+        inner, numbers = _messages_in(kind), _numbers_in(kind)
         while at < end:
             count += 1
             if count > limit:
@@ -94,6 +107,9 @@ def _count(data: bytes, message: Descriptor, limit: int) -> bool:
                 nested = inner.get(key >> 3)
                 if nested is not None:
                     parts.append((at, at + length, nested))
+                elif key >> 3 in numbers:
+                    packed += length
+                    _check_packed(packed)
                 at += length
             elif key & 7 == _VARINT:
                 _, at = _varint(data, at)
@@ -102,6 +118,15 @@ def _count(data: bytes, message: Descriptor, limit: int) -> bool:
         if at > end:
             raise IndexError
     return True
+
+
+def _check_packed(length: int) -> None:
+    if length > _MAX_PACKED_BYTES:
+        raise InvalidInput(
+            "request",
+            f"more than {_MAX_PACKED_BYTES} bytes of numbers in repeated fields",
+            limit=_MAX_PACKED_BYTES,
+        )
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
@@ -124,3 +149,13 @@ def _messages_in(message: Descriptor) -> Mapping[int, Descriptor]:
         and field.message_type is not None
         and not field.message_type.GetOptions().map_entry
     }
+
+
+@functools.cache
+def _numbers_in(message: Descriptor) -> frozenset[int]:
+    """By number, the fields of a message that hold many numbers of one byte or more each."""
+    return frozenset(
+        field.number
+        for field in message.fields
+        if field.type in _VARINT_TYPES and field.is_repeated
+    )

@@ -1,6 +1,7 @@
 """Inputs: what is found, in which order, under which names, and what is wrong with what is not."""
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -176,3 +177,22 @@ def test_folders_shards_and_lists_are_read_over_http(tmp_path: Path, served: str
     assert [item.data for item in items(found(f"{served}/s.tar"))] == [jpeg(0), jpeg(1), jpeg(2)]
     listed = items(found(f"{served}/list.txt"))
     assert [item.error for item in listed] == [None, "missing: no such file"]
+
+
+def test_folders_may_lie_deeper_than_python_calls_functions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(sys.getrecursionlimit() + 100):
+        Path("a").mkdir()
+        os.chdir("a")
+    Path("x.jpg").write_bytes(jpeg(0))
+    os.chdir(tmp_path)
+    [item] = items(found(tmp_path))
+    assert (item.id[-7:], item.data) == ("a/x.jpg", jpeg(0))
+
+
+def test_a_byte_order_mark_belongs_to_no_name_of_a_list(tmp_path: Path) -> None:
+    write_jpegs(tmp_path, ["a.jpg"])
+    (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbfa.jpg\r\n")
+    assert [item.data for item in items(found(tmp_path / "list.txt"))] == [jpeg(0)]

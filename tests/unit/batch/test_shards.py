@@ -70,3 +70,16 @@ def test_a_shard_that_vanishes_is_one_row_with_an_error(tmp_path: Path) -> None:
     places = chunks(path, 10)
     path.unlink()
     assert [(item.id, item.error) for item in read(places)] == [("s.tar", "missing: no such shard")]
+
+
+@pytest.mark.parametrize("size", [3, 100])
+def test_of_a_shard_that_has_grown_shorter_since_it_was_listed_one_row_says_so(
+    tmp_path: Path, size: int
+) -> None:
+    path = write_shard(tmp_path / "s.tar", samples(5))
+    places = chunks(path, size)
+    write_shard(path, samples(4))
+    items = read(places)
+    assert [item.data for item in items] == [*(jpeg(number) for number in range(4)), None]
+    assert items[-1].id == "s.tar"
+    assert (items[-1].error or "").startswith("broken shard: what follows the rows before is lost")

@@ -1,5 +1,6 @@
 """Parquet as input: images as bytes, as structs and as paths, in row groups of any size."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +114,52 @@ def test_a_file_that_is_no_parquet_is_one_row_with_an_error(tmp_path: Path) -> N
     items = read(chunks(tmp_path))
     assert [item.id for item in items] == ["a.parquet/00000000", "b.parquet/00000000"]
     assert (items[1].error or "").startswith("broken file: ")
+
+
+@pytest.mark.parametrize("id_column", [None, "key"])
+def test_of_a_file_that_has_grown_shorter_since_it_was_listed_one_row_a_chunk_says_so(
+    tmp_path: Path, id_column: str | None
+) -> None:
+    images, keys = [jpeg(number) for number in range(6)], list("abcdef")
+    path = write(tmp_path / "t.parquet", {"image": images, "key": keys}, 2)
+    places = chunks(path, 2, id_column=id_column)
+    write(path, {"image": images[:3], "key": keys[:3]}, 2)
+    items = read(places)
+    assert [item.data for item in items] == [*images[:3], None, None]
+    assert [item.id for item in items][3:] == ["00000003", "00000004"]
+    assert (items[3].error or "").startswith("broken file: 1 rows from this one on are lost (")
+    assert (items[4].error or "").startswith("broken file: 2 rows from this one on are lost (")
+    assert all(list(one.ids()) for one in places)
+
+
+@pytest.mark.parametrize("columns", [{"other": [1, 2]}, {"image": [1, 2], "key": [1, 2]}])
+def test_a_file_whose_columns_have_changed_since_it_was_listed_is_one_row_with_an_error(
+    tmp_path: Path, columns: dict[str, list[int]]
+) -> None:
+    path = tmp_path / "t.parquet"
+    write(path, {"image": [jpeg(0), jpeg(1)], "key": ["a", "b"]})
+    [places] = chunks(path, id_column="key")
+    write(path, columns)
+    [item] = places.items()
+    assert (item.error or "").startswith("broken file: 2 rows from this one on are lost (")
+    assert list(places.ids()) == [item.id]
+
+
+def test_paths_and_ids_that_are_no_utf_8_are_taken_as_the_bytes_that_they_are(
+    tmp_path: Path,
+) -> None:
+    name = os.fsdecode(b"caf\xe9.jpg")
+    write_jpegs(tmp_path, [name])
+    text = pa.array([name.encode(errors="surrogateescape")], pa.binary()).view(pa.string())
+    path = write(tmp_path / "t.parquet", {"file": text, "key": text})
+    [item] = read(chunks(path, 10, "file", "key"))
+    assert (item.id, item.data) == (name, jpeg(0))
+
+
+def test_a_file_that_can_be_read_after_all_is_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    path.write_bytes(b"on its way")
+    [places] = chunks(path, 2)
+    write(path, {"image": [jpeg(0), jpeg(1), jpeg(2)]}, 2)
+    assert [item.data for item in places.items()] == [jpeg(0), jpeg(1), jpeg(2)]
+    assert list(places.ids()) == ["00000000", "00000001", "00000002"]
