@@ -98,7 +98,7 @@ def listed_files(found: Found, column: str | None, chunk_size: int) -> Iterator[
 
 
 def _lines(url: str) -> Iterator[str]:
-    with fsspec.open(url, "rt", encoding="utf-8", errors="surrogateescape") as file:
+    with fsspec.open(url, "rt", encoding="utf-8-sig", errors="surrogateescape") as file:
         yield from (name for line in file if (name := line.rstrip("\r\n")))
 
 

@@ -51,7 +51,7 @@ def find(url: str, shown: str, *, only: bool) -> Found:
         if _is_folder(system, url, path):
             base, prefix = url.rstrip("/") + "/", "" if only else shown.rstrip("/") + "/"
             names = (
-                (lambda: _walk(local_path(url), ""))
+                (lambda: _walk(local_path(url)))
                 if is_local(url)
                 else (lambda: _walk_remote(system, path.rstrip("/"), path.rstrip("/")))
             )
@@ -87,19 +87,28 @@ def _split(url: str) -> tuple[str, str]:
     return folder + slash, name
 
 
-def _walk(folder: str, below: str) -> Iterator[str]:
+def _walk(root: str) -> Iterator[str]:
     """The files of a folder and of those below; one that cannot be opened stands for its files."""
+    left = [iter([("", True)])]  # of the folder, and of those down to where it stands
+    while left:
+        for name, is_folder in left[-1]:
+            entries = _entries(root, name) if is_folder else None
+            if entries is not None:
+                left.append(entries)
+                break
+            yield name
+        else:
+            left.pop()
+
+
+def _entries(root: str, below: str) -> Iterator[tuple[str, bool]] | None:
+    """Names, each of them a folder's or not, in order; None where the folder cannot be opened."""
     try:
-        with os.scandir(folder) as entries:
+        with os.scandir(f"{root}/{below}") as entries:
             found = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
     except OSError:
-        yield below
-        return
-    for name, is_folder in found:
-        if is_folder:
-            yield from _walk(f"{folder}/{name}", f"{below}{name}/")
-        else:
-            yield below + name
+        return None
+    return ((f"{below}{name}{'/' * is_folder}", is_folder) for name, is_folder in found)
 
 
 def _walk_remote(system: Any, folder: str, root: str) -> Iterator[str]:  # noqa: ANN401 - fsspec's

@@ -90,11 +90,14 @@ class ShardPlaces:
     def _samples(self) -> Iterator[tuple[str, Iterator[Member]]]:
         with fsspec.open(self.url, "rb") as file:
             file.seek(self.offset)
-            grouped = groupby(members(file), key=lambda member: member.key)
-            for number, (key, sample) in enumerate(grouped):
-                if not self.to_end and number == self.samples:
+            seen = 0
+            for key, sample in groupby(members(file), key=lambda member: member.key):
+                if not self.to_end and seen == self.samples:
                     return
                 yield key, sample
+                seen += 1
+        if seen < (self.samples or 0):
+            raise tarfile.ReadError(f"of {self.samples} samples that were here {seen} are left")
 
 
 def shard_chunks(found: Found, chunk_size: int) -> Iterator[ShardPlaces]:

@@ -86,12 +86,19 @@ class TablePlaces:
         """Pairs of id and cell, a few at a time; where rows are lost, an item in their place."""
         try:
             with open_table(self.url) as file:
-                first, skip, left = self.first, self.skip, self.rows or 0
-                for group in range(*self.groups):
-                    rows = min(left, file.metadata.row_group(group).num_rows - skip)
+                _check(file, self)
+                first, skip, facts = self.first, self.skip, file.metadata
+                begin, end = self.groups
+                left = self.rows
+                if left is None:  # it could not be read when it was listed
+                    left, end = facts.num_rows, facts.num_row_groups
+                for group in range(begin, min(end, facts.num_row_groups)):
+                    rows = max(0, min(left, facts.row_group(group).num_rows - skip))
                     yield from self._cells_of(file, column, group, first, skip, rows)
                     first, skip, left = first + rows, 0, left - rows
-        except (OSError, pa.ArrowException) as error:
+                if left:
+                    yield [Item(self._id(first, None), None, _shorter(left))]
+        except (OSError, pa.ArrowException, JobError) as error:
             yield [Item(self._id(self.first, None), None, _broken(error, self.rows))]
 
     def _cells_of(
@@ -121,7 +128,7 @@ class TablePlaces:
             if len(some):
                 nothing = [None] * len(some)
                 names, cells = (
-                    nothing if name is None else some.column(name).to_pylist()
+                    nothing if name is None else _values(some.column(name))
                     for name in (self.id_column, column)
                 )
                 yield names, cells
@@ -244,6 +251,19 @@ def _check(file: ParquetFile, places: TablePlaces) -> None:
             f"{places.url}: column '{places.column}' is {kind}; "
             "it must be binary, text (paths) or a struct with 'bytes'"
         )
+
+
+def _values(column: Any) -> list[Any]:  # noqa: ANN401 - pyarrow has no types
+    """What a column holds; text that is no UTF-8 as names of files with such bytes are."""
+    if not pa.types.is_string(column.type) and not pa.types.is_large_string(column.type):
+        found: list[Any] = column.to_pylist()
+        return found
+    cells = column.cast(pa.large_binary()).to_pylist()
+    return [None if cell is None else cell.decode(errors="surrogateescape") for cell in cells]
+
+
+def _shorter(rows: int) -> str:
+    return f"broken file: {rows} rows from this one on are lost (it has grown shorter)"
 
 
 def _broken(error: BaseException, rows: int | None) -> str:
