@@ -1,6 +1,7 @@
 """Messages that are refused before they are parsed."""
 
 import pytest
+from evenface.oip import inference_pb2 as oip
 from evenface.v1 import common_pb2
 from evenface.v1.common_pb2 import Images, RawImages, Tensor
 from evenface.v1.face_service_pb2 import (
@@ -40,6 +41,35 @@ def test_fields_are_counted_at_any_depth(message: Message, fields: int) -> None:
     check_fields(data, kind, fields)
     with pytest.raises(InvalidInput, match=f"more than {fields - 1} fields"):
         check_fields(data, kind, fields - 1)
+
+
+MANY = [1] * (2**19 + 1)
+TYPED = oip.InferTensorContents
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        DecodeRequest(latents=common_pb2.Tensor(shape=MANY + MANY)),
+        oip.ModelInferRequest(inputs=[{"contents": TYPED(int64_contents=MANY)}] * 2),
+        oip.ModelInferRequest(inputs=[{"contents": TYPED(bool_contents=MANY, uint_contents=MANY)}]),
+        oip.ModelInferRequest(inputs=[{"shape": MANY + MANY}]),
+    ],
+    ids=["one field", "two messages", "two fields", "a shape"],
+)
+def test_numbers_that_parsing_makes_eight_times_as_large_are_counted_over_all_fields(
+    message: Message,
+) -> None:
+    data, kind = message.SerializeToString(), message.DESCRIPTOR
+    assert isinstance(kind, Descriptor)
+    with pytest.raises(InvalidInput, match=f"more than {2**20} bytes of numbers"):
+        check_fields(data, kind, 100)
+
+
+def test_as_many_small_numbers_as_a_typed_tensor_may_have_are_let_through() -> None:
+    contents = TYPED(uint_contents=[255] * 2**18, fp32_contents=[1] * 2**18)
+    request = oip.ModelInferRequest(inputs=[{"contents": contents}])
+    check_fields(request.SerializeToString(), request.DESCRIPTOR, 100)
 
 
 def test_what_can_not_have_too_many_is_not_looked_at() -> None:
