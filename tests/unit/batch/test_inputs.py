@@ -1,5 +1,6 @@
 """Inputs: what is found, in which order, under which names, and what is wrong with what is not."""
 
+import inspect
 import os
 import sys
 import threading
@@ -179,17 +180,15 @@ def test_folders_shards_and_lists_are_read_over_http(tmp_path: Path, served: str
     assert [item.error for item in listed] == [None, "missing: no such file"]
 
 
-def test_folders_may_lie_deeper_than_python_calls_functions(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    for _ in range(sys.getrecursionlimit() + 100):
-        Path("a").mkdir()
-        os.chdir("a")
-    Path("x.jpg").write_bytes(jpeg(0))
-    os.chdir(tmp_path)
-    [item] = items(found(tmp_path))
-    assert (item.id[-7:], item.data) == ("a/x.jpg", jpeg(0))
+def test_folders_may_lie_deeper_than_python_calls_functions(tmp_path: Path) -> None:
+    write_jpegs(tmp_path, [f"{'a/' * 400}x.jpg"])
+    usual = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + 200)
+    try:
+        places = found(tmp_path)
+    finally:
+        sys.setrecursionlimit(usual)
+    assert ids(places) == [f"{'a/' * 400}x.jpg"]
 
 
 def test_a_byte_order_mark_belongs_to_no_name_of_a_list(tmp_path: Path) -> None:
