@@ -45,15 +45,18 @@ def test_fields_are_counted_at_any_depth(message: Message, fields: int) -> None:
 
 MANY = [1] * (2**19 + 1)
 TYPED = oip.InferTensorContents
+INPUT = oip.ModelInferRequest.InferInputTensor
 
 
 @pytest.mark.parametrize(
     "message",
     [
         DecodeRequest(latents=common_pb2.Tensor(shape=MANY + MANY)),
-        oip.ModelInferRequest(inputs=[{"contents": TYPED(int64_contents=MANY)}] * 2),
-        oip.ModelInferRequest(inputs=[{"contents": TYPED(bool_contents=MANY, uint_contents=MANY)}]),
-        oip.ModelInferRequest(inputs=[{"shape": MANY + MANY}]),
+        oip.ModelInferRequest(inputs=[INPUT(contents=TYPED(int64_contents=MANY))] * 2),
+        oip.ModelInferRequest(
+            inputs=[INPUT(contents=TYPED(bool_contents=map(bool, MANY), uint_contents=MANY))]
+        ),
+        oip.ModelInferRequest(inputs=[INPUT(shape=MANY + MANY)]),
     ],
     ids=["one field", "two messages", "two fields", "a shape"],
 )
@@ -68,7 +71,7 @@ def test_numbers_that_parsing_makes_eight_times_as_large_are_counted_over_all_fi
 
 def test_as_many_small_numbers_as_a_typed_tensor_may_have_are_let_through() -> None:
     contents = TYPED(uint_contents=[255] * 2**18, fp32_contents=[1] * 2**18)
-    request = oip.ModelInferRequest(inputs=[{"contents": contents}])
+    request = oip.ModelInferRequest(inputs=[INPUT(contents=contents)])
     check_fields(request.SerializeToString(), request.DESCRIPTOR, 100)
 
 
