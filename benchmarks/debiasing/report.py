@@ -143,7 +143,7 @@ def _compare(runs: list[Run], test: HeldOut, replicates: int) -> _Results:
 
 def _report(evidence: Evidence, runs: list[Run], results: _Results) -> str:
     tables = [
-        f"## {_TITLES[condition]}\n\n{_table(results, number)}"
+        f"## {_TITLES[condition]}\n\n{_table(results, number, _false_positives(runs, *condition))}"
         for number, condition in enumerate(CONDITIONS)
     ]
     rules = (
@@ -164,18 +164,28 @@ def _head(evidence: Evidence, seeds: int) -> str:
         f"{optimizer['ema_decay']}), {seeds} seeds. Test set: {len(test.faces):,} faces, "
         f"{len(test.nonfaces):,} non-faces. Faces by group: {listed}.\n\n"
         "E[A] and Var[A] are mean and variance over these groups of the true positive rate "
-        "(percent, percent²), *worst* is the rate of the worst group; all are means over seeds. "
+        "(percent, percent²), *worst* is the rate of the worst group, *false positives* the share "
+        "of the non-faces that pass; all are means over seeds. "
         "Comparisons are with the CNN without augmentation unless said otherwise. In brackets: "
         "95 % of a paired bootstrap over seeds, test faces and test non-faces. Chance alone gives "
         "a group of n faces at p percent a variance of p (100 − p) / n."
     )
 
 
-def _table(results: _Results, condition: int) -> str:
+def _false_positives(runs: Sequence[Run], part: str, at: str) -> dict[Key, float]:
+    """Percent of the non-faces at logit 0, means over seeds; at the other threshold it is 1."""
+    found: dict[Key, list[float]] = {}
+    for run in runs if at == "half" else ():
+        share = run.scores[part].false_positives
+        found.setdefault((run.variant, run.augmented), []).append(share)
+    return {key: float(100 * np.mean(shares)) for key, shares in found.items()}
+
+
+def _table(results: _Results, condition: int, false_positives: Mapping[Key, float]) -> str:
     base = (BASE, False)
-    head = (
-        "", "E[A]", "Var[A]", "worst", "E[A] − CNN's", "CNN's Var[A] / Var[A]", "worst − CNN's",
-    )  # fmt: skip
+    compared_with = ("E[A] − CNN's", "CNN's Var[A] / Var[A]", "worst − CNN's")
+    more = ("false positives",) if false_positives else ()
+    head = ("", "E[A]", "Var[A]", "worst", *more, *compared_with)
     rows = []
     for key in _ordered(results.figures):
         figures = results.figures[key][condition]
@@ -186,8 +196,9 @@ def _table(results: _Results, condition: int) -> str:
                 results.ratio(key, base, condition),
                 results.difference(key, base, condition, _WORST),
             ]
-        values = (f"{figures[_MEAN]:.2f}", f"{figures[_VARIANCE]:.2f}", f"{figures[_WORST]:.2f}")
-        rows.append([_title(key), *values, *compared])
+        values = [figures[figure] for figure in (_MEAN, _VARIANCE, _WORST)]
+        values += [false_positives[key]] if more else []
+        rows.append([_title(key), *(f"{value:.2f}" for value in values), *compared])
     return _markdown(head, rows)
 
 
@@ -274,6 +285,7 @@ def _as_json(evidence: Evidence, runs: list[Run], results: _Results) -> dict[str
                 "seed": run.seed,
                 "cpu_seconds": run.cpu_seconds,
                 "effective_share": run.effective_share,
+                "false_positives": {p: s.false_positives for p, s in run.scores.items()},
                 "shares": run.shares,
             }
             for run in runs

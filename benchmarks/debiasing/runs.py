@@ -45,6 +45,11 @@ class Scores:
     faces: Float32 = field(repr=False)
     nonfaces: Float32 = field(repr=False)
 
+    @property
+    def false_positives(self) -> float:
+        """The share of the non-faces that pass at probability 0.5."""
+        return float((self.nonfaces >= 0).mean())
+
 
 @dataclass(frozen=True)
 class Run:

@@ -126,7 +126,9 @@ def test_the_report_compares_seeds_that_all_variants_have(tmp_path: Path) -> Non
     report = write(_evidence(made), tmp_path / "found", replicates=50)
     assert "3 seeds" in report
     (row,) = [line for line in report.splitlines() if line.startswith("| DB-VAE, lab")][:1]
-    mean, _, worst = (cell.strip() for cell in row.split("|")[5:8])
+    false_positives, mean, _, worst = (cell.strip() for cell in row.split("|")[5:9])
+    shares = [np.mean(scores(10 * seed).nonfaces >= 0) for seed in range(3)]
+    assert float(false_positives) == pytest.approx(100 * np.mean(shares), abs=0.005)
     assert mean.startswith("+")
     assert "(+" in mean
     assert "(+" in worst
