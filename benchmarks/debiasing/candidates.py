@@ -13,7 +13,6 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import FastICA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neighbors import NearestNeighbors
-from threadpoolctl import threadpool_limits
 
 Float64 = NDArray[np.float64]
 Latents = NDArray[np.floating]
@@ -34,7 +33,6 @@ def whitened(latents: Latents, components: int) -> Float64:
     return found
 
 
-@threadpool_limits.wrap(limits=1)
 def neighbours(latents: Latents) -> Float64:
     """1 / density by the distance to the 50th neighbour in 20 components."""
     points = whitened(latents, _COMPONENTS)
@@ -44,7 +42,6 @@ def neighbours(latents: Latents) -> Float64:
     return scores
 
 
-@threadpool_limits.wrap(limits=1)  # threads that wait for a busy core cost more than they bring
 def clusters(latents: Latents) -> Float64:
     """1 / size of the cluster, averaged over k-means of 20, 50 and 100 clusters."""
     points = whitened(latents, _COMPONENTS)
@@ -55,7 +52,6 @@ def clusters(latents: Latents) -> Float64:
     return np.log(scores)
 
 
-@threadpool_limits.wrap(limits=1)
 def tails(latents: Latents) -> Float64:
     """1 / share beyond, in the longer tail of the 10 most skewed independent components.
 

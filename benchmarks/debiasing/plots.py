@@ -14,7 +14,7 @@ from benchmarks.debiasing.bootstrap import CONDITIONS, Float64, Key
 from benchmarks.debiasing.variants import BASE, VARIANTS
 
 _THRESHOLDS = {"half": "probability 0.5", "one percent": "1 % false positives"}
-_SHOWN = (BASE, "lab", "hard", "known")
+_SHOWN = (BASE, "lab", "cnn-hard", "cnn-nonfaces", "known")
 
 
 def plot(path: Path, rates: Mapping[Key, Float64], groups: Sequence[str], caption: str) -> None:

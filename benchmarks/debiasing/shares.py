@@ -30,6 +30,7 @@ from evenface_training.evaluate import Encodings, encode_all
 from evenface_training.loop import Trainer
 from evenface_training.run_folder import RunFolder
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from benchmarks.debiasing.candidates import CANDIDATES, whitened
@@ -167,7 +168,8 @@ def _all_weights(
         name: weigh(read, rule=rule, min_effective_sample_size=ess)[1].values
         for name, (rule, read) in rows.items()
     }
-    tried = {name: weights_of(score(latents), name, ess) for name, score in CANDIDATES.items()}
+    with threadpool_limits(1):  # threads that wait for a busy core cost more than they bring
+        tried = {name: weights_of(score(latents), name, ess) for name, score in CANDIDATES.items()}
     return {
         "none": np.full(len(latents), 1 / len(latents)),
         **values,

@@ -23,7 +23,7 @@ from evenface_training.checkpoint import Checkpoint, Progress, save_checkpoint
 from evenface_training.config import TrainingConfig
 from evenface_training.data import TrainingData
 from evenface_training.draws import Draws
-from evenface_training.evaluate import Evaluation, encode_all, evaluate, to_floats
+from evenface_training.evaluate import Evaluation, evaluate, to_floats
 from evenface_training.groups import GroupRates, spread
 from evenface_training.meter import Meter
 from evenface_training.metrics import group_shares
@@ -33,14 +33,14 @@ from evenface_training.principal import PrincipalComponents
 from evenface_training.ranks import Ranks
 from evenface_training.run_folder import RunFolder
 from evenface_training.sampler import (
+    DrawWeights,
     EpochPlan,
-    face_weights,
     plan_epoch,
     steps_per_epoch,
     weights_are_due,
 )
 from evenface_training.schedule import learning_rate
-from evenface_training.shared_weights import shared_weights
+from evenface_training.shared_weights import draw_weights
 from evenface_training.step import Stepper
 
 
@@ -72,7 +72,7 @@ class Trainer:
         self._batches = open_batches(data, fabric.device, config.compute)
         self._meter = Meter(self._stepper.names, self.ranks)
         self._random = torch.Generator().manual_seed(config.seed)
-        self._weights: Tensor | None = None
+        self._weights = DrawWeights()
         self._plan: EpochPlan | None = None
         self._progress = Progress()
 
@@ -122,8 +122,8 @@ class Trainer:
         """Everything that is needed to go on from here."""
         tensors = self._stepper.tensors()
         tensors["random.state"] = self._random.get_state()
-        if self._weights is not None:
-            tensors["sampler.weights"] = self._weights
+        drawn_by = {"weights": self._weights.faces, "nonface_weights": self._weights.nonfaces}
+        tensors |= {f"sampler.{k}": v for k, v in drawn_by.items() if v is not None}
         if self._plan is not None:
             tensors |= {"sampler.faces": self._plan.faces, "sampler.nonfaces": self._plan.nonfaces}
         return Checkpoint(self._config, self._progress, self._data.digest, tensors)
@@ -147,7 +147,7 @@ class Trainer:
         except (RuntimeError, ValueError, KeyError) as error:
             raise TrainingError(f"{self._run.last} does not fit its own configuration") from error
         sampler = checkpoint.section("sampler")
-        self._weights = sampler.get("weights")
+        self._weights = DrawWeights(sampler.get("weights"), sampler.get("nonface_weights"))
         self._plan = (
             EpochPlan(sampler["faces"], sampler["nonfaces"]) if "faces" in sampler else None
         )
@@ -156,9 +156,11 @@ class Trainer:
 
     def _begin_epoch(self) -> EpochPlan:
         if weights_are_due(self._progress.epoch, self._config.resampling):
-            weights = self.face_weights()
-            self._weights = torch.from_numpy(weights.values)
-            self._record_weights(weights)
+            self._weights, weights = draw_weights(
+                self.averaged, self._data, self._config.resampling, self.ranks
+            )
+            if weights is not None:
+                self._record_weights(weights)
         self._plan = plan_epoch(
             self._faces,
             self._nonfaces,
@@ -265,14 +267,6 @@ class Trainer:
         if improved:
             save_checkpoint(self._run.best, self.checkpoint())
         save_checkpoint(self._run.last, self.checkpoint())
-
-    def face_weights(self) -> Weights:
-        """Weights of the training faces by what the averaged model says of them."""
-        images, rows = self._data.faces.images, self._data.faces.train
-        encodings = encode_all(self.averaged, images, rows[self.ranks.part(len(rows))])
-        if self.ranks.size > 1:
-            return shared_weights(encodings, self._data, rows, self._config.resampling, self.ranks)
-        return face_weights(encodings, self._data, rows, self._config.resampling)
 
     def _record_weights(self, weights: Weights) -> None:
         shares = group_shares(weights.values, self._data.groups(self._data.faces.train))

@@ -14,6 +14,19 @@ from evenface_training.evaluate import Encodings, Float32
 
 
 @dataclass(frozen=True)
+class DrawWeights:
+    """What images are drawn by, with replacement; None goes through them in random order.
+
+    Attributes:
+        faces: float64 [training faces].
+        nonfaces: float64 [training non-faces].
+    """
+
+    faces: Tensor | None = None
+    nonfaces: Tensor | None = None
+
+
+@dataclass(frozen=True)
 class EpochPlan:
     """The order of one epoch.
 
@@ -40,7 +53,7 @@ def plan_epoch(
     faces: int,
     nonfaces: int,
     batch_size: int,
-    weights: Tensor | None,
+    weights: DrawWeights,
     generator: torch.Generator,
 ) -> EpochPlan:
     """Draw the order of an epoch; half of each batch are faces, as in the lab.
@@ -49,20 +62,25 @@ def plan_epoch(
         faces: Number of training faces.
         nonfaces: Number of training non-faces; 0 makes every batch all faces.
         batch_size: Images a step.
-        weights: float64 [faces] to draw faces by, with replacement; None goes through them in
-            random order.
+        weights: To draw them by.
         generator: Source of all randomness here.
     """
     steps = steps_per_epoch(faces, nonfaces, batch_size)
     nonfaces_a_step = batch_size // 2 if nonfaces else 0
     faces_a_step = batch_size - nonfaces_a_step
-    draws = steps * faces_a_step
-    if weights is None:
-        chosen = _shuffled(faces, draws, generator)
-    else:
-        chosen = draw(weights, draws, generator)
-    others = _shuffled(nonfaces, steps * nonfaces_a_step, generator)
+    chosen = _chosen(faces, steps * faces_a_step, weights.faces, generator)
+    others = _chosen(nonfaces, steps * nonfaces_a_step, weights.nonfaces, generator)
     return EpochPlan(chosen.view(steps, faces_a_step), others.view(steps, nonfaces_a_step))
+
+
+def nonface_weights(logit: Float32) -> Weights:
+    """Weight non-faces by rule `hard` turned around: those that look like faces are the hard ones.
+
+    Args:
+        logit: float32 [N], their logits.
+    """
+    _, weights = weigh(-logit[:, None], rule="hard")
+    return weights
 
 
 def face_weights(
@@ -115,7 +133,8 @@ def rule_weights(mean: Float32 | None, logit: Float32 | None, config: Resampling
 def weights_are_due(epoch: int, config: ResamplingConfig) -> bool:
     """Whether an epoch, counted from 0, begins with new weights."""
     since = epoch - config.warmup_epochs
-    return config.enabled and since >= 0 and since % config.every == 0
+    wanted = config.enabled or config.nonfaces == "hard"
+    return wanted and since >= 0 and since % config.every == 0
 
 
 def draw(weights: Tensor, draws: int, generator: torch.Generator) -> Tensor:
@@ -133,6 +152,12 @@ def draw(weights: Tensor, draws: int, generator: torch.Generator) -> Tensor:
     points = torch.rand(draws, dtype=torch.float64, generator=generator) * reached[-1]
     last = torch.nonzero(weights)[-1, 0]  # rounding must not draw beyond it
     return torch.searchsorted(reached, points, right=True).clamp(max=last)
+
+
+def _chosen(count: int, draws: int, weights: Tensor | None, generator: torch.Generator) -> Tensor:
+    if weights is None:
+        return _shuffled(count, draws, generator)
+    return draw(weights, draws, generator)
 
 
 def _shuffled(count: int, draws: int, generator: torch.Generator) -> Tensor:

@@ -11,7 +11,7 @@ from evenface_core.errors import TrainingError
 from evenface_training.batches import DeviceBatches, HostBatches, open_batches
 from evenface_training.config import ComputeConfig, TrainingConfig
 from evenface_training.data import TrainingData, load_data
-from evenface_training.sampler import EpochPlan, plan_epoch
+from evenface_training.sampler import DrawWeights, EpochPlan, plan_epoch
 
 ConfigMaker = Callable[..., TrainingConfig]
 CPU = torch.device("cpu")
@@ -25,7 +25,7 @@ def data(make_config: ConfigMaker) -> TrainingData:
 def plan_of(data: TrainingData) -> EpochPlan:
     assert data.nonfaces is not None
     counts = len(data.faces.train), len(data.nonfaces.train)
-    return plan_epoch(*counts, 16, None, torch.Generator().manual_seed(1))
+    return plan_epoch(*counts, 16, DrawWeights(), torch.Generator().manual_seed(1))
 
 
 @pytest.mark.parametrize("where", ["device", "host"])

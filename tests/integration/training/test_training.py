@@ -223,6 +223,25 @@ def test_a_cnn_is_shown_the_faces_that_are_hard_for_it(
     assert record["temper"] == 1.0
 
 
+def test_non_faces_that_look_like_faces_are_drawn_more_often_after_a_stop_too(
+    make_config: ConfigMaker, tmp_path: Path
+) -> None:
+    config = make_config(
+        model={"kind": "cnn"},
+        resampling={"enabled": False, "nonfaces": "hard", "warmup_epochs": 1, "every": 9},
+        optimizer={"epochs": 3},
+    )
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / "run", after(4))
+    tensors = load_checkpoint(RunFolder(tmp_path / "run").last).tensors
+    weights = tensors["sampler.nonface_weights"]
+    assert "sampler.weights" not in tensors
+    drawn = torch.bincount(tensors["sampler.nonfaces"].flatten(), minlength=len(weights))
+    assert weights[drawn > 0].mean() > weights[drawn == 0].mean()
+    resumed = resume(tmp_path / "run")
+    assert history(resumed) == history(train(config, tmp_path / "whole"))
+
+
 def test_known_groups_are_drawn_alike(make_config: ConfigMaker, tmp_path: Path) -> None:
     config = make_config(
         resampling={"rule": "groups", "group_column": "tone", "warmup_epochs": 0},

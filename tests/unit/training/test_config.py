@@ -83,6 +83,7 @@ def test_compiling_is_set_by_words_that_yaml_takes_for_truth(word: str) -> None:
         ("lab-dbvae", "data.nonfaces=null", "data.nonfaces is needed"),
         ("lab-vae", "data.nonfaces=other", "data.nonfaces has no use"),
         ("lab-cnn", "resampling.enabled=true", "rule lab needs latents, and cnn has none"),
+        ("lab-vae", "resampling.nonfaces=hard", "nonfaces hard needs logits, and vae has none"),
         ("lab-dbvae", "resampling.rule=groups", "group_column is needed by rule groups"),
         ("lab-dbvae", "resampling.group_column=tone", "has no use to others"),
         ("lab-dbvae", "resampling.rule=newest", "known rules are groups, hard, lab, paper"),

@@ -3,7 +3,14 @@ import pytest
 import torch
 from evenface_core.resampling import LatentHistogram, weigh
 from evenface_training.config import ResamplingConfig
-from evenface_training.sampler import draw, plan_epoch, rule_weights, weights_are_due
+from evenface_training.sampler import (
+    DrawWeights,
+    draw,
+    nonface_weights,
+    plan_epoch,
+    rule_weights,
+    weights_are_due,
+)
 
 
 def _generator() -> torch.Generator:
@@ -11,27 +18,27 @@ def _generator() -> torch.Generator:
 
 
 def test_half_of_each_batch_are_faces() -> None:
-    plan = plan_epoch(20, 40, 10, None, _generator())
+    plan = plan_epoch(20, 40, 10, DrawWeights(), _generator())
     assert plan.faces.shape == (6, 5)
     assert plan.nonfaces.shape == (6, 5)
 
 
 def test_without_weights_every_face_comes_before_any_comes_twice() -> None:
-    plan = plan_epoch(20, 40, 10, None, _generator())
+    plan = plan_epoch(20, 40, 10, DrawWeights(), _generator())
     drawn = plan.faces.flatten()
     assert sorted(drawn[:20].tolist()) == list(range(20))
     assert len(set(drawn[20:].tolist())) == 10
 
 
 def test_a_vae_sees_faces_alone() -> None:
-    plan = plan_epoch(20, 0, 10, None, _generator())
+    plan = plan_epoch(20, 0, 10, DrawWeights(), _generator())
     assert plan.faces.shape == (2, 10)
     assert plan.nonfaces.shape == (2, 0)
 
 
 def test_faces_are_drawn_in_proportion_to_their_weights() -> None:
     weights = torch.tensor([0.7, 0.1, 0.1, 0.1], dtype=torch.float64)
-    plan = plan_epoch(4, 4000, 4, weights, _generator())
+    plan = plan_epoch(4, 4000, 4, DrawWeights(weights), _generator())
     share = (plan.faces == 0).double().mean().item()
     assert abs(share - 0.7) < 0.04  # four standard deviations of 2002 draws
 
@@ -79,7 +86,24 @@ def test_the_hard_rule_weighs_faces_by_their_logits() -> None:
     assert found.argmax() == logits.argmin()
 
 
+def test_non_faces_that_look_like_faces_are_the_hard_ones() -> None:
+    logits = np.random.default_rng(0).normal(size=400).astype(np.float32)
+    found = nonface_weights(logits).values
+    assert found.argmax() == logits.argmax()
+    assert found.argmin() == logits.argmin()
+    np.testing.assert_array_equal(found, weigh(-logits[:, None], rule="hard")[1].values)
+
+
+def test_non_faces_are_drawn_in_proportion_to_their_weights() -> None:
+    weights = torch.tensor([0.1, 0.7, 0.1, 0.1], dtype=torch.float64)
+    plan = plan_epoch(4000, 4, 4, DrawWeights(nonfaces=weights), _generator())
+    assert abs((plan.nonfaces == 1).double().mean().item() - 0.7) < 0.04  # as above
+    assert len(plan.faces.unique()) == plan.faces.numel()  # of faces none comes twice
+
+
 def test_weights_come_after_the_warm_up_and_then_every_so_often() -> None:
     config = ResamplingConfig(enabled=True, warmup_epochs=2, every=3)
     assert [epoch for epoch in range(10) if weights_are_due(epoch, config)] == [2, 5, 8]
     assert not any(weights_are_due(epoch, ResamplingConfig()) for epoch in range(10))
+    of_nonfaces = ResamplingConfig(nonfaces="hard", warmup_epochs=2, every=3)
+    assert [epoch for epoch in range(10) if weights_are_due(epoch, of_nonfaces)] == [2, 5, 8]

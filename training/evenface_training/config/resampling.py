@@ -1,6 +1,6 @@
 """The section `resampling`: which faces are shown more often."""
 
-from typing import Self
+from typing import Literal, Self
 
 from evenface_core import balance
 from evenface_core.rules import RULES
@@ -14,19 +14,23 @@ class ResamplingConfig(Section):
 
     Attributes:
         enabled: Draw faces by weight; if false, all in random order, equally often.
+        nonfaces: `even` shows non-faces in random order, equally often; `hard` draws those that the
+            classifier takes for faces more often, by rule `hard` turned around. It has no use for
+            `rule`, and none for `enabled`.
         rule: Name of a rule of `evenface_core.resampling`: `lab` and `paper` read latents, which
             `cnn` lacks; `hard` reads logits, which `vae` lacks. Or `groups`: the values of
             `group_column` count alike.
         group_column: The label column of rule `groups`; faces without a value keep their share.
         bins: Bins per latent dimension; rule `hard` has its own.
         smoothing: Added to each bin's density; the larger, the more even the weights.
-        warmup_epochs: First epochs without weights, while the latents still mean nothing.
+        warmup_epochs: First epochs without weights, while latents and logits still mean nothing.
         every: Epochs between two computations of the weights.
         min_effective_sample_size: Weights are tempered until (sum w)^2 / sum w^2 is at least this
             share of the faces; 0 is off.
     """
 
     enabled: bool = False
+    nonfaces: Literal["even", "hard"] = "even"
     rule: str = "lab"
     group_column: str | None = None
     bins: int = Field(default=10, ge=2)

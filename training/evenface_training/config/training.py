@@ -87,6 +87,10 @@ class TrainingConfig(Section):
         return self
 
     def _check_resampling(self) -> None:
+        if self.resampling.nonfaces == "hard" and not self.model.classifies:
+            raise ValueError(
+                f"resampling.nonfaces hard needs logits, and {self.model.kind} has none"
+            )
         if not self.resampling.enabled:
             return
         has = {
