@@ -18,6 +18,7 @@ from evenface_batch.plan import PLAN_FILE, InputFacts, ListingFacts, Plan
 from evenface_batch.progress import Progress
 
 WEIGHTING_FOLDER = "weighting"  # what an unfinished weighting has found
+WEIGHTING_PLAN = f"{WEIGHTING_FOLDER}/plan.json"  # what it was found for
 _LOCK_FILE = "lock"
 
 
@@ -117,6 +118,8 @@ def begin(url: str, wanted: Wanted, engine: Engine) -> Job:
     if before is not None:
         before.require_same(plan, f"{url}/{PLAN_FILE}")
         return Job(folder, before)
+    if Output(folder.url, plan.form).parts():
+        raise JobError(f"{url}: holds parts, but no {PLAN_FILE}; choose another --out")
     found = find_places(wanted.input, wanted.shown, wanted.chunk_size)
     plan = plan.model_copy(update={"listing": write_listing(folder, found)})
     plan.save(folder)
@@ -147,7 +150,7 @@ def encode(job: Job, engine: Engine) -> Counts:
     """
     before = [job.output.count(index) for index in job.output.parts()]
     if len(before) < job.plan.listing.chunks:
-        job.folder.remove(WEIGHTING_FOLDER)  # it knows nothing of the parts to come
+        forget_weighting(job.folder)  # it knows nothing of the parts to come
     with (
         Progress(job.plan.listing, len(before)) as progress,
         closing(engine.run(job.missing(), job.output)) as finished,
@@ -159,6 +162,12 @@ def encode(job: Job, engine: Engine) -> Counts:
         sum(rows for rows, _ in before) + progress.rows,
         sum(failed for _, failed in before) + progress.failed,
     )
+
+
+def forget_weighting(folder: Folder) -> None:
+    """Throw away what a weighting has found."""
+    folder.remove(WEIGHTING_PLAN)  # first, so that a half removed one is taken for nothing
+    folder.remove(WEIGHTING_FOLDER)
 
 
 def _require_arrived(job: Job) -> None:

@@ -25,7 +25,7 @@ from evenface_core.errors import JobError
 
 from evenface_batch.parts import Form, Rows, Table
 
-_PART = re.compile(r"part-(\d{9,})\.parquet$")
+_PART = re.compile(r"part-(\d{9,})\.parquet")
 _ROW_GROUP = 1024
 _SCRATCH = "unfinished"
 
@@ -124,7 +124,7 @@ class Output:
 
     def parts(self) -> list[int]:
         """The numbers of the parts that are there, in order."""
-        found = (_PART.search(name) for name in self.folder.names("parts"))
+        found = (_PART.fullmatch(name) for name in self.folder.names("parts"))
         return sorted(int(match[1]) for match in found if match)
 
     @contextmanager

@@ -14,11 +14,11 @@ from evenface_core.histogram_files import read_histogram, write_histogram
 from evenface_core.resampling import LatentHistogram
 from numpy.typing import NDArray
 
-from evenface_batch.job import WEIGHTING_FOLDER
+from evenface_batch.job import WEIGHTING_FOLDER, WEIGHTING_PLAN, forget_weighting
 from evenface_batch.output import Folder
 from evenface_batch.weighting_store import Found, Unit
 
-_PLAN, _EDGES = f"{WEIGHTING_FOLDER}/plan.json", f"{WEIGHTING_FOLDER}/edges.npy"
+_EDGES = f"{WEIGHTING_FOLDER}/edges.npy"
 _HISTOGRAM, _SCORED = f"{WEIGHTING_FOLDER}/histogram.npz", f"{WEIGHTING_FOLDER}/scored.json"
 
 
@@ -36,10 +36,9 @@ class State:
     def begin(cls, folder: Folder, plan: str) -> "State":
         """Take up what was found for the same plan, or begin."""
         state = cls(folder)
-        if state._read(_PLAN) != plan:
-            folder.remove(_PLAN)  # first, so that a half removed one is taken for nothing
-            folder.remove(WEIGHTING_FOLDER)
-            state._write(_PLAN, plan)
+        if state._read(WEIGHTING_PLAN) != plan:
+            forget_weighting(folder)
+            state._write(WEIGHTING_PLAN, plan)
         return state
 
     @property
@@ -76,7 +75,7 @@ class State:
 
     def end(self) -> None:
         """Throw away what is needed no more."""
-        self.folder.remove(WEIGHTING_FOLDER)
+        forget_weighting(self.folder)
 
     def _read(self, name: str) -> str | None:
         if not self.folder.exists(name):

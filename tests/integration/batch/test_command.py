@@ -47,6 +47,17 @@ def test_a_finished_job_is_not_overwritten_and_not_resumed_as_another(
     assert (plan["listing"]["chunks"], plan["listing"]["items"]) == (1, 2)
 
 
+def test_parts_that_no_job_made_are_not_taken_for_those_of_a_new_one(
+    tmp_path: Path, tiny_models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_jpegs(tmp_path / "faces", ["a.jpg", "b.jpg"])
+    asked = arguments(tmp_path, tiny_models)
+    assert main(asked) == 0
+    (tmp_path / "out" / "job.json").unlink()
+    assert main([*asked, "--resume"]) == 2
+    assert "holds parts, but no job.json; choose another --out" in capsys.readouterr().err
+
+
 def test_errors_of_an_earlier_run_count_in_the_exit_code(
     tmp_path: Path, tiny_models: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -76,6 +76,14 @@ def test_parts_are_written_to_any_file_system() -> None:
     assert output.folder.names("unfinished") == []
 
 
+def test_other_files_beside_the_parts_are_left_alone(tmp_path: Path) -> None:
+    output = Output(str(tmp_path), FORM)
+    output.write(3, rows(2).table())
+    for name in ("old-part-000000003.parquet", "part-000000004.parquet.bak", "_SUCCESS"):
+        (tmp_path / "parts" / name).touch()
+    assert output.parts() == [3]
+
+
 def test_rows_with_errors_are_null_in_all_but_id_and_error() -> None:
     some = Rows.empty(["a", "b\udce9"], ["missing: no such file", None], FORM)
     some.means[1], some.logits[1] = np.arange(3), 2

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from evenface_batch.output import part_name
+from evenface_batch.output import Folder, part_name
 from evenface_batch.parts import Precision
 from evenface_batch.weighting import Summary, Weighting, weigh
 from evenface_batch.weighting_quantiles import smallest
@@ -188,6 +188,31 @@ def test_a_weighting_that_was_killed_goes_on_to_the_same_weights(
     require_equal(summary, weights_in(job), of_one_array(scored, weighting, "float16"))
     again = (tmp_path / "reads").stat().st_size - reads
     assert again == {2: 12, 6: 8, 11: 4, 3: 0}[lives]  # passes that were done are not repeated
+
+
+@pytest.mark.parametrize("left", ["plan.json", "scored.json", "scores"])
+def test_a_weighting_that_was_killed_while_it_tidied_up_can_be_repeated(
+    tmp_path: Path, left: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job_of(tmp_path, Scored.drawn(40, 3, 1), [20])
+    remove = Folder.remove
+
+    def killed_halfway(folder: Folder, name: str) -> None:
+        if name != "weighting" or not folder.exists("weighting/scored.json"):
+            remove(folder, name)
+            return
+        for part in {"plan.json", "scored.json", "scores"} - {left}:
+            remove(folder, f"{name}/{part}")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "remove", killed_halfway)
+        with pytest.raises(KeyboardInterrupt):
+            weigh(JobStore(job), Weighting())
+    before = weights_in(job)
+    weigh(JobStore(job), Weighting())
+    assert np.array_equal(weights_in(job), before, equal_nan=True)
+    assert not (tmp_path / "weighting").exists()
 
 
 def test_what_was_found_for_other_options_or_rows_is_not_taken_up(tmp_path: Path) -> None:
