@@ -20,7 +20,8 @@
 
 {{- define "evenface.checks.pods" -}}
 {{- $v := .Values -}}
-{{- if and (eq (int $v.rollout.maxSurge) 0) (eq (int $v.rollout.maxUnavailable) 0) -}}
+{{- $none := list "0" "0%" -}}
+{{- if and (has (toString $v.rollout.maxSurge) $none) (has (toString $v.rollout.maxUnavailable) $none) -}}
 {{- fail "rollout.maxSurge and rollout.maxUnavailable are both 0: no pod could ever be replaced" -}}
 {{- end -}}
 {{- if and (not $v.server.workers) (not $v.gpu.enabled) (not $v.resources.limits.cpu) -}}

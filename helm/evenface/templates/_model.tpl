@@ -4,7 +4,7 @@
 {{- if ne $model.source "image" }}
 - name: models
   {{- if eq $model.source "claim" }}
-  persistentVolumeClaim: {claimName: {{ $model.claim.name }}, readOnly: true}
+  persistentVolumeClaim: {claimName: {{ $model.claim.name | quote }}, readOnly: true}
   {{- else if eq $model.source "imageVolume" }}
   image: {reference: {{ $model.imageVolume.reference | quote }}, pullPolicy: {{ $model.imageVolume.pullPolicy }}}
   {{- else }}
@@ -17,10 +17,10 @@
 {{- $model := .Values.model -}}
 {{- if ne $model.source "image" }}
 - name: models
-  mountPath: {{ $model.path }}
+  mountPath: {{ $model.path | quote }}
   readOnly: true
   {{- with and (eq $model.source "claim") $model.claim.subPath }}
-  subPath: {{ . }}
+  subPath: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- end }}
@@ -40,20 +40,20 @@
     - {{ .sha256 | quote }}
     {{- end }}
   env:
-    - {name: MODELS, value: {{ .Values.model.path }}}
+    - {name: MODELS, value: {{ .Values.model.path | quote }}}
     - {name: SCRATCH, value: /tmp}
     {{- with $download.s3Region }}
     - {name: S3_REGION, value: {{ . | quote }}}
     {{- end }}
   {{- with $download.s3Secret }}
   envFrom:
-    - secretRef: {name: {{ . }}}
+    - secretRef: {name: {{ . | quote }}}
   {{- end }}
   resources:
     requests: {cpu: 100m, memory: 128Mi}
     limits: {cpu: "1", memory: 128Mi}
   volumeMounts:
-    - {name: models, mountPath: {{ .Values.model.path }}}
+    - {name: models, mountPath: {{ .Values.model.path | quote }}}
     - {name: scratch, mountPath: /tmp}
 {{- end }}
 {{- end }}

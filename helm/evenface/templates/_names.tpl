@@ -23,8 +23,8 @@
 {{- /* What pods of one kind are known by. Takes a list: root, component. */ -}}
 {{- define "evenface.selector" -}}
 {{- $root := index . 0 -}}
-app.kubernetes.io/name: {{ include "evenface.name" $root }}
-app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/name: {{ include "evenface.name" $root | quote }}
+app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 

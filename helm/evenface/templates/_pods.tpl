@@ -1,6 +1,6 @@
 {{- /* What all pods have in common. */ -}}
 {{- define "evenface.pod" -}}
-serviceAccountName: {{ include "evenface.serviceAccountName" . }}
+serviceAccountName: {{ include "evenface.serviceAccountName" . | quote }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 securityContext:
@@ -13,11 +13,11 @@ securityContext:
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- with .Values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- end }}
 
@@ -39,7 +39,7 @@ securityContext:
 {{- $labels = merge $labels $gpu.nodeSelector -}}
 {{- $tolerations = concat $tolerations $gpu.tolerations -}}
 {{- with $gpu.runtimeClassName }}
-runtimeClassName: {{ . }}
+runtimeClassName: {{ . | quote }}
 {{- end }}
 {{- end }}
 {{- with $labels }}

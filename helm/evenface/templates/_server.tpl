@@ -44,14 +44,14 @@
 {{- define "evenface.accessVolumes" -}}
 {{- if .Values.tls.enabled }}
 - name: tls
-  secret: {secretName: {{ include "evenface.tlsSecret" . }}, defaultMode: 0440}
+  secret: {secretName: {{ include "evenface.tlsSecret" . | quote }}, defaultMode: 0440}
 {{- with .Values.tls.clientCA }}
 {{- if .secretName }}
 - name: client-ca
   secret:
-    secretName: {{ .secretName }}
+    secretName: {{ .secretName | quote }}
     defaultMode: 0440
-    items: [{key: {{ .key }}, path: {{ .key }}}]
+    items: [{key: {{ .key | quote }}, path: {{ .key | quote }}}]
 {{- end }}
 {{- if .allowedSubjects }}
 - name: subjects
@@ -63,9 +63,9 @@
 {{- if .secretName }}
 - name: tokens
   secret:
-    secretName: {{ .secretName }}
+    secretName: {{ .secretName | quote }}
     defaultMode: 0440
-    items: [{key: {{ .key }}, path: {{ .key }}}]
+    items: [{key: {{ .key | quote }}, path: {{ .key | quote }}}]
 {{- end }}
 {{- end }}
 {{- end }}

@@ -5,10 +5,11 @@ import json
 from typing import Any
 
 import helm_python
+import kubernetes_validate
 import pytest
 import yaml
 from evenface_server.settings import Settings, load_settings, option_of
-from support.charts import CHART, render, values_of
+from support.charts import CHART, containers, one, render, values_of
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 TLS = {"enabled": True, "secretName": "tls"}
@@ -58,6 +59,10 @@ def test_the_schema_refuses_a_value_by_its_name(path: str, value: object, messag
         ),
         (
             {"rollout": {"maxSurge": 0, "maxUnavailable": 0}},
+            "rollout.maxSurge and rollout.maxUnavailable are both 0",
+        ),
+        (
+            {"rollout": {"maxSurge": 0, "maxUnavailable": "0%"}},
             "rollout.maxSurge and rollout.maxUnavailable are both 0",
         ),
         ({"resources": {"limits": {"cpu": None}}}, "resources.limits.cpu is not set"),
@@ -125,6 +130,48 @@ def test_values_that_do_not_go_together_are_refused_by_name(
     with pytest.raises(helm_python.HelmRenderError) as caught:
         render(values)
     assert message in str(caught.value)
+
+
+def test_a_rollout_may_be_in_shares_of_the_pods() -> None:
+    shares = {"maxSurge": "25%", "maxUnavailable": "50%"}
+    strategy = one(render({"rollout": shares}), "Deployment")["spec"]["strategy"]
+    assert strategy["rollingUpdate"] == shares
+
+
+def test_names_that_yaml_would_read_as_something_else_stay_as_they_are() -> None:
+    objects = render(
+        {
+            "nameOverride": "1e3",
+            "priorityClassName": "12",
+            "image": {"pullSecrets": ["13"]},
+            "gpu": {"enabled": True, "runtimeClassName": "14"},
+            "model": {"source": "claim", "path": "/1,2", "claim": {"name": "15", "subPath": "16"}},
+            "tls": {
+                "enabled": True,
+                "caKey": "17",
+                "certManager": {
+                    "enabled": True,
+                    "issuer": {"name": "yes"},
+                    "dnsNames": ["*.faces.example"],
+                },
+                "clientCA": {"secretName": "null", "key": "18"},
+            },
+            "tokens": {"secretName": "true", "key": "19"},
+            "serviceAccount": {"name": "20"},
+            "networkPolicy": {"enabled": True, "callers": [{"cidr": "::/0"}]},
+            "batch": {"enabled": True, "claim": "21", "envSecret": "22"},
+            "training": {"enabled": True, "config": "23", "run": "/runs/a,b", "runsClaim": "24"},
+            "test": {"clientSecretName": "25", "tokenSecretName": "26", "tokenKey": "27"},
+        }
+    )
+    for found in objects:
+        if found["apiVersion"].count(".") == 0 or found["kind"] == "NetworkPolicy":
+            kubernetes_validate.validate(found, "1.33", strict=True)
+    assert "*.faces.example" in one(objects, "Certificate")["spec"]["dnsNames"]
+    (callers, _) = one(objects, "NetworkPolicy")["spec"]["ingress"]
+    assert {"ipBlock": {"cidr": "::/0"}} in callers["from"]
+    variables = [variable for container in containers(objects) for variable in container["env"]]
+    assert {"name": "RUN", "value": "/runs/a,b"} in variables
 
 
 def test_no_part_of_the_schema_takes_keys_that_it_does_not_know() -> None:
