@@ -1,5 +1,6 @@
 /** The calls of one method of the client: how they are sent, and how they end together. */
 
+import { setMaxListeners } from "node:events";
 import {
   type DescMessage,
   type DescMethodBiDiStreaming,
@@ -68,6 +69,7 @@ export class Calls {
         this.end(new Cancelled("the call was cancelled", { cause: signal.reason }));
       if (signal.aborted) abort();
       this.check();
+      setMaxListeners(0, signal); // one may end any number of calls; Node warns of more than ten
       signal.addEventListener("abort", abort);
       this.#leave = () => signal.removeEventListener("abort", abort);
     }

@@ -35,7 +35,8 @@ export class Stream<Q, R, T> {
    */
   async *outcomes(source: Source): AsyncGenerator<Outcome<T>, void> {
     const abort = () => this.#fail(this.calls.signal.reason);
-    this.calls.signal.addEventListener("abort", abort);
+    if (this.calls.signal.aborted) abort();
+    else this.calls.signal.addEventListener("abort", abort);
     void this.#feed(source);
     try {
       do {
@@ -107,7 +108,8 @@ export class Stream<Q, R, T> {
     this.#hurrying = true;
     setImmediate(() => {
       this.#hurrying = false;
-      if (!this.#stopped && !this.bulk.waiting) this.#write(this.bulk.flush());
+      if (this.#stopped || this.bulk.waiting) return;
+      this.#attempt(() => this.#write(this.bulk.flush())); // whatever is thrown here ends the process
     });
   }
 

@@ -128,6 +128,20 @@ it("a call ends when its signal says so, or has said so before", () =>
     await assert.rejects(timeout, Cancelled);
   }));
 
+it("one signal may end any number of calls, without a warning", () =>
+  withClient(ROOMY, async (client) => {
+    const warnings: Error[] = [];
+    const note = (warning: Error) => warnings.push(warning);
+    process.on("warning", note);
+    const stopping = new AbortController();
+    const calls = Array.from({ length: 20 }, () => client.encode(PNG, { signal: stopping.signal }));
+    stopping.abort();
+    for (const call of calls) await assert.rejects(call, Cancelled);
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off("warning", note);
+    assert.deepEqual(warnings, []);
+  }));
+
 it("a queue that is full is waited for where retries allow, else told with a delay", () =>
   withClient(SLOW, async (patient) => {
     await patient.limits();

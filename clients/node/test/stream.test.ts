@@ -200,6 +200,43 @@ it("a stream ends when its signal says so, even if its source never does", () =>
     await assert.rejects(reading, (error) => error instanceof Cancelled && error.cause === reason);
   }));
 
+it("a stream that is cancelled before it has begun throws, and lets its source clean up", () =>
+  withClient(ROOMY, async (client) => {
+    await client.limits(); // known, so that nothing else is waited for
+    const stopping = new AbortController();
+    let closed = false;
+    const source = {
+      [Symbol.asyncIterator]: () => source,
+      next: async () => ({ value: imageAt(PIXELS, 0) }),
+      return: async () => {
+        closed = true;
+        return { value: undefined, done: true as const };
+      },
+    };
+    const first = client.encodeStream(source, { signal: stopping.signal }).next();
+    stopping.abort();
+    await assert.rejects(first, Cancelled);
+    assert.ok(closed);
+  }));
+
+it("one image after a stream was cancelled before it had begun does not end the process", () =>
+  withClient(ROOMY, async (client) => {
+    await client.limits();
+    const stopping = new AbortController();
+    let go: (() => void) | undefined;
+    async function* slow() {
+      yield imageAt(PIXELS, 0);
+      await new Promise<void>((resolve) => {
+        go = resolve;
+      });
+    }
+    const first = client.encodeStream(slow(), { signal: stopping.signal }).next();
+    stopping.abort();
+    await assert.rejects(first, Cancelled);
+    go?.();
+    await new Promise((resolve) => setImmediate(resolve));
+  }));
+
 it("a full queue holds a stream up and does not end it", () =>
   withClient(SLOW, async (client) => {
     const streams = [0, 1, 2].map(() => all(client.encodeStream([PNG, PNG, PNG])));
