@@ -92,14 +92,17 @@ class Plan(_Part):
         return Form(self.model.latent_size, self.dtype)
 
     def require_same(self, other: Self, where: str) -> None:
-        """Check that a job to be resumed was asked for as it was begun; listings are not compared.
+        """Check that a job to be resumed was asked for as it was begun.
+
+        Listings are not compared, nor is a digest that a service does not say.
 
         Raises:
             JobError: Names the first difference.
         """
         begun, wanted = _flat(self), _flat(other)
+        unsaid = {"model.digest"} if "" in {self.model.digest, other.model.digest} else set()
         for key, value in begun.items():
-            if wanted[key] != value:
+            if wanted[key] != value and key not in unsaid:
                 raise JobError(
                     f"{where}: this job was begun with {key} {value!r}, not {wanted[key]!r}; "
                     "resume it with the same, or choose another --out"

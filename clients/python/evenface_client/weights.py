@@ -65,7 +65,7 @@ def read_weights(url: str | Path) -> RowWeights:
     return RowWeights(pa.chunked_array(ids, pa.string()), np.concatenate(values))
 
 
-def align_weights(url: str | Path, ids: Sequence[str]) -> Float64:
+def align_weights(url: str | Path, ids: Sequence[str] | NDArray[np.str_]) -> Float64:
     """Read the weights of a dataset's items.
 
     Beside the weights this takes some 40 bytes an item, however long the ids are.
@@ -82,7 +82,7 @@ def align_weights(url: str | Path, ids: Sequence[str]) -> Float64:
         InvalidInput: The job lacks an id, or the dataset has one twice.
         ImportError: As `read_weights`.
     """
-    if not ids:
+    if len(ids) == 0:
         raise InvalidInput("ids", "there are none")
     digests = _digests(ids)
     order = np.argsort(digests)
@@ -187,7 +187,7 @@ def _again(found: NDArray[np.int64], aligned: Float64) -> int | None:
     return int(np.argmax(again)) if again.any() else None
 
 
-def _digests(ids: Sequence[str]) -> NDArray[np.bytes_]:
+def _digests(ids: Sequence[str] | NDArray[np.str_]) -> NDArray[np.bytes_]:
     """16 bytes an id, so many that no two ids have the same."""
     made = (hashlib.blake2b(name.encode(), digest_size=16).digest() for name in ids)
     return np.fromiter(made, "S16", len(ids))

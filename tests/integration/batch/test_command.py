@@ -11,6 +11,7 @@ from evenface_batch.main import main
 from evenface_core.resampling import weigh
 from support.bundles import Tiny, write_tiny_bundle
 from support.datasets import jpeg, write_jpegs
+from support.servers import server_process
 
 
 def arguments(tmp_path: Path, models: Path, *more: str) -> list[str]:
@@ -56,6 +57,23 @@ def test_parts_that_no_job_made_are_not_taken_for_those_of_a_new_one(
     (tmp_path / "out" / "job.json").unlink()
     assert main([*asked, "--resume"]) == 2
     assert "holds parts, but no job.json; choose another --out" in capsys.readouterr().err
+
+
+def test_a_job_that_a_service_began_is_ended_here_by_the_model_of_the_same_version(
+    tmp_path: Path, tiny_models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_jpegs(tmp_path / "faces", ["a.jpg", "b.jpg"])
+    asked = arguments(tmp_path, tiny_models, "--chunk-size", "1")
+    with server_process(tiny_models) as server:
+        grpc = ["--engine", "grpc", "--target", server.address, "--model", "faces/1"]
+        assert main([*asked, *grpc]) == 0
+    (tmp_path / "out" / "parts" / "part-000000001.parquet").unlink()
+    assert main([*asked, "--resume"]) == 0
+    assert [row["error"] for row in rows(tmp_path)] == [None, None]
+    write_tiny_bundle(tmp_path / "models", Tiny(version="2"))
+    other = str(tmp_path / "models" / "faces" / "2")
+    assert main([*asked, "--resume", "--model", other]) == 2
+    assert "this job was begun with model.version '1', not '2'" in capsys.readouterr().err
 
 
 def test_errors_of_an_earlier_run_count_in_the_exit_code(

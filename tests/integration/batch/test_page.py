@@ -89,6 +89,18 @@ def test_figures_are_those_of_the_rows(job: Job) -> None:
     assert found.faces == sum((row["probability"] or 0) >= 0.5 for row in rows)
 
 
+def test_latents_of_a_large_job_are_measured_from_some_of_its_parts(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "items, of part files evenly spread, the widest dimension first"
+    assert said not in Path(write_page(job)).read_text()
+    monkeypatch.setattr("evenface_batch.page.findings.MEASURED", ITEMS // 2)
+    assert said in Path(write_page(job)).read_text()
+    latents = find(job.output).latents
+    assert latents is not None
+    assert 0 < latents.rows < 0.8 * ITEMS
+
+
 def test_faces_on_the_page_are_those_of_the_source(job: Job) -> None:
     weight(job)
     page = Path(write_page(job, {"rule": "lab"})).read_text()

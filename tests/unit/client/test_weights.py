@@ -50,6 +50,7 @@ def test_weights_come_in_the_order_of_the_dataset(out: Path) -> None:
     ids = ids_of(500)
     aligned = align_weights(out, [ids[row] for row in chosen])
     assert np.array_equal(aligned, read_weights(out).values[chosen])
+    assert np.array_equal(align_weights(out, np.array(ids)[chosen]), aligned)
 
 
 def test_an_id_that_the_job_lacks_is_named(out: Path) -> None:

@@ -14,7 +14,7 @@ from evenface_batch.parts import Table
 Float64 = NDArray[np.float64]
 
 SHOWN = 24  # faces at each end
-MEASURED = 1000  # parts, at most, from which latents are measured
+MEASURED = 2**20  # rows, about, from which latents are measured
 _BINS = 40
 _PROBABILITY_BINS = 20
 _SPREAD = 4.0  # standard deviations of the widest dimension to each side
@@ -131,7 +131,7 @@ class Findings:
 
 
 def find(output: Output) -> Findings:
-    """Read the parts; the means of at most a thousand of them, evenly spread.
+    """Read the parts; the means of so many of them, evenly spread, as hold a million rows.
 
     Raises:
         JobError: A part cannot be read.
@@ -140,15 +140,15 @@ def find(output: Output) -> Findings:
     gathered = _Gathered()
     for part in parts:
         gathered.add(part, output.read(part, ["probability", "weight", "error"]))
-    measured = parts[:: -(-len(parts) // MEASURED)] if parts else []
-    return gathered.findings(output, _latents(output, measured))
+    every = max(1, gathered.rows // MEASURED)
+    return gathered.findings(output, _latents(output, parts[::every]))
 
 
 class _Gathered:
     """What adds up over parts."""
 
     def __init__(self) -> None:
-        self._rows = self._faces = self._weighted = 0
+        self.rows = self._faces = self._weighted = 0
         self._sum = self._squares = 0.0
         self._probabilities = np.zeros(_PROBABILITY_BINS, np.int64)
         self._kinds: Counter[str] = Counter()
@@ -157,7 +157,7 @@ class _Gathered:
         self._commonest: list[Spot] = []
 
     def add(self, part: int, table: Table) -> None:
-        self._rows += len(table)
+        self.rows += len(table)
         self._add_errors(part, table)
         probabilities = _numbers(table, "probability")
         known = probabilities[np.isfinite(probabilities)]
@@ -192,7 +192,7 @@ class _Gathered:
 
     def findings(self, output: Output, latents: Latents | None) -> Findings:
         return Findings(
-            rows=self._rows,
+            rows=self.rows,
             failed=self._kinds.total(),
             errors=[self._kind(output, *counted) for counted in self._kinds.most_common()],
             probabilities=self._probabilities.tolist() if self._probabilities.any() else None,

@@ -7,7 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from evenface_batch.job import Job
 from evenface_batch.page.faces import Face, face, read_faces
-from evenface_batch.page.findings import MEASURED, Findings, Spot, find
+from evenface_batch.page.findings import Findings, Spot, find
 
 PAGE_FILE = "page.html"
 
@@ -49,7 +49,6 @@ def render(
             findings=findings,
             faces=faces,
             weighting=weighting,
-            most_parts=MEASURED,
         )
     )
 
