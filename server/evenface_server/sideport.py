@@ -9,7 +9,8 @@ import evenface_transport as transport
 
 from evenface_server.listening import Listener
 
-_LIMITS: Final = transport.Limits(max_connections=100, max_message_bytes=2**20)
+# Whoever only holds a connection must not keep probes out, or the process would be ended as dead.
+_LIMITS: Final = transport.Limits(max_connections=100, max_message_bytes=2**20, idle_seconds=5.0)
 # For replies on their way.
 _CLOSING_SECONDS: Final = 1.0
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -100,6 +101,19 @@ async def test_a_server_that_drains_is_alive_and_not_ready(tmp_path: Path) -> No
             assert await asyncio.to_thread(health, address, "liveness") == SERVING
             await answer
         assert await asyncio.to_thread(server.process.wait, 30) == 0
+
+
+async def test_connections_that_ask_nothing_keep_probes_out_for_a_moment_only() -> None:
+    server = ProbeServer(Settings(models=Path(), health_port=0), lambda: True)
+    server.open()
+    host, _, port = server.address.rpartition(":")
+    with ExitStack() as stack:
+        for _ in range(100):  # as many as there may be
+            _, writer = await asyncio.open_connection(host, int(port))
+            stack.callback(writer.close)
+            writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\4" + bytes(5))
+        assert await asyncio.to_thread(health, server.address, "liveness") == SERVING
+    await server.close()
 
 
 def test_a_port_for_probes_in_use_is_one_line(tiny_models: Path) -> None:
