@@ -76,9 +76,17 @@ def fail_chunk(chunk: Chunk, error: str, output: Output) -> Done:
     """
     failed = (
         _rows([Item(name, None, error) for name in names], output)
-        for names in _batches(chunk.places.ids())
+        for names in _batches(_ids(chunk))
     )
     return _write(chunk.index, failed, output)
+
+
+def _ids(chunk: Chunk) -> Iterator[str]:
+    """Names of the items; one of the chunk for those that cannot be found out."""
+    try:
+        yield from chunk.places.ids()
+    except Exception:  # noqa: BLE001 - one chunk must not stop a job
+        yield f"chunk {chunk.index}"
 
 
 def _write(index: int, rows: Iterable[Rows], output: Output) -> Done:

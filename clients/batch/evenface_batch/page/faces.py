@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from evenface_core.errors import InvalidInput
@@ -57,8 +58,9 @@ def read_faces(chunks: Iterable[Chunk], spots: Iterable[Spot]) -> Mapping[Place,
     for chunk in chunks:
         rows = wanted.pop(chunk.index, None)
         if rows:
-            for row, item in chunk.places.pick(frozenset(rows)):
-                found[chunk.index, row] = Item(item.id, item.data, item.error)
+            with suppress(Exception):  # what has gone since must not stop a page
+                for row, item in chunk.places.pick(frozenset(rows)):
+                    found[chunk.index, row] = Item(item.id, item.data, item.error)
         if not wanted:
             break
     return found
