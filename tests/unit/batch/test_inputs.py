@@ -195,3 +195,9 @@ def test_a_byte_order_mark_belongs_to_no_name_of_a_list(tmp_path: Path) -> None:
     write_jpegs(tmp_path, ["a.jpg"])
     (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbfa.jpg\r\n")
     assert [item.data for item in items(found(tmp_path / "list.txt"))] == [jpeg(0)]
+
+
+def test_a_list_without_a_line_is_refused_as_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").touch()
+    with pytest.raises(JobError, match=r"list\.txt: nothing to score: it is empty$"):
+        found(tmp_path / "list.txt")

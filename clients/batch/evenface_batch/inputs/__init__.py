@@ -52,7 +52,8 @@ def find_places(facts: InputFacts, shown: Sequence[str], chunk_size: int) -> Ite
             some = True
             yield places
         if not some:
-            raise JobError(f"{written}: nothing to score: no {' or '.join(_SUFFIXES[kind])} in it")
+            missing = "it is empty" if found.is_file else f"no {' or '.join(_SUFFIXES[kind])} in it"
+            raise JobError(f"{written}: nothing to score: {missing}")
 
 
 def places_of(line: dict[str, Any]) -> Places:
