@@ -67,6 +67,8 @@ function options({ server, tls, retries }: Setup): ChannelOptions {
     // Find a server that restarts soon; gRPC would wait up to two minutes.
     "grpc.initial_reconnect_backoff_ms": 200,
     "grpc.max_reconnect_backoff_ms": 1000,
+    // One worker of a server has a connection: the clients of a process share none.
+    "grpc.use_local_subchannel_pool": 1,
     // Notice a connection that died silently while a call waits on it.
     "grpc.keepalive_time_ms": 60_000,
     "grpc.keepalive_timeout_ms": 20_000,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { Metadata, status } from "@grpc/grpc-js";
 import {
   Cancelled,
@@ -127,6 +128,25 @@ it("a call ends when its signal says so, or has said so before", () =>
     const timeout = client.encode(PNG, { signal: AbortSignal.timeout(50) });
     await assert.rejects(timeout, Cancelled);
   }));
+
+it("each client of a process has a connection of its own, and so its worker", async () => {
+  const [host, port] = ROOMY.split(":");
+  let connections = 0;
+  const between = createServer((near) => {
+    connections += 1;
+    const far = connect(Number(port), host);
+    near.on("error", () => far.destroy()).pipe(far);
+    far.on("error", () => near.destroy()).pipe(near);
+  });
+  await new Promise<void>((resolve) => between.listen(0, "127.0.0.1", resolve));
+  const address = `127.0.0.1:${(between.address() as AddressInfo).port}`;
+  await withClient(address, async (one) => {
+    await one.limits();
+    await withClient(address, (other) => other.limits());
+  });
+  between.close();
+  assert.equal(connections, 2);
+});
 
 it("one signal may end any number of calls, without a warning", () =>
   withClient(ROOMY, async (client) => {
