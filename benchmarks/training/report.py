@@ -94,9 +94,14 @@ def _table(rows: Sequence[Mapping[str, object]], machine: Mapping[str, object], 
 
 
 def _plot(path: Path, runs: Mapping[int, Sequence[Subject]]) -> None:
-    tasks = list(_REFERENCES)
+    present = {subject.task for subjects in runs.values() for subject in subjects}
+    tasks = [task for task in _REFERENCES if task in present]  # pythae need not be installed
     figure, axes = plt.subplots(
-        len(runs), 2, figsize=(11, 3.6 * len(runs)), squeeze=False, layout="constrained"
+        len(runs),
+        len(tasks),
+        figsize=(5.5 * len(tasks), 3.6 * len(runs)),
+        squeeze=False,
+        layout="constrained",
     )
     for line, (threads, subjects) in zip(axes, runs.items(), strict=True):
         for axis, task in zip(line, tasks, strict=True):

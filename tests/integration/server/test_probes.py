@@ -104,7 +104,9 @@ async def test_a_server_that_drains_is_alive_and_not_ready(tmp_path: Path) -> No
 
 
 async def test_connections_that_ask_nothing_keep_probes_out_for_a_moment_only() -> None:
-    server = ProbeServer(Settings(models=Path(), health_port=0), lambda: True)
+    server = ProbeServer(
+        Settings.model_validate({"models": Path(), "health_port": 0}), lambda: True
+    )
     server.open()
     host, _, port = server.address.rpartition(":")
     with ExitStack() as stack:
