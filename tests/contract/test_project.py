@@ -5,6 +5,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from evenface_server.settings import Settings, default_of, option_of
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -61,8 +63,46 @@ def test_make_targets_named_in_pages_exist() -> None:
             assert target in targets, f"{page.name}: make {target}"
 
 
+def test_the_list_of_licences_has_every_pinned_package_in_its_version() -> None:
+    page = (ROOT / "docs" / "licences.md").read_text()
+    rows = re.findall(r"^\| (\S+) \| (\d\S*) \| (\S.*) \|$", page, re.MULTILINE)
+    assert {name.lower().replace("_", "-"): version for name, version, _ in rows} == constraints()
+
+
+def test_the_threat_model_names_files_that_exist() -> None:
+    page = (ROOT / "docs" / "threat-model.md").read_text()
+    named = re.findall(r"`((?:\w+/)+\w+\.\w+)`", page)
+    assert len(named) > 20
+    assert [path for path in named if not (ROOT / path).is_file()] == []
+
+
+def test_the_threat_model_tells_the_real_defaults() -> None:
+    page = (ROOT / "docs" / "threat-model.md").read_text()
+    words = {"none": "not set", "true": "on", "false": "off"}
+    real = {option_of(n): default_of(f) for n, f in Settings.model_fields.items()}
+    told = re.findall(r"`(--[a-z-]+)` \(([^)]+)\)", page)
+    assert len(told) > 20
+    for option, value in told:
+        number, _, unit = value.partition(" ")
+        if unit == "MiB":
+            number = str(int(number) * 2**20)
+        elif unit == "s":
+            number = str(float(number))
+        as_told = number if unit in ("MiB", "s") else value
+        assert as_told == words.get(real[option], real[option]), option
+
+
 def test_source_files_stay_within_350_lines() -> None:
-    packages = ("core", "training", "export", "server", "clients/python", "demo", "benchmarks")
+    packages = (
+        "core",
+        "training",
+        "export",
+        "server",
+        "clients/python",
+        "demo",
+        "benchmarks",
+        "tools",
+    )
     long = {
         str(path.relative_to(ROOT)): count
         for package in packages
