@@ -42,12 +42,14 @@ class Bundle:
         if entry is None:
             raise BundleError(f"{self.path}: '{name}' is not listed in {MANIFEST_FILE}")
         try:
-            data = (self.path / name).read_bytes()
+            with (self.path / name).open("rb") as file:
+                size = os.fstat(file.fileno()).st_size  # before so much memory is taken
+                data = file.read(entry.size) if size == entry.size else b""
         except OSError as error:
             raise BundleError(f"{self.path / name}: {error.strerror}") from error
-        if len(data) != entry.size:
+        if size != entry.size:
             raise BundleError(
-                f"{self.path / name}: {len(data)} bytes, but {MANIFEST_FILE} says {entry.size}"
+                f"{self.path / name}: {size} bytes, but {MANIFEST_FILE} says {entry.size}"
             )
         digest = hashlib.sha256(data).hexdigest()
         if digest != entry.sha256:

@@ -80,6 +80,14 @@ def test_a_shortened_file_is_found_with_both_sizes(tmp_path: Path) -> None:
         open_bundle(folder)
 
 
+def test_a_file_larger_than_memory_is_refused_unread(tmp_path: Path) -> None:
+    folder = written(tmp_path)
+    with (folder / "encode.onnx").open("r+b") as file:
+        file.truncate(2**42)  # with a hole, so that it takes no disk
+    with pytest.raises(BundleError, match=f"encode.onnx: {2**42} bytes, but manifest.json says"):
+        open_bundle(folder)
+
+
 @pytest.mark.parametrize("name", [*FILES, MANIFEST_FILE])
 def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     folder = written(tmp_path)
