@@ -71,8 +71,9 @@ def test_latents_are_described_as_torch_finds_them(
     assert histogram.total == len(data.faces.train)
     expected = LatentHistogram.from_latents(found.mean)
     np.testing.assert_allclose(histogram.edges, expected.edges, atol=1e-5)
-    assert set(manifest.attribute_vectors) == {"tone-gray", "tone-color"}
-    assert set(manifest.attribute_quality) == {"tone-gray", "tone-color"}
+    # Two texts give one vector, that of the rarer.
+    assert set(manifest.attribute_vectors) == {"tone-gray"}
+    assert set(manifest.attribute_quality) == {"tone-gray"}
 
 
 def test_groups_are_counted_on_their_own_parts(bundle: Bundle, data: TrainingData) -> None:
