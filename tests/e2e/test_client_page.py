@@ -11,16 +11,11 @@ from evenface_client.cli import main
 from evenface_client.cli.arguments import parser
 from PIL import Image
 from support.bundles import images
+from support.markdown import code_blocks
 from support.servers import server_process
 
 PAGE = (Path(__file__).parents[2] / "docs" / "client.md").read_text()
 DEFAULT = "127.0.0.1:50051"
-
-
-def blocks(language: str) -> list[str]:
-    found = re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
-    assert found
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +38,7 @@ def _folder_with_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address
 
 def test_the_code_runs(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {}
-    for code in blocks("python"):
+    for code in code_blocks(PAGE, "python"):
         assert not code.count("127.0.0.1") or DEFAULT in code
         exec(code.replace(DEFAULT, address), names)  # noqa: S102 - our own page
     assert names["weights"].sum() == pytest.approx(1)
@@ -53,7 +48,7 @@ def test_the_code_runs(address: str, capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_the_commands_run() -> None:
-    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    lines = [line for block in code_blocks(PAGE, "sh") for line in block.splitlines()]
     for line in lines:
         program, *arguments = shlex.split(line)
         assert program == "evenface"
@@ -66,5 +61,5 @@ def test_the_commands_run() -> None:
 def test_every_command_is_on_the_page() -> None:
     usage = parser().format_help()
     commands = set(re.findall(r"^    ([a-z]+)\b", usage, re.MULTILINE))
-    shown = {line.split()[1] for block in blocks("sh") for line in block.splitlines()}
+    shown = {line.split()[1] for block in code_blocks(PAGE, "sh") for line in block.splitlines()}
     assert commands == shown

@@ -1,7 +1,6 @@
 """What docs/clients.md shows, run as it stands; its TypeScript is run by test_node_client.py."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -12,17 +11,13 @@ from typing import Any
 import grpc
 import pytest
 from evenface.v1 import model_service_pb2, model_service_pb2_grpc
+from support.commands import succeed
+from support.markdown import code_blocks
 from support.servers import server_process
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "clients.md").read_text()
 DEFAULT = "127.0.0.1:50051"
-
-
-def blocks(kind: str) -> list[str]:
-    found = re.findall(rf"^```{kind}\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
-    assert found
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -32,20 +27,12 @@ def address() -> Iterator[str]:
 
 
 def shell(code: str, folder: Path) -> None:
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", code],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, f"{code}\n{done.stdout}\n{done.stderr}"
+    succeed(["bash", "-euo", "pipefail", "-c", code], folder=folder, seconds=120)
 
 
 def test_the_python_code_runs(address: str) -> None:
     names: dict[str, Any] = {}
-    for code in blocks("python"):
+    for code in code_blocks(PAGE, "python"):
         assert DEFAULT in code
         exec(code.replace(DEFAULT, address), names)  # noqa: S102 - our own page
     assert names["faces"].shape == (8, 64, 64, 3)
@@ -57,7 +44,7 @@ def test_stubs_are_made_for_a_place_of_one_s_own_and_can_be_imported(tmp_path: P
     programs.mkdir(parents=True)
     (programs / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     (programs / "python").chmod(0o755)
-    (code,) = blocks("sh")
+    (code,) = code_blocks(PAGE, "sh")
     shell(code, tmp_path)
     made = sorted(path.name for path in (tmp_path / "generated" / "evenface" / "v1").iterdir())
     assert len(made) == 6
@@ -72,7 +59,7 @@ def test_stubs_are_made_for_a_place_of_one_s_own_and_can_be_imported(tmp_path: P
 
 
 def test_the_service_config_is_one_that_grpc_takes(address: str) -> None:
-    (config,) = blocks("json")
+    (config,) = code_blocks(PAGE, "json")
     with grpc.insecure_channel(address, [("grpc.service_config", config)]) as channel:
         stub = model_service_pb2_grpc.ModelServiceStub(channel)
         assert len(stub.ListModels(model_service_pb2.ListModelsRequest()).models) == 1
@@ -80,7 +67,7 @@ def test_the_service_config_is_one_that_grpc_takes(address: str) -> None:
 
 @pytest.mark.skipif(shutil.which("grpcurl") is None, reason="grpcurl is not on the PATH")
 def test_the_grpcurl_commands_run(address: str, tmp_path: Path) -> None:
-    for code in blocks("sh grpcurl"):
+    for code in code_blocks(PAGE, "sh grpcurl"):
         assert DEFAULT in code
         shell(code.replace(DEFAULT, address), tmp_path)
     assert (tmp_path / "face.png").read_bytes().startswith(b"\x89PNG")

@@ -20,6 +20,7 @@ from typing import Self
 import pytest
 from evenface_client import Client
 from support.charts import render, rendered, server
+from support.commands import succeed
 from support.dockerfiles import command, last, lineage, stages, variables
 
 ROOT = Path(__file__).parents[2]
@@ -77,18 +78,10 @@ class Build:
         source = self.folder / "src"
         source.mkdir(exist_ok=True)
         path = f"{self.folder / 'system' / 'bin'}:{os.environ['PATH']}"
-        done = subprocess.run(
-            ["/bin/sh", "-c", line],
-            cwd=source,
-            # Nothing is compiled, which takes long (pip: "0" sets an option that is negative).
-            env={**os.environ, **own, "PATH": path, "PIP_NO_COMPILE": "0", **(environment or {})},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=600,
-        )
-        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+        # Nothing is compiled, which takes long (pip: "0" sets an option that is negative).
+        whole = {**os.environ, **own, "PATH": path, "PIP_NO_COMPILE": "0", **(environment or {})}
+        command = ["/bin/sh", "-c", line]
+        return succeed(command, folder=source, environment=whole, seconds=600)
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,9 @@ from support.bundles import (
     write_tiny_bundle,
 )
 from support.certificates import make_authority, make_certificates
+from support.commands import succeed
 from support.image_files import png
+from support.markdown import code_blocks
 from support.servers import server_process
 
 ROOT = Path(__file__).parents[2]
@@ -49,21 +51,8 @@ pytestmark = pytest.mark.skipif(PROBLEM is not None, reason=str(PROBLEM))
 
 
 def run(*command: str, folder: Path = PACKAGE, environment: Mapping[str, str] | None = None) -> str:
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env={**os.environ, "npm_config_cache": str(ROOT / ".cache" / "npm"), **(environment or {})},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=280,
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-def node_code(page: Path) -> list[str]:
-    return re.findall(r"^```ts\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    own = {"npm_config_cache": str(ROOT / ".cache" / "npm"), **(environment or {})}
+    return succeed(command, folder=folder, environment={**os.environ, **own})
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -181,7 +170,7 @@ def test_the_code_on_the_pages_runs(folder: Path, addresses: dict[str, str]) -> 
     build.mkdir(parents=True)
     count = 0
     for page in PAGES:
-        for code in node_code(page):
+        for code in code_blocks(page.read_text(), "ts"):
             assert DEFAULT in code, code
             count += 1
             text = code.replace(DEFAULT, addresses["EVENFACE_ROOMY"])

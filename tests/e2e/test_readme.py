@@ -1,10 +1,8 @@
 """The README's examples, run as they stand, in a folder such as its reader has."""
 
 import os
-import re
 import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +11,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from support.commands import succeed
 from support.faces import write_images
+from support.markdown import code_blocks
 from support.servers import server_process
 
 ROOT = Path(__file__).parents[2]
@@ -21,14 +21,8 @@ README = (ROOT / "README.md").read_text()
 DEFAULT = "127.0.0.1:50051"
 
 
-def blocks(language: str) -> list[str]:
-    found = re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-    assert found
-    return found
-
-
 def commands() -> list[list[str]]:
-    return [shlex.split(line) for block in blocks("sh") for line in block.splitlines()]
+    return [shlex.split(line) for block in code_blocks(README, "sh") for line in block.splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -50,21 +44,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(folder: Path, command: list[str], address: str = DEFAULT) -> None:
-    done = subprocess.run(
+    succeed(
         [Path(sys.executable).with_name(command[0]), *command[1:]],
-        cwd=folder,
-        env={**os.environ, "EVENFACE_SERVER": address, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=280,
+        folder=folder,
+        environment={**os.environ, "EVENFACE_SERVER": address, "OMP_NUM_THREADS": "1"},
     )
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
 
 
 def test_the_code_runs(address: str) -> None:
     names: dict[str, Any] = {}
-    for code in blocks("python"):
+    for code in code_blocks(README, "python"):
         assert DEFAULT in code
         exec(code.replace(DEFAULT, address), names)  # noqa: S102 - our own page
     assert names["faces"].shape == (8, 64, 64, 3)

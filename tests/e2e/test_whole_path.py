@@ -2,7 +2,6 @@
 
 import csv
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from evenface_core.bundle import open_bundle
 from PIL import Image
+from support.commands import succeed
 from support.faces import write_images
 from support.servers import ServerProcess, server_process
 
@@ -29,15 +29,7 @@ SMALL = {
 
 
 def program(name: str, *arguments: object) -> str:
-    done = subprocess.run(
-        [Path(sys.executable).with_name(name), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=280,
-    )
-    assert done.returncode == 0, f"{name} {arguments}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+    return succeed([Path(sys.executable).with_name(name), *map(str, arguments)])
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -259,3 +260,14 @@ async def admitted(app: App, rows: int, function: FunctionName = "encode") -> No
     """Wait until the default model has that many rows admitted and not answered."""
     lane = app.engine.registry.resolve("", "").lanes[function]
     await until(lambda: lane.rows == rows)
+
+
+@contextmanager
+def grpc_server() -> Iterator[tuple[grpc.Server, str]]:
+    """Lend grpcio's own server, for services that fail on purpose, and its address; start it."""
+    server = grpc.server(ThreadPoolExecutor(4))
+    port = server.add_insecure_port("127.0.0.1:0")
+    try:
+        yield server, f"127.0.0.1:{port}"
+    finally:
+        server.stop(None).wait()

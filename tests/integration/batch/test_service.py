@@ -3,7 +3,6 @@
 import socket
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,10 +31,10 @@ from evenface_core.errors import JobError
 from PIL import Image
 from support.bundles import LATENT, Tiny, images, write_tiny_bundle
 from support.image_files import animated, png
-from support.servers import ServerProcess, server_process
+from support.servers import ServerProcess, grpc_server, server_process
 
 COUNT = 24
-SLOW = Tiny(encode_loops=60)  # some 0.04 s a run
+SLOW = Tiny(encode_loops=240)  # 0.04 s a run and more
 
 
 @pytest.fixture(scope="module")
@@ -287,15 +286,11 @@ def moody(*spoilt: bytes) -> Moody:
 
 @contextmanager
 def serving(moody: Moody) -> Iterator[str]:
-    server = grpc.server(ThreadPoolExecutor(4))
-    face_service_pb2_grpc.add_FaceServiceServicer_to_server(moody, server)
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(moody, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        server.stop(None).wait()
+    with grpc_server() as (server, address):
+        face_service_pb2_grpc.add_FaceServiceServicer_to_server(moody, server)
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(moody, server)
+        server.start()
+        yield address
 
 
 def test_an_image_that_the_service_fails_on_has_an_error_and_costs_no_other(

@@ -29,7 +29,7 @@ from evenface_client import (
 from numpy.typing import NDArray
 from support.bundles import Tiny, images, write_tiny_bundle
 from support.clients import callers
-from support.servers import server_process
+from support.servers import grpc_server, server_process
 
 KINDS = ["sync", "async"]
 
@@ -72,14 +72,10 @@ class Flaky(model_service_pb2_grpc.ModelServiceServicer):
 
 @contextmanager
 def serving(flaky: Flaky) -> Iterator[str]:
-    server = grpc.server(ThreadPoolExecutor(2))
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(flaky, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        server.stop(None).wait()
+    with grpc_server() as (server, address):
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(flaky, server)
+        server.start()
+        yield address
 
 
 @pytest.mark.parametrize(
