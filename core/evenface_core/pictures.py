@@ -1,4 +1,4 @@
-"""Pictures of many images at once, as PNG files."""
+"""Pictures: many images at once as PNG files, histograms as paths of SVG."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,3 +46,13 @@ def save_png(path: Path, image: UInt8) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(image).save(path, format="PNG", optimize=True)
+
+
+def histogram_path(counts: Sequence[int], width: float, height: float) -> str:
+    """The outline of a histogram that fills a box, as an SVG path."""
+    step, most = width / len(counts), max(*counts, 1)
+    corners = [f"M0 {height:g}"]
+    for place, count in enumerate(counts):
+        y = height * (1 - count / most)
+        corners.append(f"V{y:.4g}H{step * (place + 1):.4g}")
+    return "".join([*corners, f"V{height:g}Z"])

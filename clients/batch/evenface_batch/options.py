@@ -11,7 +11,7 @@ from evenface_core.histogram_files import read_histogram
 from evenface_core.resampling import DEFAULT_RULE, LatentHistogram
 from evenface_core.rules import RULES
 
-from evenface_batch.engines.choice import add_engine_options
+from evenface_batch.engines.choice import add_engine_options, checked_workers
 from evenface_batch.job import Wanted
 from evenface_batch.plan import MAX_CHUNK, InputFacts
 from evenface_batch.reading import is_local, local_path
@@ -166,9 +166,7 @@ def workers(options: argparse.Namespace) -> int:
     Raises:
         JobError: Fewer than none.
     """
-    if options.workers < 0:
-        raise JobError(f"--workers: {options.workers} is below 0")
-    return options.workers or len(os.sched_getaffinity(0))
+    return checked_workers(options) or len(os.sched_getaffinity(0))
 
 
 def _histogram(url: str | None) -> LatentHistogram | None:

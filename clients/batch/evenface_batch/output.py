@@ -106,7 +106,7 @@ class Output:
         Raises:
             JobError: It is not there, or damaged.
         """
-        with self._opened(index) as file:
+        with self.opened(index) as file:
             return file.read(columns)
 
     def count(self, index: int) -> tuple[int, int]:
@@ -115,7 +115,7 @@ class Output:
         Raises:
             JobError: It is not there, or damaged.
         """
-        with self._opened(index) as file:
+        with self.opened(index) as file:
             footer = file.metadata
             groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
             errors = footer.num_columns - 1  # the last column
@@ -128,7 +128,12 @@ class Output:
         return sorted(int(match[1]) for match in found if match)
 
     @contextmanager
-    def _opened(self, index: int) -> Iterator[Any]:
+    def opened(self, index: int) -> Iterator[Any]:
+        """Lend a part as a `pyarrow.parquet.ParquetFile`.
+
+        Raises:
+            JobError: It is not there, or damaged, also where that shows only as it is read.
+        """
         name = part_name(index)
         try:
             with self.folder.open(name) as file:

@@ -1,6 +1,7 @@
 """What a job is, as `job.json` keeps it: a job that is resumed must be the same one."""
 
 import json
+from collections.abc import Collection
 from typing import Literal, Self
 
 from evenface_core.config import parse
@@ -35,6 +36,35 @@ class ModelFacts(_Part):
     digest: str
     latent_size: int = Field(ge=1)
     classifies: bool
+
+    @classmethod
+    def of(
+        cls, where: str, functions: Collection[str], *,
+        name: str, version: str, digest: str, latent_size: int,
+    ) -> Self:  # fmt: skip
+        """The facts of a model with these functions.
+
+        Args:
+            where: What it is called in the error.
+            functions: What it can do.
+            name: Its name.
+            version: Its version.
+            digest: As in `ModelFacts`.
+            latent_size: D.
+
+        Raises:
+            JobError: It cannot encode.
+        """
+        if "encode" not in functions:
+            known = ", ".join(sorted(functions))
+            raise JobError(f"{where}: this model cannot encode; it can {known}")
+        return cls(
+            name=name,
+            version=version,
+            digest=digest,
+            latent_size=latent_size,
+            classifies="classify" in functions,
+        )
 
 
 class ListingFacts(_Part):

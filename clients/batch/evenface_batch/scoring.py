@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TypeAlias, TypeVar
 
-from evenface_core.errors import EvenfaceError
+from evenface_core.errors import EvenfaceError, JobError
 
 from evenface_batch.items import Chunk, Item
 from evenface_batch.output import Output
@@ -15,6 +15,7 @@ from evenface_batch.text import one_line
 
 T = TypeVar("T")
 
+MOST_FAILED = 3  # chunks one after the other, before the job is given up
 _BATCH = 64  # images in memory at once, unless they are large
 _BYTES = 32 * 2**20  # of images at which a batch is full
 
@@ -32,6 +33,27 @@ class Done:
     index: int
     rows: int
     failed: int
+
+
+class Failures:
+    """Chunks that could not be scored, one after the other: so many say that the job cannot."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def end(self) -> None:
+        """Note that a chunk was scored."""
+        self._count = 0
+
+    def add(self, why: str) -> None:
+        """Note that one was not.
+
+        Raises:
+            JobError: It is one too many.
+        """
+        self._count += 1
+        if self._count == MOST_FAILED:
+            raise JobError(f"{MOST_FAILED} chunks in a row could not be scored: {why}")
 
 
 Answer: TypeAlias = Done | EvenfaceError | str

@@ -248,14 +248,17 @@ class _Passes:
 
 def _mark(plan: str, histogram: LatentHistogram, scale: Scale) -> str:
     """Another wherever a row's weight could be another."""
-    numbers = (histogram.edges.tobytes(), histogram.counts.tobytes(), repr(scale).encode())
-    return hashlib.sha256(b"".join((plan.encode(), *numbers))).hexdigest()
+    numbers = _bytes_of(histogram) + repr(scale).encode()
+    return hashlib.sha256(plan.encode() + numbers).hexdigest()
 
 
 def _plan(store: Store, weighting: Weighting) -> str:
     """What a weighting depends on, as text."""
     facts = asdict(replace(weighting, histogram=None))
     if weighting.histogram is not None:
-        numbers = (weighting.histogram.edges.tobytes(), weighting.histogram.counts.tobytes())
-        facts["histogram"] = hashlib.sha256(b"".join(numbers)).hexdigest()
+        facts["histogram"] = hashlib.sha256(_bytes_of(weighting.histogram)).hexdigest()
     return json.dumps({"rows": store.identity, **facts}, sort_keys=True)
+
+
+def _bytes_of(histogram: LatentHistogram) -> bytes:
+    return histogram.edges.tobytes() + histogram.counts.tobytes()

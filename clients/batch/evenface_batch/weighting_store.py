@@ -2,20 +2,18 @@
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from evenface_core.errors import JobError
 from evenface_core.rules import Reads
 from evenface_core.weights import WEIGHTING_MARK
 from numpy.typing import NDArray
 
 from evenface_batch.job import Job
-from evenface_batch.output import Folder, PartWriter, part_name, reason_of
+from evenface_batch.output import Folder, PartWriter, part_name
 from evenface_batch.plan import PLAN_FILE
 
 Unit: TypeAlias = tuple[int, ...]  # the numbers of some parts that follow one another
@@ -164,7 +162,7 @@ class JobStore:
         """
         start = 0
         for index in unit:
-            with self._opened(index) as file:
+            with self.job.output.opened(index) as file:
                 if (file.schema_arrow.metadata or {}).get(WEIGHTING_MARK) == mark.encode():
                     column = file.read(["weight"]).column(0)
                     start += len(column) - column.null_count
@@ -194,17 +192,8 @@ class JobStore:
         return start
 
     def _batches(self, index: int, columns: list[str] | None) -> Iterator[Any]:
-        with self._opened(index) as file:
+        with self.job.output.opened(index) as file:
             yield from file.iter_batches(_BATCH, columns=columns)
-
-    @contextmanager
-    def _opened(self, index: int) -> Iterator[Any]:
-        name = part_name(index)
-        try:
-            with self.folder.open(name) as file:
-                yield pq.ParquetFile(file)
-        except (OSError, pa.ArrowException) as error:
-            raise JobError(f"cannot read {self.folder.url}/{name}: {reason_of(error)}") from error
 
 
 def _block(batch: Any, reading: Reading) -> Block:  # noqa: ANN401 - pyarrow has no types

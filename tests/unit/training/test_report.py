@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from evenface_training.metrics import wilson_interval
-from evenface_training.report.charts import bar_chart, histogram_path, line_chart
+from evenface_training.report.charts import bar_chart, line_chart
 from evenface_training.report.groups import SHOWN, Rate, tabulate_groups
 from evenface_training.report.latents import describe_latents
 from evenface_training.report.tiles import tile, tile_edge
@@ -80,10 +80,6 @@ def test_latents_that_are_all_alike_have_a_histogram() -> None:
     facts = describe_latents(np.zeros((4, 2), np.float32), np.zeros((4, 2), np.float32))
     assert facts.low < 0 < facts.high
     assert max(facts.dimensions[0].counts) == 4
-
-
-def test_a_histogram_fills_its_box() -> None:
-    assert histogram_path([1, 0, 2], 30, 10) == "M0 10V5H10V10H20V0H30V10Z"
 
 
 def test_a_line_goes_through_its_points_and_leaves_out_what_is_no_number() -> None:

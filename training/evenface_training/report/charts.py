@@ -213,16 +213,6 @@ def bar_chart(
     )
 
 
-def histogram_path(counts: Sequence[int], width: float, height: float) -> str:
-    """The outline of a histogram that fills a box, as an SVG path."""
-    step, most = width / len(counts), max(*counts, 1)
-    corners = [f"M0 {height:g}"]
-    for place, count in enumerate(counts):
-        y = height * (1 - count / most)
-        corners.append(f"V{y:.4g}H{step * (place + 1):.4g}")
-    return "".join([*corners, f"V{height:g}Z"])
-
-
 def number(value: float) -> str:
     """A figure as short as it stays useful."""
     if not math.isfinite(value):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import yaml
+from evenface_core.pictures import histogram_path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from evenface_training.config import TrainingConfig
@@ -106,7 +107,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {"number": charts.number, "percent": charts.percent}
     environment.globals |= {
-        "histogram_path": charts.histogram_path,
+        "histogram_path": histogram_path,
         "chart_width": charts.WIDTH,
         "small_group": groups.SMALL,
         "most_groups": groups.SHOWN,

@@ -83,14 +83,25 @@ def _add_ray(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def checked_workers(options: argparse.Namespace) -> int:
+    """What `--workers` says, 0 for so many as fit.
+
+    Raises:
+        JobError: Fewer than none.
+    """
+    workers: int = options.workers
+    if workers < 0:
+        raise JobError(f"--workers: {workers} is below 0")
+    return workers
+
+
 def choose_engine(options: argparse.Namespace) -> Engine:
     """Make the engine that was asked for.
 
     Raises:
         JobError: An option cannot be used.
     """
-    if options.workers < 0:
-        raise JobError(f"--workers: {options.workers} is below 0")
+    checked_workers(options)
     return _ENGINES[options.engine](options)
 
 

@@ -20,10 +20,9 @@ from evenface_batch.engines.model import LocalModel
 from evenface_batch.items import Chunk
 from evenface_batch.output import Output
 from evenface_batch.plan import ModelFacts
-from evenface_batch.scoring import Done, fail_chunk, try_chunk
+from evenface_batch.scoring import MOST_FAILED, Done, Failures, fail_chunk, try_chunk
 
 TRIES = 3  # of a chunk whose worker dies
-MOST_FAILED = 3  # chunks one after the other, before the job is given up
 _PATIENCE = 5.0  # seconds for a worker to end by itself
 
 
@@ -72,7 +71,7 @@ class _Crew:
         self._model, self._output, self._size = model, output, size
         self._coming, self._again = iter(chunks), deque[Chunk]()
         self._deaths: Counter[int] = Counter()
-        self._failed = 0  # chunks one after the other
+        self._failures = Failures()
         self._false_starts = 0
         self._workers: dict[Connection, _Worker] = {}
 
@@ -129,7 +128,7 @@ class _Crew:
         elif isinstance(answer, str):
             yield from self._mourn(worker.chunk, answer)
         else:
-            self._failed = 0
+            self._failures.end()
             yield answer
         if pipe in self._workers:
             self._go_on(pipe, worker)
@@ -165,9 +164,7 @@ class _Crew:
         if self._deaths[chunk.index] < TRIES:
             self._again.append(chunk)
             return
-        self._failed += 1
-        if self._failed == MOST_FAILED:
-            raise JobError(f"{MOST_FAILED} chunks in a row could not be scored: {why}")
+        self._failures.add(why)
         yield fail_chunk(chunk, f"{why}, {TRIES} times", self._output)
 
     def _let_go(self, pipe: Connection) -> None:

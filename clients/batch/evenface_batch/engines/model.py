@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from evenface_core.bundle import MANIFEST_FILE, Bundle, open_bundle
-from evenface_core.errors import InvalidInput, JobError
+from evenface_core.errors import InvalidInput
 from evenface_core.images import UInt8, load_image
 from evenface_runtime import Model, choose_device, open_model
 
@@ -38,15 +38,13 @@ class LocalModel:
             JobError: It cannot encode.
         """
         manifest = open_bundle(self.path).manifest
-        if "encode" not in manifest.functions:
-            known = ", ".join(sorted(manifest.functions))
-            raise JobError(f"{self.path}: this model cannot encode; it can {known}")
-        return ModelFacts(
+        return ModelFacts.of(
+            str(self.path),
+            manifest.functions,
             name=manifest.name,
             version=manifest.version,
             digest=hashlib.sha256((self.path / MANIFEST_FILE).read_bytes()).hexdigest(),
             latent_size=manifest.latent_size,
-            classifies="classify" in manifest.functions,
         )
 
     def open(self) -> "LocalScorer":

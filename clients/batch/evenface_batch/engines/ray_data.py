@@ -21,13 +21,13 @@ from evenface_core.bundle import MANIFEST_FILE, open_bundle
 from evenface_core.errors import EvenfaceError, JobError
 
 from evenface_batch.engines.cluster import Ray, connected, is_client, quiet_data
-from evenface_batch.engines.local import MOST_FAILED, TRIES
+from evenface_batch.engines.local import TRIES
 from evenface_batch.engines.model import LocalModel
 from evenface_batch.items import Chunk
 from evenface_batch.output import Output
 from evenface_batch.plan import ModelFacts
 from evenface_batch.scores import Scorer
-from evenface_batch.scoring import Answer, Done, fail_chunk, try_chunk
+from evenface_batch.scoring import MOST_FAILED, Answer, Done, fail_chunk, try_chunk
 from evenface_batch.text import one_line
 
 # About 160,000 paths: a minute of work beside the seconds that starting actors takes.

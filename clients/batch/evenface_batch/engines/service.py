@@ -17,11 +17,10 @@ from evenface_client import TLS, Client, EvenfaceClientError, InvalidRequest
 from evenface_core.errors import ConfigError, EvenfaceError, JobError
 
 from evenface_batch.engines.asking import Asking, ServiceScorer, Silence
-from evenface_batch.engines.local import MOST_FAILED
 from evenface_batch.items import Chunk
 from evenface_batch.output import Output
 from evenface_batch.plan import ModelFacts
-from evenface_batch.scoring import Answer, Done, fail_chunk, try_chunk
+from evenface_batch.scoring import Answer, Done, Failures, fail_chunk, try_chunk
 
 _THREADS_PER_CORE = 4  # a thread waits for the service most of its time
 
@@ -86,15 +85,13 @@ class ServiceEngine:
                 info = asking.ask(lambda client: client.model(service.model, service.version)).info
             except EvenfaceClientError as error:
                 raise JobError(f"{', '.join(service.targets)}: {error}") from error
-        if "encode" not in info.functions:
-            known = ", ".join(sorted(info.functions))
-            raise JobError(f"{info.name}/{info.version}: this model cannot encode; it can {known}")
-        return ModelFacts(
+        return ModelFacts.of(
+            f"{info.name}/{info.version}",
+            info.functions,
             name=info.name,
             version=info.version,
             digest="",
             latent_size=info.latent_size,
-            classifies="classify" in info.functions,
         )
 
     def run(self, chunks: Iterable[Chunk], output: Output) -> Generator[Done, None, None]:
@@ -126,7 +123,7 @@ class _Threads:
     ) -> None:
         self._pool, self._free, self._output = pool, deque(scorers), output
         self._running: dict[Future[Answer], tuple[ServiceScorer, Chunk]] = {}
-        self._failed = 0  # chunks one after the other
+        self._failures = Failures()
 
     def work(self, coming: Iterator[Chunk]) -> Iterator[Done]:
         while True:
@@ -145,11 +142,9 @@ class _Threads:
         if isinstance(answer, EvenfaceError):
             raise answer
         if isinstance(answer, Done):
-            self._failed = 0
+            self._failures.end()
             return answer
-        self._failed += 1
-        if self._failed == MOST_FAILED:
-            raise JobError(f"{self._failed} chunks in a row could not be scored: {answer}")
+        self._failures.add(answer)
         return fail_chunk(chunk, answer, self._output)
 
 

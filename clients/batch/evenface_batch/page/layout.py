@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from evenface_core.pictures import histogram_path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from evenface_batch.job import Job
@@ -67,16 +68,6 @@ def _faces(job: Job, findings: Findings) -> Mapping[str, Sequence[Face]]:
         ]
 
     return {"Rarest": drawn(weighted.rarest), "Commonest": drawn(weighted.commonest)}
-
-
-def histogram_path(counts: Sequence[int], width: float, height: float) -> str:
-    """The outline of a histogram that fills a box, as an SVG path."""
-    step, most = width / len(counts), max(*counts, 1)
-    corners = [f"M0 {height:g}"]
-    for place, count in enumerate(counts):
-        y = height * (1 - count / most)
-        corners.append(f"V{y:.4g}H{step * (place + 1):.4g}")
-    return "".join([*corners, f"V{height:g}Z"])
 
 
 def _environment() -> Environment:
