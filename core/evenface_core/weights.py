@@ -7,6 +7,7 @@ in one array: `Sums` of the parts add up, and `power` and `Total` need nothing e
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -104,10 +105,7 @@ def weights_of(log_scores: Float64, rule: str, min_effective_sample_size: float)
     """
     peak = float(log_scores.max())
     require_finite_scores(peak, float(log_scores.min()))
-
-    def sums(exponent: float) -> Sums:
-        return Sums.of(log_scores, peak, exponent)
-
+    sums = partial(Sums.of, log_scores, peak)
     plain = sums(1.0)
     exponent, tempered = tempered_sums(
         sums, plain, len(log_scores), min_effective_sample_size * len(log_scores)
@@ -143,11 +141,7 @@ def temper(log_scores: Float64, minimum: float) -> float:
     Returns:
         t, 0 to 1; see `tempered_sums`.
     """
-    peak = float(log_scores.max())
-
-    def sums(exponent: float) -> Sums:
-        return Sums.of(log_scores, peak, exponent)
-
+    sums = partial(Sums.of, log_scores, float(log_scores.max()))
     return tempered_sums(sums, sums(1.0), len(log_scores), minimum)[0]
 
 

@@ -59,15 +59,23 @@ def array(message: common_pb2.Tensor, field: str, *dtypes: type[np.generic]) -> 
         raise InvalidInput(
             f"{field}.data_type", f"{given}, expected {names}", value=given, limit=names
         )
-    if len(message.shape) > _MAX_DIMENSIONS:
-        count = len(message.shape)
+    check_dimensions(len(message.shape), field)
+    return from_bytes(message.data, message.shape, dtype, field=f"{field}.data")
+
+
+def check_dimensions(count: int, field: str) -> None:
+    """Refuse a tensor of so many dimensions that looking at them costs something.
+
+    Raises:
+        InvalidInput: There are more than 8.
+    """
+    if count > _MAX_DIMENSIONS:
         raise InvalidInput(
             f"{field}.shape",
             f"{count} dimensions; limit {_MAX_DIMENSIONS}",
             value=count,
             limit=_MAX_DIMENSIONS,
         )
-    return from_bytes(message.data, message.shape, dtype, field=f"{field}.data")
 
 
 def matrix(message: common_pb2.Tensor, field: str, *dtypes: type[np.generic]) -> NDArray[Any]:

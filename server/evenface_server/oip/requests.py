@@ -19,6 +19,7 @@ from evenface_server.calls import (
     RawPixels,
     Target,
 )
+from evenface_server.codec.tensors import check_dimensions
 from evenface_server.intake import Limits
 from evenface_server.oip.catalog import Entry
 
@@ -28,7 +29,6 @@ Float32 = NDArray[np.float32]
 _REFUSED: Final = ("sequence_id", "shared_memory_region", "classification")
 # Numbers one by one take some 40 ns each, which hold up all other requests.
 _MOST_TYPED: Final = 2**18
-_MOST_DIMENSIONS: Final = 8
 _IMAGE_DIMENSIONS: Final = 4
 _BYTE: Final = 255
 _LENGTH: Final = struct.Struct("<I")
@@ -118,14 +118,7 @@ def _inputs(
     for index, tensor in enumerate(request.inputs):
         _check_name("inputs", index, tensor.name, (*required, *optional), found)
         _check_parameters(f"inputs[{index}].parameters", tensor.parameters)
-        if len(tensor.shape) > _MOST_DIMENSIONS:
-            count = len(tensor.shape)
-            raise InvalidInput(
-                f"{tensor.name}.shape",
-                f"{count} dimensions; limit {_MOST_DIMENSIONS}",
-                value=count,
-                limit=_MOST_DIMENSIONS,
-            )
+        check_dimensions(len(tensor.shape), tensor.name)
         if raw and tensor.HasField("contents"):
             raise InvalidInput(
                 f"{tensor.name}.contents", "set together with raw_input_contents; one is allowed"
