@@ -15,6 +15,9 @@ from evenface_client._inputs import Place
 _DETAILS_KEY = "grpc-status-details-bin"
 _INDEXED = re.compile(r"(?P<field>[^\[]*)\[(?P<index>\d+)\]")
 _MESSAGE_SIZE = "larger than max"
+# What grpc.aio says, with INTERNAL, where a message could not be written because the connection had
+# just gone and the call's own status had not come yet.
+_NOT_WRITTEN = "Internal error from Core"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 _BY_CODE: dict[grpc.StatusCode, type[errors.EvenfaceClientError]] = {
@@ -74,7 +77,7 @@ def from_call(call: FailedCall, place: Place, request_id: str) -> errors.Evenfac
     """
     status = _attached_status(call)
     details = _read(status) if status is not None else _Details()
-    return _build(call.code(), call.details() or "", details, place, request_id)
+    return _build(_code_of(call), call.details() or "", details, place, request_id)
 
 
 def from_status(
@@ -83,6 +86,11 @@ def from_status(
     """Turn the status in a reply of a stream into an exception; arguments as `from_call`."""
     code = _CODES.get(status.code, grpc.StatusCode.UNKNOWN)
     return _build(code, status.message, _read(status), place, request_id)
+
+
+def _code_of(call: FailedCall) -> grpc.StatusCode:
+    not_written = call.code() is grpc.StatusCode.INTERNAL and call.details() == _NOT_WRITTEN
+    return grpc.StatusCode.UNAVAILABLE if not_written else call.code()
 
 
 def _attached_status(call: FailedCall) -> status_pb2.Status | None:

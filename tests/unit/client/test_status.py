@@ -155,3 +155,17 @@ def test_a_status_in_a_stream_reads_like_that_of_a_call() -> None:
 def test_an_unknown_code_is_the_server_s_fault() -> None:
     error = from_status(status_pb2.Status(code=99, message="?"), Place(), "")
     assert isinstance(error, errors.InternalServerError)
+
+
+async def test_a_message_that_grpc_could_not_write_means_a_lost_connection() -> None:
+    async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
+        call = channel.stream_stream("/evenface.v1.FaceService/EncodeStream")()
+        # As grpc.aio does when a write fails before the call's own status comes: pins its words.
+        call._cython_call.set_internal_error("Failed SendMessage")  # type: ignore[attr-defined]  # noqa: SLF001
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call.read()
+    error = from_call(caught.value, Place(), "id")
+    assert isinstance(error, errors.Unavailable)
+    assert error.code is grpc.StatusCode.UNAVAILABLE
+    told = failed(grpc.StatusCode.INTERNAL, "Internal error from Core, says the server")
+    assert isinstance(from_call(told, Place(), "id"), errors.InternalServerError)
