@@ -1,6 +1,7 @@
 """Failed calls and statuses to exceptions."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 import pytest
@@ -159,9 +160,9 @@ def test_an_unknown_code_is_the_server_s_fault() -> None:
 
 async def test_a_message_that_grpc_could_not_write_means_a_lost_connection() -> None:
     async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
-        call = channel.stream_stream("/evenface.v1.FaceService/EncodeStream")()
+        call: Any = channel.stream_stream("/evenface.v1.FaceService/EncodeStream")()
         # As grpc.aio does when a write fails before the call's own status comes: pins its words.
-        call._cython_call.set_internal_error("Failed SendMessage")  # type: ignore[attr-defined]  # noqa: SLF001
+        call._cython_call.set_internal_error("Failed SendMessage")  # noqa: SLF001
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call.read()
     error = from_call(caught.value, Place(), "id")
