@@ -26,6 +26,7 @@ from support.charts import (
 )
 
 DEFAULTS = {name: field.default for name, field in Settings.model_fields.items()}
+SERVICES = ("evenface.v1.FaceService", "evenface.v1.ModelService")
 GPU_CASES = {"gpu", "gpu-single", "production"}
 
 
@@ -313,3 +314,27 @@ def test_dashboard_and_rules_are_the_files_of_the_chart() -> None:
     assert data == (CHART / "files" / "dashboard.json").read_text()
     rules = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())
     assert one(objects, "PrometheusRule")["spec"] == rules
+
+
+@pytest.mark.parametrize(
+    ("given", "services"),
+    [
+        ({}, [*SERVICES]),
+        ({"open-inference": False}, [*SERVICES]),
+        ({"open-inference": True}, [*SERVICES, "inference.GRPCInferenceService"]),
+    ],
+)
+def test_a_gateway_lets_through_what_the_server_s_settings_switch_on(
+    given: dict[str, bool], services: list[str]
+) -> None:
+    values = {**values_of("gateway"), "server": {"settings": given}}
+    (rule,) = one(render(values), "GRPCRoute")["spec"]["rules"]
+    assert [match["method"]["service"] for match in rule["matches"]] == services
+
+
+def test_a_gateway_lets_no_service_through_twice() -> None:
+    values = values_of("gateway")
+    values["gateway"]["services"] = ["inference.GRPCInferenceService"]
+    values["server"] = {"settings": {"open-inference": True}}
+    (rule,) = one(render(values), "GRPCRoute")["spec"]["rules"]
+    assert len(rule["matches"]) == 1
