@@ -7,13 +7,14 @@ DATA   ?= data/portraits
 OUT    ?= models
 NOTE   ?= Official portraits of members of the US Congress, 1789 to today (works of the US government, collected in voteview/member_photos on GitHub): photographs, tinted prints and engravings, nearly all of men. Non-faces are cut from the same portraits and from landscape photographs; half of the held-out faces have a piece of their own background among the training non-faces, so face against non-face is easier here than on strangers' pictures.
 SERVE  ?=
+STUDIO ?=
 BENCH  ?=
 TESTS  ?= tests
 
 INSTALL = $(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help serve demo test bench bench-growth lint format protos protos-check default-model docs clean
+.PHONY: help serve studio demo test bench bench-growth lint format protos protos-check default-model docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,13 +30,21 @@ $(VENV)/.server: pyproject.toml constraints.txt | $(PY)
 	@$(INSTALL) '.[server,cli]'
 	@touch $@
 
+$(VENV)/.studio: pyproject.toml constraints.txt | $(PY)
+	@echo "installing the studio into $(VENV)"
+	@$(INSTALL) '.[studio]'
+	@touch $@
+
 $(VENV)/.dev: pyproject.toml constraints.txt | $(PY)
 	@echo "installing everything into $(VENV); with PyTorch this takes a minute or more"
 	@$(INSTALL) '.[dev]'
-	@touch $(VENV)/.server $@
+	@touch $(VENV)/.server $(VENV)/.studio $@
 
 serve: $(VENV)/.server ## Run the service on the committed bundle (127.0.0.1:50051); options in SERVE=
 	$(BIN)/evenface-server --models models $(SERVE)
+
+studio: $(VENV)/.studio ## Show what is served as a page (127.0.0.1:7860); options in STUDIO=
+	$(BIN)/evenface-studio $(STUDIO)
 
 demo: $(VENV)/.server ## Start a server, call every RPC, leave pictures in demo-output/
 	$(PY) demo/demo.py --out demo-output

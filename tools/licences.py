@@ -18,8 +18,10 @@ under [Apache-2.0](../LICENSE).
 | package | version | licence |
 |---|---|---|
 """
-# Of what is no part of an environment for tests: build tools, and the twin of onnxruntime.
+# Of what is no part of an environment for tests: build tools, and the twin of onnxruntime; and of
+# what names none in its metadata: this wrapper (MIT) brings axe-core (MPL-2.0).
 _ELSEWHERE = {
+    "axe-playwright-python": "MIT AND MPL-2.0",
     "hatchling": "MIT",
     "onnxruntime-gpu": "MIT License",
     "trove-classifiers": "Apache Software License",

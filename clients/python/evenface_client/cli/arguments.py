@@ -41,8 +41,8 @@ def tls(args: Namespace) -> TLS | None:
     return TLS(*given) if args.tls or any(given) else None
 
 
-def _add_common(command: ArgumentParser) -> None:
-    group = command.add_argument_group("server and model")
+def add_server(group: "argparse._ArgumentGroup") -> None:
+    """Add the options that say which server to ask, and how; `tls` reads those of TLS."""
     server = os.environ.get("EVENFACE_SERVER", DEFAULT_SERVER)
     group.add_argument(
         "--server",
@@ -50,8 +50,6 @@ def _add_common(command: ArgumentParser) -> None:
         metavar="HOST:PORT",
         help=f"address; EVENFACE_SERVER, else {DEFAULT_SERVER}",
     )
-    group.add_argument("--model", default="", metavar="NAME", help="the server's default if absent")
-    group.add_argument("--version", default="", metavar="V", help="the newest if absent")
     group.add_argument(
         "--timeout", type=float, default=30.0, metavar="S", help="seconds a request may take (30)"
     )
@@ -65,6 +63,13 @@ def _add_common(command: ArgumentParser) -> None:
     group.add_argument("--tls-cert", type=Path, metavar="PEM", help="our own certificate")
     group.add_argument("--tls-key", type=Path, metavar="PEM", help="its private key")
     group.add_argument("--tls-name", metavar="NAME", help="name to expect of the server")
+
+
+def _add_common(command: ArgumentParser) -> None:
+    group = command.add_argument_group("server and model")
+    group.add_argument("--model", default="", metavar="NAME", help="the server's default if absent")
+    group.add_argument("--version", default="", metavar="V", help="the newest if absent")
+    add_server(group)
 
 
 def _add_latents(add: Callable[[str, Command, str], ArgumentParser]) -> None:

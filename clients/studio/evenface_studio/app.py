@@ -1,0 +1,42 @@
+"""The studio as a web application: the page's files, and one module of routes a tab."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from aiohttp import web
+
+from evenface_studio import dataset, explore, fairness, guard, live, models, morph, sample
+from evenface_studio.service import connected
+from evenface_studio.settings import Settings
+
+STATIC = Path(__file__).with_name("static")
+
+_TABS = (explore, sample, morph, dataset, fairness, live)
+
+
+def make_app(settings: Settings) -> web.Application:
+    """Make the application; it connects to the service when it starts.
+
+    Args:
+        settings: Of the studio.
+    """
+    app = web.Application(
+        middlewares=guard.middlewares(settings), client_max_size=settings.max_upload
+    )
+    app.on_response_prepare.append(guard.add_headers)
+    app.add_routes(models.routes())
+    for tab in _TABS:
+        app.add_routes(tab.routes())
+    app.router.add_get("/", _page)
+    app.router.add_static("/static", STATIC)
+
+    async def connection(running: web.Application) -> AsyncIterator[None]:
+        async for _ in connected(running, settings):
+            yield
+
+    app.cleanup_ctx.append(connection)
+    return app
+
+
+async def _page(_: web.Request) -> web.FileResponse:
+    return web.FileResponse(STATIC / "index.html")

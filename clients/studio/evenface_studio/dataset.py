@@ -1,0 +1,8 @@
+"""The tab Dataset."""
+
+from aiohttp import web
+
+
+def routes() -> list[web.RouteDef]:
+    """The routes of the tab."""
+    return []

@@ -1,0 +1,100 @@
+"""The command `evenface-studio`."""
+
+import argparse
+import asyncio
+import contextlib
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+from aiohttp import web
+from evenface_client import EvenfaceClientError
+from evenface_client.cli import arguments
+from evenface_core.cli import guarded
+from evenface_core.errors import ConfigError
+
+from evenface_studio.app import make_app
+from evenface_studio.settings import Settings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the studio until it is told to end.
+
+    Args:
+        argv: Arguments; None for those of the process.
+
+    Returns:
+        The exit code.
+    """
+    args = _parser().parse_args(argv)
+    return guarded(lambda: _run(args))
+
+
+def _run(args: argparse.Namespace) -> None:
+    settings = Settings(
+        server=args.server,
+        host=args.host,
+        port=args.port,
+        tls=arguments.tls(args),
+        token=args.token,
+        timeout=args.timeout,
+        metrics=args.metrics,
+        data=tuple(_readable(path) for path in args.data),
+    )
+    try:
+        asyncio.run(_serve(settings))
+    except EvenfaceClientError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _readable(path: Path) -> Path:
+    """A place below which the Dataset tab may read, free of links."""
+    return path.resolve(strict=True)
+
+
+async def _serve(settings: Settings) -> None:
+    # A page that asks for something newer hangs up; what it had asked for is cancelled.
+    runner = web.AppRunner(make_app(settings), handler_cancellation=True, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.host, settings.port)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        shown = f"[{host}]" if ":" in host else host
+        print(f"evenface-studio: http://{shown}:{port}/ shows {settings.server}", flush=True)  # noqa: T201
+        await _told_to_end()
+    finally:
+        await runner.cleanup()
+
+
+async def _told_to_end() -> None:
+    ending = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # on Windows
+            loop.add_signal_handler(number, ending.set)
+    await ending.wait()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "evenface-studio", description="Show what the models of an evenface server know, as a page."
+    )
+    arguments.add_server(parser.add_argument_group("the service"))
+    page = parser.add_argument_group("the page")
+    page.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    page.add_argument("--port", type=int, default=7860, help="port; 0 for any free one (7860)")
+    page.add_argument(
+        "--metrics",
+        metavar="URL",
+        help="the service's metrics, for the tab Live; as http://127.0.0.1:9464/metrics",
+    )
+    page.add_argument(
+        "--data",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="a folder or a Parquet file that the tab Dataset may read; may come several times",
+    )
+    return parser

@@ -1,0 +1,35 @@
+"""What the studio is told on its command line."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from evenface_client import TLS
+
+MAX_UPLOAD_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of the studio.
+
+    Attributes:
+        server: The service's address, "host:port" or any gRPC target.
+        host: Address to listen on.
+        port: Port to listen on; 0 for any that is free.
+        tls: How to speak TLS to the service; None for plain text.
+        token: API token, for services that ask for one.
+        timeout: Seconds that one request to the service may take.
+        metrics: URL of the service's metrics; None where the Live tab has none to show.
+        data: Folders and Parquet files that the Dataset tab may read, and nothing outside them.
+        max_upload: Bytes that one request of the page may have.
+    """
+
+    server: str = "127.0.0.1:50051"
+    host: str = "127.0.0.1"
+    port: int = 7860
+    tls: TLS | None = None
+    token: str | None = None
+    timeout: float = 30.0
+    metrics: str | None = None
+    data: tuple[Path, ...] = ()
+    max_upload: int = MAX_UPLOAD_BYTES

@@ -1,0 +1,66 @@
+// Small helpers to build elements. Text is always set as text, never as HTML.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/**
+ * Makes an element: `h("button", { class: "primary", onclick: go, disabled: true }, "Go")`.
+ * Properties that start with "on" are listeners; null, undefined and false are left out.
+ */
+export function h(name, properties = {}, ...children) {
+  return fill(document.createElement(name), properties, children);
+}
+
+/** As `h`, for SVG. */
+export function svg(name, properties = {}, ...children) {
+  return fill(document.createElementNS(SVG, name), properties, children);
+}
+
+/** An icon of icons.svg; without a meaning of its own, beside a text or a label. */
+export function icon(name, size = 20) {
+  const use = svg("use", { href: `/static/icons.svg#${name}` });
+  const plain = { "aria-hidden": "true", focusable: "false", class: "icon" };
+  return svg("svg", { viewBox: "0 0 24 24", width: size, height: size, ...plain }, use);
+}
+
+/** Puts children in the place of those that an element has. */
+export function refill(element, ...children) {
+  element.replaceChildren(...children.flat().filter((child) => child != null && child !== false));
+  return element;
+}
+
+let lastId = 0;
+
+/** An id that no other element has. */
+export const uniqueId = (stem) => `${stem}-${++lastId}`;
+
+/** A "?" that explains a term: shown on hover, focus and click, closed by Escape. */
+export function explain(term, text) {
+  const id = uniqueId("tip");
+  const bubble = h("span", { role: "tooltip", id, class: "tip-bubble" }, text);
+  const button = h("button", { type: "button", class: "tip-button", "aria-describedby": id }, "?");
+  button.setAttribute("aria-label", `What is: ${term}`);
+  const whole = h("span", { class: "tip" }, button, bubble);
+  const close = () => whole.classList.remove("open");
+  button.addEventListener("click", () => whole.classList.toggle("open"));
+  button.addEventListener("blur", close);
+  button.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    close();
+    whole.classList.add("dismissed");
+  });
+  for (const back of ["focus", "pointerenter"]) {
+    button.addEventListener(back, () => whole.classList.remove("dismissed"));
+  }
+  return whole;
+}
+
+function fill(element, properties, children) {
+  for (const [key, value] of Object.entries(properties)) {
+    if (value == null || value === false) continue;
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (key === "value" || key === "checked") element[key] = value;
+    else element.setAttribute(key, value === true ? "" : value);
+  }
+  element.append(...children.flat().filter((child) => child != null && child !== false));
+  return element;
+}

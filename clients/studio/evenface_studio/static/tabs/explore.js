@@ -1,0 +1,9 @@
+// The tab Explore.
+
+import { showEmpty } from "../lib/states.js";
+
+/** Fills the panel; see app.js for what the page calls and what `context` has. */
+export function mount(panel, context) {
+  const draw = () => showEmpty(panel, { title: "Explore", text: context.model.name });
+  return { show: draw, hide() {}, modelChanged: draw };
+}
