@@ -26,26 +26,36 @@ def quality_tables(
     """
     quality = figures.quality
     return (
-        _detection(figures),
+        _detection(figures, origin),
         _reconstruction(quality, latent_size),
         _samples(quality, origin),
         _colours(quality),
     )
 
 
-def _detection(figures: Figures) -> str:
+def _detection(figures: Figures, origin: Mapping[str, str]) -> str:
     if "accuracy" not in figures.quality:
         return ""
     rows = [(label, percent(figures.quality[key])) for key, label in _DETECTION.items()]
     rows.append(("Area under the ROC curve", f"{figures.quality['auc']:.5f}"))
     return paragraphs(
         table(("Face against non-face", ""), rows),
-        f"Decision threshold: probability {figures.threshold:.3f}, the nearest to 0.5 of those "
-        "whose balanced accuracy on the held-out images is within a standard error of the best. "
+        f"Decision threshold: probability {figures.threshold:.3f}, {_chosen(origin)}. "
         "For the first three figures, and for the groups, each half of these images is judged by "
         "the threshold that the other half leads to, so that no image has a say in its own case. "
         "The degraded copy has less light and contrast, noise, and crops moved by up to a "
         "sixteenth of their side; 1 % of its own non-faces pass there.",
+    )
+
+
+def _chosen(origin: Mapping[str, str]) -> str:
+    """How the decision threshold was chosen."""
+    share = origin.get("max_false_positives")
+    if share is not None:
+        return f"the lowest that at most {100 * float(share):g} % of the held-out non-faces pass"
+    return (
+        "the nearest to 0.5 of those whose balanced accuracy on the held-out images is within a "
+        "standard error of the best"
     )
 
 

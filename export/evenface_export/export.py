@@ -34,6 +34,7 @@ from evenface_export.parity import (
 )
 from evenface_export.pictures import draw_pictures
 from evenface_export.provenance import describe_origin
+from evenface_export.quality import require_nonfaces
 from evenface_export.sessions import ServedModel, UInt8
 
 BEST_CHECKPOINT = Path("checkpoints") / "best.safetensors"
@@ -60,6 +61,8 @@ class ExportRequest:
         colorizer: Run or checkpoint of a colorizer for the model's grey images, or None.
         features: ONNX file of the network that samples are compared with faces by, or None.
         attributes: Label columns that become attribute vectors; None for those of the run's groups.
+        max_false_positives: Share of the held-out non-faces that may pass the decision threshold,
+            above 0 and below 1; None chooses it by balanced accuracy.
     """
 
     source: Path
@@ -77,6 +80,7 @@ class ExportRequest:
     colorizer: Path | None = None
     features: Path | None = None
     attributes: tuple[str, ...] | None = None
+    max_false_positives: float | None = None
 
 
 def export_bundle(request: ExportRequest) -> Path:
@@ -89,8 +93,9 @@ def export_bundle(request: ExportRequest) -> Path:
         BundleError: The version exists and may not be replaced.
         ConfigError: The run has no non-faces that could have moved.
         DataError: The data cannot be read or are not what the run was trained on.
-        ExportError: The name is not allowed, a graph does not agree with the trained model, or a
-            label column cannot become attribute vectors.
+        ExportError: The name is not allowed, a graph does not agree with the trained model, a
+            label column cannot become attribute vectors, or no threshold has so few false
+            positives.
         OSError: Something cannot be written.
         TrainingError: There is no such checkpoint, or it cannot be used.
     """
@@ -100,9 +105,12 @@ def export_bundle(request: ExportRequest) -> Path:
     colorizer = _check_kinds(request, loaded)
     data = _load_data(request, loaded)
     split_sides(data.labels, request.attributes or ())  # a wrong name is told before the work
+    _check_nonfaces(request, data)
     tqdm.write("exporting graphs")
     graphs, deviations = _convert(loaded, request.precision, data)
     origin = describe_origin(loaded, checkpoint, request.precision, request.data_note)
+    if request.max_false_positives is not None:
+        origin["max_false_positives"] = f"{request.max_false_positives:g}"
     if request.features is not None:
         origin["features_sha256"] = FileFeatures(request.features).digest
     colours: dict[str, float] = {}
@@ -112,7 +120,14 @@ def export_bundle(request: ExportRequest) -> Path:
         origin |= describe_colorizer(colorizer, find_checkpoint(request.colorizer))
         colours = colour_figures(colorizer.metrics)
     served = ServedModel(graphs)
-    figures = measure(served, data, loaded.config, request.attributes, request.features)
+    figures = measure(
+        served,
+        data,
+        loaded.config,
+        request.attributes,
+        request.features,
+        request.max_false_positives,
+    )
     figures = replace(figures, quality=figures.quality | colours)
     facts = CardFacts(
         name=request.name,
@@ -188,6 +203,9 @@ def _check_target(request: ExportRequest) -> None:
             check_name(value)
         except ValueError as error:
             raise ExportError(str(error)) from error
+    share = request.max_false_positives
+    if share is not None and not 0 < share < 1:
+        raise ExportError(f"--max-false-positives {share:g} is not between 0 and 1")
     target = request.out / request.name / request.version
     if target.exists() and not request.replace:
         raise BundleError(f"{target}: this version exists; --replace replaces it")
@@ -203,9 +221,16 @@ def _check_kinds(request: ExportRequest, loaded: LoadedModel) -> LoadedModel | N
         raise ExportError(f"{request.source}: a colorizer goes with a model, as its --colorizer")
     if request.pictures is not None and not loaded.config.model.generates:
         raise ExportError(f"--pictures: a {kind} has no latents to draw from")
+    if request.max_false_positives is not None and not loaded.config.model.classifies:
+        raise ExportError(f"--max-false-positives: a {kind} does not tell faces from non-faces")
     if request.colorizer is None:
         return None
     return load_colorizer(find_checkpoint(request.colorizer), loaded)
+
+
+def _check_nonfaces(request: ExportRequest, data: TrainingData) -> None:
+    if request.max_false_positives is not None and data.nonfaces is not None:
+        require_nonfaces(len(data.nonfaces.validation), request.max_false_positives)
 
 
 def _require_writable(folder: Path) -> None:

@@ -63,6 +63,7 @@ def measure(
     config: TrainingConfig,
     attributes: Sequence[str] | None = None,
     features: Path | None = None,
+    max_false_positives: float | None = None,
 ) -> Figures:
     """Measure everything that the model's kind allows.
 
@@ -72,12 +73,17 @@ def measure(
         config: The run's configuration.
         attributes: Label columns that become attribute vectors; None for those of the groups.
         features: Network that samples are compared with faces by; None for `distance`'s own.
+        max_false_positives: Share of the held-out non-faces that may pass the decision threshold;
+            None chooses it by balanced accuracy.
 
     Raises:
-        ExportError: A label column cannot become attribute vectors, or the network cannot be used.
+        ExportError: A label column cannot become attribute vectors, the network cannot be used, or
+            no threshold keeps so many non-faces out.
     """
     quality = _counts(data)
-    detection = _detection(served, data) if config.model.classifies else None
+    detection = None
+    if config.model.classifies:
+        detection = _detection(served, data, max_false_positives)
     latents, vectors = None, dict[str, AttributeVector]()
     if config.model.generates:
         encoded = served.encode(data.faces.images, data.faces.train)
@@ -119,12 +125,15 @@ def _fingerprint(image: UInt8) -> bytes:
     return hashlib.sha256(image.tobytes()).digest()
 
 
-def _detection(served: ServedModel, data: TrainingData) -> Detection | None:
+def _detection(
+    served: ServedModel, data: TrainingData, max_false_positives: float | None
+) -> Detection | None:
     if data.nonfaces is None:
         return None
     return measure_detection(
         served.classify(data.faces.images, data.faces.validation),
         served.classify(data.nonfaces.images, data.nonfaces.validation),
+        max_false_positives,
     )
 
 

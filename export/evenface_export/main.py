@@ -59,6 +59,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ONNX",
         help="network for the Fréchet distance of samples (default: a small one of random weights)",
     )
+    parser.add_argument(
+        "--max-false-positives",
+        type=float,
+        metavar="SHARE",
+        help="of the held-out non-faces that may pass the decision threshold, such as 0.01 "
+        "(default: the threshold near 0.5 with the best balanced accuracy)",
+    )
     moved = parser.add_argument_group("data, where it is no longer where the run found it")
     for name in ("faces", "nonfaces", "labels", "cache"):
         moved.add_argument(f"--{name}", type=Path)

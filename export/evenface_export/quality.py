@@ -3,9 +3,11 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
+from evenface_core.errors import ExportError
 from evenface_training import metrics
 from evenface_training.evaluate import to_tensor
 from evenface_training.groups import FALSE_POSITIVES
@@ -40,7 +42,9 @@ class Detection:
     figures: dict[str, float]
 
 
-def measure_detection(faces: Float32, nonfaces: Float32) -> Detection:
+def measure_detection(
+    faces: Float32, nonfaces: Float32, max_false_positives: float | None = None
+) -> Detection:
     """Choose a threshold and measure what a threshold so chosen is worth on unseen images.
 
     Every second image is judged by the threshold that the others lead to, and the other way
@@ -49,16 +53,21 @@ def measure_detection(faces: Float32, nonfaces: Float32) -> Detection:
     Args:
         faces: float32 [F], logits of held-out faces.
         nonfaces: float32 [M], logits of held-out non-faces.
+        max_false_positives: As in `choose_threshold`.
+
+    Raises:
+        ExportError: As `choose_threshold`.
     """
+    choose = partial(choose_threshold, max_false_positives=max_false_positives)
     face_scores, nonface_scores = _probability(faces), _probability(nonfaces)
     recognised, alarms = np.zeros(len(faces), bool), np.zeros(len(nonfaces), bool)
     for half in (0, 1):
-        judge = choose_threshold(face_scores[1 - half :: 2], nonface_scores[1 - half :: 2])
+        judge = choose(face_scores[1 - half :: 2], nonface_scores[1 - half :: 2])
         recognised[half::2] = face_scores[half::2] >= judge
         alarms[half::2] = nonface_scores[half::2] >= judge
     right = int(recognised.sum()) + int((~alarms).sum())
     return Detection(
-        threshold=choose_threshold(face_scores, nonface_scores),
+        threshold=choose(face_scores, nonface_scores),
         recognised=recognised,
         figures={
             "accuracy": right / (len(faces) + len(nonfaces)),
@@ -70,22 +79,73 @@ def measure_detection(faces: Float32, nonfaces: Float32) -> Detection:
     )
 
 
-def choose_threshold(faces: Float64, nonfaces: Float64) -> float:
-    """Choose the threshold nearest to 0.5 that is as good as the best, as far as one can tell.
+def require_nonfaces(count: int, max_false_positives: float) -> None:
+    """Refuse a share of false positives that so few non-faces cannot tell.
 
-    Good is the balanced accuracy (TPR + TNR) / 2. Whatever lies within one standard error of the
-    best counts as good (the rule of Breiman et al., "Classification and Regression Trees", 1984),
-    so that a few images do not drag the threshold to an end of the scale.
+    Args:
+        count: Held-out non-faces.
+        max_false_positives: Share of them that may pass, above 0 and below 1.
+
+    Raises:
+        ExportError: It is less than one of them.
+    """
+    needed = math.ceil(1 / max_false_positives)
+    if count < needed:
+        raise ExportError(
+            f"--max-false-positives {max_false_positives:g} takes {needed:,} held-out non-faces "
+            f"or more to tell; the run has {count:,}"
+        )
+
+
+def choose_threshold(
+    faces: Float64, nonfaces: Float64, max_false_positives: float | None = None
+) -> float:
+    """Choose a threshold by false positives, or else one that is good and near to 0.5.
 
     Args:
         faces: float64 [F], probabilities of faces.
         nonfaces: float64 [M], probabilities of non-faces.
+        max_false_positives: Share of the non-faces that may pass, at most; None chooses by
+            balanced accuracy.
 
     Returns:
-        A threshold of 0.01 to 0.99; 0.5 where there are no faces or no non-faces.
+        The threshold; 0.5 where there are no faces or no non-faces.
+
+    Raises:
+        ExportError: No threshold keeps so many non-faces out.
     """
     if not len(faces) or not len(nonfaces):
         return DEFAULT_THRESHOLD
+    if max_false_positives is None:
+        return _balanced(faces, nonfaces)
+    return _by_false_positives(faces, nonfaces, max_false_positives)
+
+
+def _by_false_positives(faces: Float64, nonfaces: Float64, share: float) -> float:
+    """The middle between the last non-face to keep out and the next score of any image above.
+
+    Probabilities are compared in float32, as a server does; the middle leaves room for engines
+    that round otherwise.
+    """
+    highest = np.sort(nonfaces.astype(np.float32))[::-1]
+    limit = highest[int(share * len(nonfaces))]
+    scores = np.concatenate([faces, nonfaces]).astype(np.float32)
+    above = scores[scores > limit].min(initial=np.float32(1))
+    if limit == 1:
+        raise ExportError(
+            f"--max-false-positives {share:g}: more non-faces than that have probability 1, so "
+            "that no threshold keeps them out"
+        )
+    return float(max(np.nextafter(limit, np.float32(1)), (limit + above) / 2))
+
+
+def _balanced(faces: Float64, nonfaces: Float64) -> float:
+    """Choose the threshold nearest to 0.5 that is as good as the best, as far as one can tell.
+
+    Good is the balanced accuracy (TPR + TNR) / 2. Whatever lies within one standard error of the
+    best counts as good (the rule of Breiman et al., "Classification and Regression Trees", 1984),
+    so that a few images do not drag the threshold to an end of the scale: it is 0.01 to 0.99.
+    """
     scores = np.unique(np.concatenate([faces, nonfaces]))
     between = (scores[1:] + scores[:-1]) / 2
     inside = between[(between >= _LOWEST) & (between <= _HIGHEST)]

@@ -214,3 +214,19 @@ def test_a_cnn_classifies_and_has_no_latents(cnn_run: Path, tmp_path: Path) -> N
     assert "accuracy" in bundle.manifest.quality
     assert all(group.weighted_share is None for group in bundle.manifest.groups)
     assert "biometric" not in bundle.card
+
+
+def test_a_threshold_by_false_positives_is_the_one_that_is_served(
+    cnn_run: Path, tmp_path: Path, data: TrainingData
+) -> None:
+    asked = ["--max-false-positives", "0.2"]
+    assert main([str(cnn_run), "--out", str(tmp_path), *asked]) == 0
+    bundle = open_bundle(tmp_path / "faces" / "1")
+    assert bundle.manifest.provenance["max_false_positives"] == "0.2"
+    assert "the lowest that at most 20 % of the held-out non-faces pass" in bundle.card
+    assert data.nonfaces is not None
+    held_out = data.nonfaces.images[data.nonfaces.validation]
+    logits = open_model(bundle, "cpu", threads=1).classify(held_out)
+    probabilities = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    passed = (probabilities >= bundle.manifest.decision_threshold).sum()
+    assert passed == len(held_out) // 5

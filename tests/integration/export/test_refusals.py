@@ -177,3 +177,27 @@ def test_sigterm_ends_an_export_as_ctrl_c_does(
         assert main([str(cnn_run), "--out", str(tmp_path)]) == 130
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize(
+    ("share", "reason"),
+    [
+        ("1", "is not between 0 and 1"),
+        ("nan", "is not between 0 and 1"),
+        ("0.001", "takes 1,000 held-out non-faces or more to tell"),
+    ],
+)
+def test_a_share_of_false_positives_that_cannot_be_told_is_refused(
+    refused: Refused, cnn_run: Path, share: str, reason: str
+) -> None:
+    assert f"--max-false-positives {share} {reason}" in refused(
+        cnn_run, "--max-false-positives", share
+    )
+
+
+def test_a_threshold_of_a_model_that_does_not_classify_is_refused(
+    refused: Refused, vae_run: Path
+) -> None:
+    assert "a vae does not tell faces from non-faces" in refused(
+        vae_run, "--max-false-positives", "0.01"
+    )

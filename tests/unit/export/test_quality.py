@@ -1,6 +1,12 @@
 import numpy as np
 import pytest
-from evenface_export.quality import choose_threshold, measure_detection, measure_reconstruction
+from evenface_core.errors import ExportError
+from evenface_export.quality import (
+    choose_threshold,
+    measure_detection,
+    measure_reconstruction,
+    require_nonfaces,
+)
 from evenface_export.sessions import Float32, UInt8
 
 
@@ -34,6 +40,51 @@ def test_a_threshold_never_leaves_the_range_where_probabilities_can_be_compared(
 def test_without_one_of_the_classes_the_threshold_is_one_half() -> None:
     assert choose_threshold(np.array([]), np.array([0.9])) == 0.5
     assert choose_threshold(np.array([0.1]), np.array([])) == 0.5
+
+
+def test_a_threshold_by_false_positives_lets_so_many_nonfaces_pass_and_no_face_less() -> None:
+    rng = np.random.default_rng(0)
+    faces, nonfaces = rng.uniform(0.5, 1, 300), rng.uniform(0, 0.8, 1000)
+    threshold = choose_threshold(faces, nonfaces, 0.02)
+    assert (nonfaces >= threshold).sum() == 20
+    kept_out = np.sort(nonfaces)[-21]
+    assert (faces >= threshold).sum() == (faces > kept_out).sum()
+    assert (
+        kept_out < threshold < min(scores[scores > kept_out].min() for scores in (faces, nonfaces))
+    )
+
+
+def test_nonfaces_of_equal_score_stay_out_together() -> None:
+    nonfaces = np.array([0.9] * 5 + [0.1] * 95)
+    threshold = choose_threshold(np.array([0.95]), nonfaces, 0.03)
+    assert (nonfaces >= np.float32(threshold)).sum() == 0
+    assert threshold < 0.95
+
+
+def test_a_threshold_by_false_positives_holds_for_neighbouring_float32_probabilities() -> None:
+    below = np.float32(1) - np.spacing(np.float32(0.9))
+    nonfaces = np.full(100, below, np.float64)
+    threshold = choose_threshold(np.array([0.5]), nonfaces, 0.01)
+    assert not (nonfaces.astype(np.float32) >= np.float32(threshold)).any()
+
+
+def test_nonfaces_of_probability_one_are_told_apart_from_none() -> None:
+    with pytest.raises(ExportError, match="no threshold keeps them out"):
+        choose_threshold(np.ones(3), np.ones(200), 0.01)
+
+
+def test_a_share_of_less_than_one_nonface_is_refused_with_the_number_needed() -> None:
+    require_nonfaces(100, 0.01)
+    with pytest.raises(ExportError, match=r"takes 100 held-out non-faces or more to tell; .* 99"):
+        require_nonfaces(99, 0.01)
+
+
+def test_rates_by_false_positives_are_those_of_the_other_half() -> None:
+    nonfaces = np.tile([0.1, 0.7], 400) + np.linspace(0, 0.01, 800)
+    found = measure_detection(_logits([0.9] * 10), _logits(nonfaces.tolist()), 0.01)
+    # The threshold near 0.7 stops all even ones, that near 0.1 none of the odd ones.
+    assert found.figures["false_positive_rate"] == 0.5
+    assert 0.7 < found.threshold < 0.9
 
 
 def test_each_image_is_judged_by_the_threshold_of_the_other_half() -> None:
