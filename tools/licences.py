@@ -56,9 +56,17 @@ def _licence(package: str, version: str) -> str:
     if named and len(named) <= _LONGEST_NAME and "\n" not in named:
         return named
     classes = [one for one in said.get("classifier", ()) if one.startswith("License ::")]
-    if not classes:
+    return " or ".join(re.sub(r".* :: ", "", one) for one in classes) or _heading(package, version)
+
+
+def _heading(package: str, version: str) -> str:
+    """The first line of a package's licence, where its metadata has nothing but that file."""
+    files = metadata.metadata(package).get_all("License-File") or []
+    texts = (metadata.distribution(package).read_text(f"licenses/{file}") for file in files)
+    heading = next((text.splitlines()[0].strip() for text in texts if text), "")
+    if not heading or len(heading) > _LONGEST_NAME:
         raise LookupError(f"{package} {version} names no licence")
-    return " or ".join(re.sub(r".* :: ", "", one) for one in classes)
+    return heading
 
 
 if __name__ == "__main__":

@@ -14,8 +14,9 @@ from evenface_core.errors import ConfigError
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from evenface_server.listening import address_of
+from evenface_server.options import load_settings
 from evenface_server.probes import READINESS
-from evenface_server.settings import load_settings, variable_of
+from evenface_server.settings import variable_of
 
 _SECONDS: Final = 3.0
 

@@ -19,8 +19,9 @@ from evenface_core.cli import guarded
 
 from evenface_server.admin.server import AdminServer
 from evenface_server.logs import CallLog, configure_logging
+from evenface_server.options import load_settings
 from evenface_server.probes import ProbeServer
-from evenface_server.settings import Settings, load_settings
+from evenface_server.settings import Settings
 from evenface_server.supervisor.keeper import CrashLoop
 from evenface_server.supervisor.supervisor import Supervisor
 

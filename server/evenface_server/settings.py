@@ -3,15 +3,11 @@
 This class is the one list of them: `--help` and docs/settings.md are made from it.
 """
 
-import argparse
-import difflib
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NoReturn, Self
+from typing import Literal, Self
 
-from evenface_core.errors import ConfigError
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -22,10 +18,6 @@ PREFIX = "EVENFACE_"
 
 _MIB = 2**20
 _MAX_PIXELS = 178_956_970  # Pillow opens no larger image
-_LIKELY_TYPO = 0.7
-# What Kubernetes sets in every pod beside a Service called evenface (its EVENFACE_PORT, such as
-# "tcp://10.0.0.1:50051", is no port: switch enableServiceLinks off there).
-_KUBERNETES = re.compile(r"SERVICE_.*|PORT_\d+_.*")
 
 
 class Settings(BaseSettings):
@@ -51,6 +43,12 @@ class Settings(BaseSettings):
         le=86400,
         description="Seconds between looks at the model directory for bundles that are new, "
         "changed or gone; 0 never looks again.",
+    )
+    require_signature: Path | None = Field(
+        None,
+        description="File (PEM) with the public keys, or the authorities' certificates, of those "
+        "whose signature a bundle needs to be loaded (docs/bundles.md); needs the extra signing. "
+        "Bundles need none when not set.",
     )
     admin_port: int | None = Field(
         None,
@@ -251,29 +249,6 @@ class Settings(BaseSettings):
         return self
 
 
-def load_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
-    """Read the settings from command line and environment.
-
-    Args:
-        arguments: The command line without the program's name.
-        environment: Read for names that nearly are a setting's; pydantic reads the values from
-            the process's own.
-
-    Returns:
-        The settings.
-
-    Raises:
-        ConfigError: One line that names the setting, its value and the limit, or the nearest
-            valid name for one that does not exist.
-    """
-    _check_environment(environment)
-    given = vars(_parser().parse_args(list(arguments)))
-    try:
-        return Settings(**given)
-    except ValidationError as error:
-        raise ConfigError("; ".join(_explain(item, given) for item in error.errors())) from error
-
-
 def option_of(name: str) -> str:
     """The command line option of a field, such as `--max-batch-rows`."""
     return "--" + name.replace("_", "-")
@@ -290,58 +265,3 @@ def default_of(field: FieldInfo) -> str:
     return (
         "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     )
-
-
-class _Parser(argparse.ArgumentParser):
-    """Raises ConfigError where argparse would print its usage and exit."""
-
-    def error(self, message: str) -> NoReturn:
-        unknown = message.removeprefix("unrecognized arguments: ")
-        if unknown != message:
-            option = unknown.split()[0].split("=")[0]
-            message = f"unknown option '{option}'{_hint(option, self._option_string_actions)}"
-        raise ConfigError(message)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="evenface-server",
-        description="Serves evenface bundles over gRPC. Each option can be set in the environment "
-        f"too, as {PREFIX}NAME; the command line wins.",
-        argument_default=argparse.SUPPRESS,
-        allow_abbrev=False,
-    )
-    for name, field in Settings.model_fields.items():
-        text = f"{field.description} [{variable_of(name)}; default: {default_of(field)}]"
-        options: dict[str, Any] = {"help": text.replace("%", "%%")}
-        if field.annotation is bool:
-            options["action"] = argparse.BooleanOptionalAction
-        else:
-            options["metavar"] = "VALUE"
-        parser.add_argument(option_of(name), dest=name, **options)
-    return parser
-
-
-def _check_environment(environment: Mapping[str, str]) -> None:
-    """Refuse near misses alone: other programs set EVENFACE_* names as well."""
-    known = [name.upper() for name in Settings.model_fields]
-    for variable in sorted(environment):
-        name = variable.removeprefix(PREFIX)
-        near = difflib.get_close_matches(name, known, n=1, cutoff=_LIKELY_TYPO)
-        if near and name not in (variable, *known) and not _KUBERNETES.fullmatch(name):
-            raise ConfigError(
-                f"unknown environment variable {variable} (did you mean {PREFIX}{near[0]}?)"
-            )
-
-
-def _hint(name: str, known: Mapping[str, object]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean '{near[0]}'?)" if near else " (see --help)"
-
-
-def _explain(item: Any, given: Mapping[str, object]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
-    if not item["loc"]:
-        return str(item["ctx"]["error"])
-    name = str(item["loc"][0])
-    source = option_of(name) if name in given else variable_of(name)
-    return f"{source} is {item['input']!r}: {item['msg']}"

@@ -11,6 +11,12 @@
   emptyDir: {sizeLimit: {{ $model.download.sizeLimit }}}
   {{- end }}
 {{- end }}
+{{- with $model.signatures }}
+{{- if .configMap }}
+- name: signatures
+  configMap: {name: {{ .configMap | quote }}, items: [{key: {{ .key | quote }}, path: {{ .key | quote }}}]}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "evenface.modelMount" -}}
@@ -22,6 +28,9 @@
   {{- with and (eq $model.source "claim") $model.claim.subPath }}
   subPath: {{ . | quote }}
   {{- end }}
+{{- end }}
+{{- if $model.signatures.configMap }}
+- {name: signatures, mountPath: /etc/evenface/signatures, readOnly: true}
 {{- end }}
 {{- end }}
 

@@ -13,6 +13,11 @@
 {{- with .Values.model.default }}
 - --default-model={{ . }}
 {{- end }}
+{{- with .Values.model.signatures }}
+{{- if .configMap }}
+- --require-signature=/etc/evenface/signatures/{{ .key }}
+{{- end }}
+{{- end }}
 {{- with .Values.server.adminPort }}
 - --admin-port={{ . }}
 {{- end }}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from evenface_core.errors import BundleError, ConfigError, ModelNotFound, ServiceUnavailable
+from evenface_core.signatures import Trust
 
 from evenface_server.models.aside import aside
 from evenface_server.models.names import listing
@@ -35,6 +36,7 @@ class Curator:
         rollout: The workers.
         on_refused: Told of each bundle that cannot be served.
         traffic: Weights to begin with.
+        trust: Whose signatures bundles need; None for no signature.
     """
 
     def __init__(
@@ -45,10 +47,11 @@ class Curator:
         rollout: Rollout,
         on_refused: Callable[[ModelKey], None],
         traffic: Traffic | None = None,
+        trust: Trust | None = None,
     ) -> None:
         self._watcher = Watcher(folder)
         self._planner = Planner(default, traffic)
-        self._store = Store(copies)
+        self._store = Store(copies, trust)
         self._rollout = rollout
         self._on_refused = on_refused
         self._following = asyncio.Lock()  # what reads the directory, which may hang

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from evenface_core.bundle import MANIFEST_FILE, Bundle, open_bundle
 from evenface_core.errors import BundleError
+from evenface_core.signatures import Trust, read_signature
 
 from evenface_server.models.plan import BundleRef, ModelKey
 from evenface_server.models.watch import Found
@@ -20,17 +21,20 @@ class Store:
 
     Args:
         folder: An empty one, that no one else writes to.
+        trust: Whose signatures bundles need; None for no signature.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, trust: Trust | None = None) -> None:
         self._folder = folder
+        self._trust = trust
         self._loads = 0
 
     def keep(self, found: Found) -> BundleRef:
         """Verify a bundle and copy it.
 
         Raises:
-            BundleError: It is damaged, incomplete, in the wrong place, or cannot be copied.
+            BundleError: It is damaged, incomplete, in the wrong place, not signed as it has to be,
+                or cannot be copied.
         """
         self._loads += 1
         target = self._folder / f"{found.key.name}-{found.key.version}-{self._loads}"
@@ -40,6 +44,7 @@ class Store:
         ref = BundleRef(*found.key, digest, self._loads, str(target), str(found.path))
         try:
             _copy(bundle, digest, target)
+            self._check_signature(found, target)
         except BundleError:
             self.drop(ref)
             raise
@@ -47,6 +52,17 @@ class Store:
             self.drop(ref)
             raise BundleError(f"{found.path}: cannot be copied: {error.strerror}") from error
         return ref
+
+    def _check_signature(self, found: Found, target: Path) -> None:
+        """Check what is in the copy, which nobody can change after that."""
+        if self._trust is None:
+            return
+        try:
+            bundle = open_bundle(target)
+            _check_place(bundle, found.key)
+            self._trust.check(bundle, read_signature(found.path))
+        except BundleError as error:
+            raise BundleError(str(error).replace(str(target), str(found.path))) from error
 
     def drop(self, ref: BundleRef) -> None:
         """Remove a copy."""

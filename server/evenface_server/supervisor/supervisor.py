@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from evenface_core.errors import ConfigError
+from evenface_core.signatures import Trust
 
 from evenface_server.listening import Listener
 from evenface_server.metrics import Metrics
@@ -110,6 +111,7 @@ class Supervisor:
             Rollout(),
             self._metrics.refused,
             settings.traffic_weights,
+            _trust(settings),
         )
         self._loaders: dict[WorkerProcess, RemoteLoader] = {}
         self.pool = Pool(
@@ -255,3 +257,12 @@ class Supervisor:
             self._listener.resume()
         else:
             self._listener.pause()
+
+
+def _trust(settings: Settings) -> Trust | None:
+    """Whose signatures bundles need, where they need any."""
+    if settings.require_signature is None:
+        return None
+    trust = Trust(settings.require_signature)
+    trust.require()
+    return trust

@@ -12,6 +12,7 @@ from evenface_core.resampling import weigh
 from support.bundles import Tiny, write_tiny_bundle
 from support.datasets import jpeg, write_jpegs
 from support.servers import server_process
+from support.signing import Signer
 
 
 def arguments(tmp_path: Path, models: Path, *more: str) -> list[str]:
@@ -204,3 +205,17 @@ def test_rarity_can_be_judged_by_the_histogram_that_another_job_wrote(
     capsys.readouterr()
     assert main(["weights", "--out", out, "--histogram-out", "all.csv"]) == 2
     assert capsys.readouterr().err == "error: --histogram-out: all.csv: must end in .npz\n"
+
+
+def test_a_job_that_requires_a_signature_takes_a_signed_bundle_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_jpegs(tmp_path / "faces", ["a.jpg"])
+    bundle, signer = write_tiny_bundle(tmp_path / "models"), Signer(tmp_path)
+    job = ["encode", str(tmp_path / "faces"), "--model", str(bundle), "--workers", "1"]
+    asked = [*job, "--out", str(tmp_path / "out"), "--require-signature", str(signer.public)]
+    assert main(asked) == 2
+    assert "it is not signed (model.sig is missing)" in capsys.readouterr().err
+    signer.sign(bundle)
+    assert main(asked) == 0
+    assert len(pq.read_table(tmp_path / "out" / "parts")) == 1

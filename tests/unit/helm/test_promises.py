@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
+from evenface_server.options import load_settings
 from evenface_server.probes import LIVENESS, READINESS
-from evenface_server.settings import Settings, load_settings
+from evenface_server.settings import Settings
 from evenface_server.supervisor import supervisor
 from support.charts import (
     CASES,
@@ -338,3 +339,16 @@ def test_a_gateway_lets_no_service_through_twice() -> None:
     values["server"] = {"settings": {"open-inference": True}}
     (rule,) = one(render(values), "GRPCRoute")["spec"]["rules"]
     assert len(rule["matches"]) == 1
+
+
+def test_the_keys_of_signers_are_where_server_and_job_look_for_them() -> None:
+    objects = rendered("signed")
+    job = one(objects, "Job")["spec"]["template"]["spec"]
+    for pod in (server_pod(objects), job):
+        (container,) = pod["containers"]
+        given = " ".join(container["args"]).replace("=", " ").split()
+        mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+        wanted = given[given.index("--require-signature") + 1]
+        assert wanted == f"{mounts['signatures']}/signers.pem"
+        (volume,) = [v["configMap"] for v in pod["volumes"] if v["name"] == "signatures"]
+        assert (volume["name"], volume["items"][0]["path"]) == ("model-signers", "signers.pem")

@@ -8,7 +8,8 @@ import helm_python
 import kubernetes_validate
 import pytest
 import yaml
-from evenface_server.settings import Settings, load_settings, option_of
+from evenface_server.options import load_settings
+from evenface_server.settings import Settings, option_of
 from support.charts import CHART, containers, one, render, values_of
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
@@ -244,7 +245,7 @@ def test_the_settings_that_may_be_given_are_the_server_s_but_for_those_that_the_
     assert every - set(known) == {
         *("models", "default-model", "device", "workers", "drain-delay", "drain-grace"),
         *("host", "port", "metrics", "metrics-host", "metrics-port", "health-host", "health-port"),
-        *("admin-host", "admin-port", "tokens-file", "tensorrt-cache"),
+        *("admin-host", "admin-port", "tokens-file", "tensorrt-cache", "require-signature"),
         *("tls-cert", "tls-key", "tls-client-ca", "tls-allowed-subjects"),
     }
     properties = Settings.model_json_schema()["properties"]

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 from evenface_core.errors import ConfigError
-from evenface_server.settings import Settings, load_settings
+from evenface_server.options import load_settings
+from evenface_server.settings import Settings
 from evenface_server.settings_table import render
 from PIL import Image
 

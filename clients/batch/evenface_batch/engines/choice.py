@@ -4,10 +4,15 @@ import argparse
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from evenface_core.errors import JobError
+from evenface_core.signatures import Trust
 
 from evenface_batch.engines import Engine
+
+if TYPE_CHECKING:
+    from evenface_batch.engines.model import LocalModel
 
 
 def add_engine_options(command: argparse.ArgumentParser) -> None:
@@ -38,6 +43,11 @@ def add_engine_options(command: argparse.ArgumentParser) -> None:
         choices=("cpu", "cuda", "tensorrt"),
         default="cpu",
         help="local and ray: where sessions run (cpu)",
+    )
+    group.add_argument(
+        "--require-signature",
+        metavar="FILE",
+        help="local and ray: keys or certificates (PEM), one of which must have signed the bundle",
     )
     _add_service(command.add_argument_group("--engine grpc"))
     _add_ray(command.add_argument_group("--engine ray"))
@@ -107,9 +117,8 @@ def choose_engine(options: argparse.Namespace) -> Engine:
 
 def _local(options: argparse.Namespace) -> Engine:
     from evenface_batch.engines.local import LocalEngine  # noqa: PLC0415
-    from evenface_batch.engines.model import LocalModel  # noqa: PLC0415
 
-    return LocalEngine(LocalModel(_bundle(options), options.device), options.workers)
+    return LocalEngine(_model(options), options.workers)
 
 
 def _grpc(options: argparse.Namespace) -> Engine:
@@ -134,20 +143,24 @@ def _grpc(options: argparse.Namespace) -> Engine:
 
 
 def _ray(options: argparse.Namespace) -> Engine:
-    from evenface_batch.engines.model import LocalModel  # noqa: PLC0415
     from evenface_batch.engines.ray_data import RayEngine  # noqa: PLC0415
 
     gpus = float(options.device != "cpu") if options.gpus is None else options.gpus
     if not gpus >= 0:
         raise JobError(f"--gpus: {gpus:g} is below 0")
-    model = LocalModel(_bundle(options), options.device)
-    return RayEngine(model, options.workers, options.ray_address, gpus)
+    return RayEngine(_model(options), options.workers, options.ray_address, gpus)
 
 
-def _bundle(options: argparse.Namespace) -> Path:
+def _model(options: argparse.Namespace) -> "LocalModel":
+    from evenface_batch.engines.model import LocalModel  # noqa: PLC0415
+
     if not options.model:
         raise JobError(f"--engine {options.engine} needs --model, the folder of a bundle")
-    return Path(options.model)
+    trust = None
+    if options.require_signature is not None:
+        trust = Trust(Path(options.require_signature))
+        trust.require()
+    return LocalModel(Path(options.model), options.device, trust=trust)
 
 
 _ENGINES: Mapping[str, Callable[[argparse.Namespace], Engine]] = {

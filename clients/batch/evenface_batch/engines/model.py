@@ -9,6 +9,7 @@ import numpy as np
 from evenface_core.bundle import MANIFEST_FILE, Bundle, open_bundle
 from evenface_core.errors import InvalidInput
 from evenface_core.images import UInt8, load_image
+from evenface_core.signatures import Trust
 from evenface_runtime import Model, choose_device, open_model
 
 from evenface_batch.plan import ModelFacts
@@ -24,20 +25,33 @@ class LocalModel:
         path: The folder of one version.
         device: As `evenface_runtime.choose_device` takes it: auto, cpu, cuda or tensorrt.
         threads: Threads within one run on the CPU.
+        trust: Whose signature the bundle needs; None for no signature.
     """
 
     path: Path
     device: str = "cpu"
     threads: int = 1
+    trust: Trust | None = None
+
+    def bundle(self) -> Bundle:
+        """Verify the bundle.
+
+        Raises:
+            BundleError: It is not there, damaged, or not signed as it has to be.
+        """
+        bundle = open_bundle(self.path)
+        if self.trust is not None:
+            self.trust.check(bundle)
+        return bundle
 
     def facts(self) -> ModelFacts:
         """Verify the bundle and say what it is.
 
         Raises:
-            BundleError: It is not there or damaged.
+            BundleError: As `bundle`.
             JobError: It cannot encode.
         """
-        manifest = open_bundle(self.path).manifest
+        manifest = self.bundle().manifest
         return ModelFacts.of(
             str(self.path),
             manifest.functions,
@@ -51,10 +65,10 @@ class LocalModel:
         """Open its graphs.
 
         Raises:
-            BundleError: One is damaged or refused.
+            BundleError: As `bundle`, or one is refused.
             ConfigError: The device cannot be used.
         """
-        bundle: Bundle = open_bundle(self.path)
+        bundle = self.bundle()
         device = choose_device(self.device)  # type: ignore[arg-type]
         return LocalScorer(open_model(bundle, device, threads=self.threads))
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from evenface_core.bundle import MANIFEST_FILE, open_bundle
+from evenface_core.bundle import MANIFEST_FILE
 from evenface_core.errors import EvenfaceError, JobError
 
 from evenface_batch.engines.cluster import Ray, connected, is_client, quiet_data
@@ -88,7 +88,9 @@ class RayEngine:
             return
         with connected(self._address, self._workers, self._gpus) as ray:
             workers = self._workers or _room(ray, self._gpus)
-            crew = Crew(self._model, _files(self._model.path), output, workers, self._gpus)
+            crew = Crew(
+                replace(self._model, trust=None), _files(self._model), output, workers, self._gpus
+            )
             size = min(_WINDOW_BYTES * workers, _MOST_WINDOW_BYTES)
             for window in _windows(first, coming, size):
                 yield from self._score(ray, crew, window)
@@ -226,11 +228,11 @@ def _unpacked(data: bytes) -> Chunk:
     return chunk
 
 
-def _files(path: Path) -> dict[str, bytes]:
+def _files(model: LocalModel) -> dict[str, bytes]:
     """A bundle's files, verified."""
-    bundle = open_bundle(path)
+    bundle = model.bundle()
     files = {name: bundle.read(name) for name in bundle.manifest.files}
-    return {**files, MANIFEST_FILE: (path / MANIFEST_FILE).read_bytes()}
+    return {**files, MANIFEST_FILE: (bundle.path / MANIFEST_FILE).read_bytes()}
 
 
 def _opened(crew: Crew) -> Scorer:
