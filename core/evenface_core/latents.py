@@ -11,6 +11,7 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
 _SEED_LIMIT = 2**64
+_LEAST_ANGLE = 1e-3  # radians between directions that are told apart
 
 
 def standard_normal(seed: int, items: Iterable[int], size: int) -> Float32:
@@ -76,6 +77,43 @@ def interpolate(start: Float32, end: Float32, steps: int) -> Float32:
         raise InvalidInput("steps", f"{steps} is below 2", value=steps, limit=2)
     share = np.linspace(0.0, 1.0, steps, dtype=np.float32)[:, None]
     return (np.float32(1) - share) * start + share * end
+
+
+def interpolate_spherical(start: Float32, end: Float32, steps: int, centre: Float32) -> Float32:
+    """Walk from one latent to another around a centre, both ends included.
+
+    Directions from the centre go along the great circle ("Sampling generative networks", White,
+    2016), distances from it change evenly; so a face halfway is as far from the average face as
+    those at the ends, where a straight line leads towards it. Where the ends lie in one direction,
+    or in opposite ones, there is no such circle, and the walk is straight.
+
+    Args:
+        start: float32 [D].
+        end: float32 [D].
+        steps: Number of latents, at least 2.
+        centre: float32 [D], such as the mean of the aggregate posterior.
+
+    Returns:
+        float32 [steps, D].
+
+    Raises:
+        InvalidInput: Fewer than two steps.
+    """
+    straight = interpolate(start, end, steps)
+    ends = np.stack([start, end]).astype(np.float64) - centre
+    radii = np.linalg.norm(ends, axis=1)
+    if not radii.all():
+        return straight
+    first, last = ends / radii[:, None]
+    angle = np.arccos(np.clip(first @ last, -1, 1))
+    if min(angle, np.pi - angle) < _LEAST_ANGLE:
+        return straight
+    share = np.linspace(0.0, 1.0, steps)[:, None]
+    direction = (np.sin((1 - share) * angle) * first + np.sin(share * angle) * last) / np.sin(angle)
+    distance = (1 - share) * radii[0] + share * radii[1]
+    walked: Float32 = (centre + distance * direction).astype(np.float32)
+    walked[[0, -1]] = start, end
+    return walked
 
 
 def traverse(latent: Float32, dimension: int, values: Iterable[float]) -> Float32:

@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import web
 from evenface_client import ModelDetails, ModelInfo
 
-from evenface_studio.service import model_of, service_of
+from evenface_studio.service import details_of, service_of
 
 
 def routes() -> list[web.RouteDef]:
@@ -16,21 +16,20 @@ def routes() -> list[web.RouteDef]:
 
 async def _models(request: web.Request) -> web.Response:
     service = service_of(request)
-    limits = await service.client.limits()
+    served = await service.client.models()
+    limits = await service.client.limits()  # known now
     return web.json_response(
         {
             "server": service.settings.server,
             "max_upload": service.settings.max_upload,
             "max_items": limits.max_items_per_request,
-            "models": [summary(model) for model in await service.client.models()],
+            "models": [summary(model) for model in served],
         }
     )
 
 
 async def _model(request: web.Request) -> web.Response:
-    named = model_of(request)
-    details = await service_of(request).client.model(named["model"], named["version"])
-    return web.json_response(described(details))
+    return web.json_response(described(await details_of(request)))
 
 
 def summary(model: ModelInfo) -> Mapping[str, Any]:

@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import TypedDict
 
 from aiohttp import web
-from evenface_client import AsyncClient
+from evenface_client import AsyncClient, ModelDetails
 
 from evenface_studio.settings import Settings
 
@@ -49,9 +50,19 @@ def service_of(request: web.Request) -> Service:
     return request.app[SERVICE]
 
 
-def model_of(request: web.Request) -> dict[str, str]:
+class Named(TypedDict):
     """The model that a request of the page names, as arguments of the client's methods."""
-    return {
-        "model": request.query.get("model", ""),
-        "version": request.query.get("version", ""),
-    }
+
+    model: str
+    version: str
+
+
+def model_of(request: web.Request) -> Named:
+    """The model that a request's query names."""
+    return Named(model=request.query.get("model", ""), version=request.query.get("version", ""))
+
+
+async def details_of(request: web.Request) -> ModelDetails:
+    """That model in full."""
+    named = model_of(request)
+    return await service_of(request).client.model(named["model"], named["version"])

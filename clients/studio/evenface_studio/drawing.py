@@ -1,0 +1,66 @@
+"""Faces as files that the page shows or keeps: sheets as PNG, walks as GIF."""
+
+import io
+
+import numpy as np
+from aiohttp import web
+from evenface_core.pictures import grid
+from numpy.typing import NDArray
+from PIL import Image
+
+UInt8 = NDArray[np.uint8]
+
+_FRAME_MS = 80
+_PAUSE_MS = 800
+
+
+def sheet(images: UInt8, columns: int, *, scale: int = 1, gap: int = 0) -> bytes:
+    """Lay faces out in rows, as a PNG file.
+
+    Args:
+        images: uint8 [N, S, S, C] with C 1 or 3, N ≥ 1.
+        columns: Faces in a row.
+        scale: Whole-number enlargement.
+        gap: White pixels between faces.
+    """
+    buffer = io.BytesIO()
+    picture = Image.fromarray(grid(images, columns, scale=scale, gap=gap))
+    picture.save(buffer, "PNG", compress_level=1)  # it travels no further than this machine
+    return buffer.getvalue()
+
+
+def walk(images: UInt8, *, scale: int) -> bytes:
+    """There and back again, with a rest at both ends, as an animated GIF file.
+
+    Args:
+        images: uint8 [N, S, S, C], N ≥ 2.
+        scale: Whole-number enlargement.
+    """
+    frames = [Image.fromarray(grid(image[None], 1, scale=scale)) for image in images]
+    there_and_back = [*frames, *frames[-2:0:-1]]
+    pauses = [_FRAME_MS] * len(there_and_back)
+    pauses[0] = pauses[len(frames) - 1] = _PAUSE_MS
+    buffer = io.BytesIO()
+    there_and_back[0].save(
+        buffer,
+        "GIF",
+        save_all=True,
+        append_images=there_and_back[1:],
+        duration=pauses,
+        loop=0,
+    )
+    return buffer.getvalue()
+
+
+def png(data: bytes) -> web.Response:
+    """A reply that the page shows."""
+    return web.Response(body=data, content_type="image/png")
+
+
+def download(data: bytes, name: str) -> web.Response:
+    """A reply that the browser keeps as a file; its ending says what it is."""
+    return web.Response(
+        body=data,
+        content_type=f"image/{name.rpartition('.')[2]}",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
