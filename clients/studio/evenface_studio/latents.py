@@ -14,7 +14,8 @@ def centre(details: ModelDetails) -> Float32:
     known = details.aggregate_posterior
     if known is None:
         return np.zeros(details.info.latent_size, np.float32)
-    return known[0].astype(np.float32)
+    mean: Float32 = known[0].astype(np.float32)
+    return mean
 
 
 def spans(details: ModelDetails) -> list[tuple[float, float]]:

@@ -14,7 +14,7 @@ const picker = document.getElementById("model");
 const facts = document.getElementById("model-facts");
 const announcer = document.getElementById("announcer");
 
-const state = { served: null, model: null, lost: null, details: new Map() };
+const state = { served: null, model: null, lost: null, handed: null, details: new Map() };
 const mounted = new Map();
 let shown = null;
 
@@ -57,6 +57,17 @@ const context = {
       state.details.set(key, asked);
     }
     return state.details.get(key);
+  },
+  /** Shows a file in the tab Explore. */
+  explore(file) {
+    state.handed = file;
+    location.hash = "explore";
+  },
+  /** The file that another tab wants to be explored, once; null for none. */
+  handOver() {
+    const file = state.handed;
+    state.handed = null;
+    return file;
   },
   /** Chooses a model, as the picker does. */
   choose: (model) => choose(model),

@@ -3,20 +3,33 @@
 import { h, svg, uniqueId } from "./dom.js";
 
 /**
- * A histogram with an optional marker.
+ * A histogram with an optional marker. Bars are as wide as their bins and as high as the density in
+ * them, so that bins may differ in width; the outer ones reach to a marker that lies beyond.
  * @param {{counts: number[], edges: number[], marker?: number, label: string,
  *          width?: number, height?: number}} what
  */
 export function histogram({ counts, edges, marker = null, label, width = 160, height = 40 }) {
-  const most = Math.max(...counts, 1);
-  const step = width / counts.length;
-  const bars = counts.map((count, place) => {
-    const tall = (height - 1) * (count / most);
-    const box = { x: place * step + 0.5, y: height - tall, width: step - 1, height: tall };
-    return svg("rect", { ...box, class: place === binOf(marker, edges) ? "bar bar-own" : "bar" });
+  const ends = reaching(edges, marker);
+  const x = (value) => (width * (value - ends[0])) / (ends[ends.length - 1] - ends[0]);
+  const dense = counts.map((count, bin) => count / (ends[bin + 1] - ends[bin]));
+  const most = Math.max(...dense, Number.MIN_VALUE);
+  const own = binOf(marker, edges);
+  const drawn = dense.map((density, bin) => {
+    const [left, right] = [x(ends[bin]), x(ends[bin + 1])];
+    // What holds anything at all is seen.
+    const tall = counts[bin] > 0 ? Math.max((height - 1) * (density / most), 1) : 0;
+    const box = { x: left + 0.5, y: height - tall, width: Math.max(right - left - 1, 0.5) };
+    return svg("rect", { ...box, height: tall, class: bin === own ? "bar bar-own" : "bar" });
   });
-  return frame(label, width, height, [...bars, markerLine(marker, edges, width, height)]);
+  if (marker !== null) drawn.push(markerAt(x(marker), height));
+  return frame(label, width, height, drawn);
 }
+
+/** Edges, moved out to a value that lies beyond them. */
+export const reaching = (edges, value) =>
+  value === null
+    ? edges
+    : [Math.min(edges[0], value), ...edges.slice(1, -1), Math.max(edges[edges.length - 1], value)];
 
 /** The bin that a value lies in; the outer ones are open. -1 for no value. */
 export function binOf(value, edges) {
@@ -70,23 +83,27 @@ export function lines({ series, label, width = 320, height = 96, top = null }) {
   return frame(label, width, height, drawn);
 }
 
-/** An SVG picture that a screen reader reads as its label. */
+/**
+ * An SVG picture that a screen reader reads as its label. It fills its place in both directions, so
+ * it has no text; lines keep their width (`vector-effect` in style.css).
+ */
 export function frame(label, width, height, children) {
   const id = uniqueId("chart");
   return svg(
     "svg",
-    { viewBox: `0 0 ${width} ${height}`, class: "chart", role: "img", "aria-labelledby": id },
+    {
+      viewBox: `0 0 ${width} ${height}`,
+      preserveAspectRatio: "none",
+      class: "chart",
+      role: "img",
+      "aria-labelledby": id,
+    },
     svg("title", { id }, label),
     ...children,
   );
 }
 
-function markerLine(value, edges, width, height) {
-  if (value == null) return null;
-  const [first, last] = [edges[0], edges[edges.length - 1]];
-  const x = Math.min(Math.max((value - first) / (last - first), 0), 1) * width;
-  return svg("line", { x1: x, x2: x, y1: 0, y2: height, class: "marker" });
-}
+const markerAt = (x, height) => svg("line", { x1: x, x2: x, y1: 0, y2: height, class: "marker" });
 
 function path(values, most, width, height) {
   const step = width / Math.max(values.length - 1, 1);

@@ -28,6 +28,12 @@ export function refill(element, ...children) {
   return element;
 }
 
+/** Scrolls to what is new where it would be out of sight. */
+export function reveal(element) {
+  const { top } = element.getBoundingClientRect();
+  if (top < 0 || top > 0.6 * innerHeight) element.scrollIntoView({ block: "start" });
+}
+
 let lastId = 0;
 
 /** An id that no other element has. */
