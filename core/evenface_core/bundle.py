@@ -27,10 +27,13 @@ class Bundle:
     Attributes:
         path: Its folder.
         manifest: Its manifest.
+        digest: SHA-256 of the manifest's file, hexadecimal. It stands for the whole bundle, as the
+            manifest lists the digests of all its files.
     """
 
     path: Path
     manifest: Manifest
+    digest: str
 
     def read(self, name: str) -> bytes:
         """Read a file of the bundle and compare it with the manifest.
@@ -82,16 +85,19 @@ def open_bundle(path: Path) -> Bundle:
         BundleError: The manifest is missing, unreadable or of another schema version, a graph is
             not listed, or a file is missing or differs from its digest.
     """
-    bundle = Bundle(path, _read_manifest(path / MANIFEST_FILE))
+    bundle = _read_manifest(path)
     graphs = {function.graph for function in bundle.manifest.functions.values()}
     for name in sorted({*bundle.manifest.files, *graphs, CARD_FILE}):
         bundle.read(name)
     return bundle
 
 
-def _read_manifest(path: Path) -> Manifest:
+def _read_manifest(folder: Path) -> Bundle:
+    """A bundle of which nothing but the manifest has been looked at."""
+    path = folder / MANIFEST_FILE
     try:
-        values = json.loads(path.read_bytes())
+        data = path.read_bytes()
+        values = json.loads(data)
         json.dumps(values, ensure_ascii=False).encode()  # half a surrogate pair fits no message
     except OSError as error:
         raise BundleError(f"{path}: {error.strerror}") from error
@@ -105,9 +111,10 @@ def _read_manifest(path: Path) -> Manifest:
             f"this evenface reads version {SCHEMA_VERSION}"
         )
     try:
-        return parse(Manifest, values, source=str(path))
+        manifest = parse(Manifest, values, source=str(path))
     except (ConfigError, InvalidInput) as error:
         raise BundleError(str(error)) from error
+    return Bundle(folder, manifest, hashlib.sha256(data).hexdigest())
 
 
 def write_bundle(

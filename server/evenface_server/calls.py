@@ -138,10 +138,17 @@ class WeightsCall:
 
 
 class Served(NamedTuple):
-    """Which model answered."""
+    """Which model answered.
+
+    Attributes:
+        model: Its name.
+        version: Its version.
+        digest: SHA-256 of its bundle's manifest, hexadecimal.
+    """
 
     model: str
     version: str
+    digest: str
 
 
 class Latents(NamedTuple):

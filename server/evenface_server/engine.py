@@ -302,4 +302,4 @@ class Engine:
 
 
 def _name(served: ServedModel) -> Served:
-    return Served(served.manifest.name, served.manifest.version)
+    return Served(served.manifest.name, served.manifest.version, served.model.bundle.digest)

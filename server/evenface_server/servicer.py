@@ -130,7 +130,10 @@ class ModelService:
         del request, context
         registry = self._engine.registry
         return model_service_pb2.ListModelsResponse(
-            models=[models.model(m.manifest, is_default=registry.is_default(m)) for m in registry],
+            models=[
+                models.model(each.model.bundle, is_default=registry.is_default(each))
+                for each in registry
+            ],
             limits=models.limits(self._engine.limits),
         )
 
@@ -142,7 +145,7 @@ class ModelService:
         registry = self._engine.registry
         served = registry.resolve(request.model, request.version)
         return models.get_model_response(
-            served.manifest, served.card, is_default=registry.is_default(served)
+            served.model.bundle, served.card, is_default=registry.is_default(served)
         )
 
 

@@ -15,7 +15,7 @@ class Item:
     Attributes:
         id: What its row is called in the output.
         data: The encoded image; None where it could not be read.
-        error: Why not, in one line, beginning with its kind: `missing`, `unreadable: …`.
+        error: Why not, in one line, beginning with its kind: `missing: …`, `unreadable: …`.
     """
 
     id: str

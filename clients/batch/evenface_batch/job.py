@@ -16,6 +16,7 @@ from evenface_batch.output import Folder, Output
 from evenface_batch.parts import Precision
 from evenface_batch.plan import PLAN_FILE, InputFacts, ListingFacts, Plan
 from evenface_batch.progress import Progress
+from evenface_batch.scoring import PASSING
 
 WEIGHTING_FOLDER = "weighting"  # what an unfinished weighting has found
 WEIGHTING_PLAN = f"{WEIGHTING_FOLDER}/plan.json"  # what it was found for
@@ -42,11 +43,6 @@ class Job:
     def chunks(self) -> Iterator[Chunk]:
         """All chunks in order, read from the listing one at a time."""
         return read_chunks(self.folder, self.plan.listing)
-
-    def missing(self) -> Iterator[Chunk]:
-        """The chunks whose parts are not there."""
-        there = frozenset(self.output.parts())
-        return (chunk for chunk in self.chunks() if chunk.index not in there)
 
     def require_complete(self) -> None:
         """Check that all parts are there.
@@ -140,7 +136,7 @@ def load(url: str) -> Job:
 
 
 def encode(job: Job, engine: Engine) -> Counts:
-    """Write the parts that are missing.
+    """Write the parts that are missing, and anew those with errors that may have passed.
 
     Returns:
         What is in all parts.
@@ -148,20 +144,31 @@ def encode(job: Job, engine: Engine) -> Counts:
     Raises:
         EvenfaceError: The job cannot go on; what is done stays.
     """
-    before = [job.output.count(index) for index in job.output.parts()]
+    before = _kept(job.output)
+    missing = (chunk for chunk in job.chunks() if chunk.index not in before)
     if len(before) < job.plan.listing.chunks:
         forget_weighting(job.folder)  # it knows nothing of the parts to come
     with (
         Progress(job.plan.listing, len(before)) as progress,
-        closing(engine.run(job.missing(), job.output)) as finished,
+        closing(engine.run(missing, job.output)) as finished,
     ):
         for one in finished:
             progress.add(one)
     _require_arrived(job)
     return Counts(
-        sum(rows for rows, _ in before) + progress.rows,
-        sum(failed for _, failed in before) + progress.failed,
+        sum(rows for rows, _ in before.values()) + progress.rows,
+        sum(failed for _, failed in before.values()) + progress.failed,
     )
+
+
+def _kept(output: Output) -> dict[int, tuple[int, int]]:
+    """Rows and errors of the parts that need not be made again."""
+    counts = {index: output.count(index) for index in output.parts()}
+    return {
+        index: (rows, failed)
+        for index, (rows, failed) in counts.items()
+        if not failed or not any(error.startswith(PASSING) for error in output.errors(index))
+    }
 
 
 def forget_weighting(folder: Folder) -> None:

@@ -18,7 +18,7 @@ from evenface_batch.engines.choice import choose_engine
 from evenface_batch.job import Counts, Job
 from evenface_batch.options import parser, wanted, weighting, workers
 from evenface_batch.page import write_page
-from evenface_batch.weighting import Summary, Weighting, weigh
+from evenface_batch.weighting import NothingToWeight, Summary, Weighting, weigh
 from evenface_batch.weighting_store import JobStore
 
 EXIT_ERRORS = 1
@@ -71,7 +71,13 @@ def _all(options: argparse.Namespace) -> int:
         job = jobs.begin(options.out, asked, engine)
         counts = jobs.encode(job, engine)
         _tell_encoded(job, counts)
-        _weigh(job, how, options)
+        try:
+            _weigh(job, how, options)
+        except NothingToWeight as error:
+            _tell(f"page: {write_page(job)}")
+            if not counts.failed:
+                raise
+            _tell(str(error))
     return EXIT_ERRORS if counts.failed else 0
 
 

@@ -122,6 +122,15 @@ class Output:
             nulls = sum(group.column(errors).statistics.null_count for group in groups)
             return footer.num_rows, footer.num_rows - nulls
 
+    def errors(self, index: int) -> list[str]:
+        """The errors of a part's rows, each of them once.
+
+        Raises:
+            JobError: It is not there, or damaged.
+        """
+        texts = self.read(index, ["error"]).column("error").unique().to_pylist()
+        return [text for text in texts if text is not None]
+
     def parts(self) -> list[int]:
         """The numbers of the parts that are there, in order."""
         found = (_PART.fullmatch(name) for name in self.folder.names("parts"))

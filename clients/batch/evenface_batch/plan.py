@@ -26,7 +26,7 @@ class ModelFacts(_Part):
     Attributes:
         name: Its name.
         version: Its version.
-        digest: SHA-256 of its bundle's manifest, hexadecimal; "" where a service does not say.
+        digest: SHA-256 of its bundle's manifest, hexadecimal; "" of a service that does not say.
         latent_size: D, at least 1.
         classifies: Whether it tells face from non-face.
     """
@@ -163,6 +163,25 @@ class Plan(_Part):
         except (OSError, ValueError, ConfigError) as error:
             message = str(error) if isinstance(error, ConfigError) else reason_of(error)
             raise JobError(f"cannot read {where}: {message}") from error
+
+
+def require_digest(where: str, found: str, begun: str) -> None:
+    """Check that a model is the one that a job was begun with.
+
+    Args:
+        where: What it is called in the error.
+        found: SHA-256 of its bundle's manifest; "" where a service does not say.
+        begun: That of the job's; "" likewise.
+
+    Raises:
+        JobError: It is another.
+    """
+    if found and begun and found != begun:
+        raise JobError(
+            f"{where}: this bundle was replaced: its manifest's SHA-256 is {found[:12]}…, but the "
+            f"job was begun with {begun[:12]}…; put that one back and go on with --resume, or "
+            "choose another --out"
+        )
 
 
 def _flat(plan: Plan) -> dict[str, object]:

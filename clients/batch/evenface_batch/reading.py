@@ -20,6 +20,10 @@ _TRIES = 3
 _PAUSE = 0.5  # seconds, doubled at each try
 
 
+class Unreachable(OSError):
+    """A file that a far file system does not give for now."""
+
+
 class NotAFile(OSError):
     """A folder, a device or a pipe, which might never end."""
 
@@ -69,7 +73,8 @@ def error_of(error: BaseException) -> str:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return "missing: no such file"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return one_line(f"unreadable: {text}")
+    kind = "unreachable" if isinstance(error, Unreachable) else "unreadable"
+    return one_line(f"{kind}: {text}")
 
 
 def _read_local(path: str) -> bytes | OSError:
@@ -94,7 +99,13 @@ def _read_remote(urls: Sequence[str]) -> list[bytes | BaseException]:
         if attempt:
             time.sleep(_PAUSE * 2 ** (attempt - 1))
         found |= _read_once(missing)
-    return [found[url] for url in urls]
+    return [_told(found[url]) for url in urls]
+
+
+def _told(content: bytes | BaseException) -> bytes | BaseException:
+    if isinstance(content, bytes) or not _may_pass(content):
+        return content
+    return Unreachable(getattr(content, "strerror", None) or str(content) or type(content).__name__)
 
 
 def _may_pass(content: bytes | BaseException | None) -> bool:

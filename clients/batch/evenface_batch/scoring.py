@@ -15,6 +15,8 @@ from evenface_batch.text import one_line
 
 T = TypeVar("T")
 
+# Kinds of errors that may pass: what has one is scored again where a job is resumed.
+PASSING = ("failed: ", "worker died", "the service fails on it: ", "unreachable: ")
 MOST_FAILED = 3  # chunks one after the other, before the job is given up
 _BATCH = 64  # images in memory at once, unless they are large
 _BYTES = 32 * 2**20  # of images at which a batch is full

@@ -46,6 +46,10 @@ Int64 = NDArray[np.int64]
 T = TypeVar("T")
 
 
+class NothingToWeight(JobError):
+    """No row of a job can be weighted."""
+
+
 @dataclass(frozen=True)
 class Weighting:
     """How to weight.
@@ -130,7 +134,8 @@ def weigh(store: Store, weighting: Weighting, *, workers: int = 1) -> Summary:
 
     Raises:
         InvalidInput: The histogram does not fit the rows, or its numbers are too extreme.
-        JobError: No row can be weighted; a part or what has been found cannot be read or written.
+        NothingToWeight: No row can be weighted.
+        JobError: A part or what has been found cannot be read or written.
     """
     with Pool.of(workers) as pool:
         return weigh_on(pool, store, weighting)
@@ -156,7 +161,7 @@ class _Passes:
         histogram = self.weighting.histogram or self.state.histogram or self._histogram()
         found = self.state.found or self._scores(histogram)
         if not found.weighted:
-            raise JobError(self._nothing())
+            raise self._nothing()
         require_finite_scores(found.greatest, found.least)
         plain = self._sums(found.greatest, 1.0)
         exponent, tempered = tempered_sums(
@@ -208,7 +213,7 @@ class _Passes:
         work = partial(passes.find_bounds, self.store, self.weighting.reading)
         found = [bounds for bounds in self._results(work, "edges") if bounds is not None]
         if not found:
-            raise JobError(self._nothing())
+            raise self._nothing()
         bounds = reduce(operator.add, found)
         return edges_between(bounds.low, bounds.high, bins)
 
@@ -219,7 +224,7 @@ class _Passes:
 
         total = int(count(ALL).sum())
         if not total:
-            raise JobError(self._nothing())
+            raise self._nothing()
         found = smallest(count, ranks(total, bins)).astype(np.float64)
         return edges_at(found, total)
 
@@ -237,11 +242,11 @@ class _Passes:
     def _results(self, work: Callable[[Unit], T], title: str) -> Iterator[T]:
         return self.pool.run(work, self.units, title)
 
-    def _nothing(self) -> str:
+    def _nothing(self) -> NothingToWeight:
         least = self.weighting.min_face_probability
         about = f" and a face probability of at least {least:g}" if least else ""
         wanted = "mean" if self.weighting.reading.reads == "latents" else "logit"
-        return (
+        return NothingToWeight(
             f"{self.store.folder.url}: no row has a {wanted}{about}, so there is nothing to weight"
         )
 

@@ -33,22 +33,47 @@ const FUNCTIONS: Readonly<Record<number, string>> = {
   [ModelFunction.COLORIZE]: "colorize",
 };
 
+/** Every reply says what served it. */
+type Served = Pick<EncodeResponse, "model" | "version" | "manifestDigest">;
+
 /**
  * What served all of the replies.
  *
- * @throws TryAgain a new version was taken into service between them, so that they do not belong
- *   together
+ * @throws TryAgain as `sameModel`
  */
-export function servedBy(replies: readonly { model: string; version: string }[]): ModelRef {
-  const [first] = replies;
+export function servedBy(replies: readonly Served[]): ModelRef {
+  return sameModel(
+    replies.map(({ model, version, manifestDigest }) => ({ name: model, version, manifestDigest })),
+  );
+}
+
+/**
+ * The one model that all of these are.
+ *
+ * @throws TryAgain a new version was taken into service between them, or a version's bundle was
+ *   replaced, so that they do not belong together
+ */
+export function sameModel(models: readonly ModelRef[]): ModelRef {
+  const [first] = models;
   if (!first) throw new InternalServerError("no reply");
-  const other = replies.find((one) => one.model !== first.model || one.version !== first.version);
+  const other = models.find(
+    (one) => nameOf(one) !== nameOf(first) || one.manifestDigest !== first.manifestDigest,
+  );
   if (other) {
-    const change = `${first.model}/${first.version} to ${other.model}/${other.version}`;
-    const message = `the model changed during the call, ${change}; name the version, or try again`;
+    const message = `the model changed during the call, ${changeOf(first, other)}`;
     throw new TryAgain(message, { retryDelayMs: 0, reason: "MODEL_CHANGED" });
   }
-  return { name: first.model, version: first.version };
+  return first;
+}
+
+function nameOf({ name, version }: ModelRef): string {
+  return `${name}/${version}`;
+}
+
+function changeOf(before: ModelRef, after: ModelRef): string {
+  const [name, other] = [nameOf(before), nameOf(after)];
+  if (name === other) return `${name}: its bundle was replaced; try again`;
+  return `${name} to ${other}; name the version, or try again`;
 }
 
 /** Join replies of Encode. */
@@ -122,9 +147,9 @@ export function limitsFrom(limits: LimitsMessage | undefined): Limits {
 
 /** Read a model; functions that this client does not know are left out. */
 export function modelFrom(model: Model): ModelInfo {
-  const { name, version, isDefault, kind, imageSize, channels, latentSize } = model;
+  const { name, version, isDefault, kind, imageSize, channels, latentSize, manifestDigest } = model;
   return {
-    ...{ name, version, isDefault, kind, imageSize, channels, latentSize },
+    ...{ name, version, isDefault, kind, imageSize, channels, latentSize, manifestDigest },
     functions: model.functions.flatMap((value) => FUNCTIONS[value] ?? []),
     attributes: model.attributes,
     decisionThreshold: model.decisionThreshold,

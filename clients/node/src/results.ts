@@ -18,6 +18,11 @@ export type Prior = "aggregate" | "normal";
 export interface ModelRef {
   readonly name: string;
   readonly version: string;
+  /**
+   * SHA-256 of its bundle's manifest, hexadecimal; another where a bundle was replaced under the
+   * same version. Empty with servers that do not say it.
+   */
+  readonly manifestDigest: string;
 }
 
 /** Posteriors q(z|x) of N images. */
@@ -142,6 +147,8 @@ export interface ModelInfo {
   readonly quality: Readonly<Record<string, number>>;
   /** Where and how it was trained, by name. */
   readonly provenance: Readonly<Record<string, string>>;
+  /** As in {@link ModelRef}. */
+  readonly manifestDigest: string;
 }
 
 /** How a model treats one group of held-out faces. */

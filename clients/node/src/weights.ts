@@ -11,7 +11,7 @@ import {
 } from "./gen/evenface/v1/face_service_pb.js";
 import type { Histogram } from "./histogram.js";
 import { type Images, toMessage as imagesMessage } from "./images.js";
-import { classificationFrom, encodingFrom, servedBy, weightingFrom } from "./replies.js";
+import { classificationFrom, encodingFrom, sameModel, weightingFrom } from "./replies.js";
 import { classifyRequest, encodeRequest, integerIn, numberIn } from "./requests.js";
 import type { Weighting } from "./results.js";
 import type { Served, Target } from "./served.js";
@@ -184,7 +184,7 @@ export class Weigher {
 
   /** The weights of all items, from those of parts that were judged by the same histogram. */
   #join(parts: readonly Weighting[], histogram: Histogram): Weighting {
-    const model = servedBy(parts.map(({ model: { name, version } }) => ({ model: name, version })));
+    const model = sameModel(parts.map((part) => part.model));
     const highest = Math.max(...parts.map((part) => part.logTotal));
     const factors = parts.map((part) => Math.exp(part.logTotal - highest));
     const sum = factors.reduce((total, factor) => total + factor, 0);

@@ -19,7 +19,9 @@ it("encode gives the means and log-variances of the model", () =>
     nearRows(found.mean, EXPECTED.mean);
     nearRows(found.logVariance, EXPECTED.logVariance);
     assert.equal(found.sample, undefined);
-    assert.deepEqual(found.model, { name: "faces", version: "1" });
+    const { manifestDigest } = (await client.getModel({ model: "faces" })).info;
+    assert.match(manifestDigest, /^[0-9a-f]{64}$/);
+    assert.deepEqual(found.model, { name: "faces", version: "1", manifestDigest });
   }));
 
 it("files, their bytes, paths, URLs and raw images are the same images", () =>

@@ -267,7 +267,7 @@ def _weigh_rows(
         problem = f"{size} dimensions; {info.name} has {info.latent_size}"
         raise InvalidRequest("latents", problem)
     here = rows.reshape(len(rows), size)
-    return _weigh_here(here, weighing, results.ModelRef(info.name, info.version))
+    return _weigh_here(here, weighing, info.ref)
 
 
 def _weigh_here(

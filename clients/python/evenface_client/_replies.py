@@ -30,6 +30,7 @@ class _Served(Protocol):
 
     model: str
     version: str
+    manifest_digest: str
 
 
 def array(message: common_pb2.Tensor) -> NDArray[Any]:
@@ -50,19 +51,26 @@ def served_by(replies: Sequence[_Served]) -> results.ModelRef:
     """What served all of the replies.
 
     Raises:
-        TryAgain: A new version was taken into service between them, so that they do not belong
-            together.
+        TryAgain: A new version was taken into service between them, or a version's bundle was
+            replaced, so that they do not belong together.
     """
-    first, *others = dict.fromkeys((reply.model, reply.version) for reply in replies)
+    first, *others = dict.fromkeys(
+        results.ModelRef(reply.model, reply.version, reply.manifest_digest) for reply in replies
+    )
     if others:
-        (name, version), (other_name, other) = first, others[0]
         raise TryAgain(
-            f"the model changed during the call, {name}/{version} to {other_name}/{other}; "
-            "name the version, or try again",
+            f"the model changed during the call, {_change(first, others[0])}",
             retry_after=0.0,
             reason="MODEL_CHANGED",
         )
-    return results.ModelRef(*first)
+    return first
+
+
+def _change(before: results.ModelRef, after: results.ModelRef) -> str:
+    names = tuple(f"{model.name}/{model.version}" for model in (before, after))
+    if names[0] == names[1]:
+        return f"{names[0]}: its bundle was replaced; try again"
+    return f"{names[0]} to {names[1]}; name the version, or try again"
 
 
 def encoding(replies: Sequence[face_service_pb2.EncodeResponse]) -> results.Encoding:
@@ -171,6 +179,7 @@ def model_info(model: model_service_pb2.Model) -> results.ModelInfo:
         decision_threshold=model.decision_threshold,
         quality=dict(model.quality),
         provenance=dict(model.provenance),
+        manifest_digest=model.manifest_digest,
     )
 
 

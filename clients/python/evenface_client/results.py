@@ -46,10 +46,13 @@ class ModelRef:
     Attributes:
         name: Its name.
         version: Its version.
+        manifest_digest: SHA-256 of its bundle's manifest, hexadecimal; another where a bundle was
+            replaced under the same version. Empty with servers that do not say it.
     """
 
     name: str
     version: str
+    manifest_digest: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,6 +252,7 @@ class ModelInfo:
         decision_threshold: Probability from which an image counts as a face.
         quality: Figures measured on held-out images, by name.
         provenance: Where and how it was trained, by name.
+        manifest_digest: As in `ModelRef`.
     """
 
     name: str
@@ -263,6 +267,12 @@ class ModelInfo:
     decision_threshold: float
     quality: Mapping[str, float]
     provenance: Mapping[str, str]
+    manifest_digest: str
+
+    @property
+    def ref(self) -> ModelRef:
+        """What replies say of it."""
+        return ModelRef(self.name, self.version, self.manifest_digest)
 
 
 @dataclass(frozen=True)

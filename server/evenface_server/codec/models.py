@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from evenface.v1 import model_service_pb2
 from evenface_core import manifest as core
+from evenface_core.bundle import Bundle
 
 from evenface_server.codec.tensors import histogram_message, tensor
 from evenface_server.intake import Limits
@@ -17,8 +18,9 @@ _FUNCTIONS: Mapping[core.FunctionName, model_service_pb2.ModelFunction.ValueType
 }
 
 
-def model(manifest: core.Manifest, *, is_default: bool) -> model_service_pb2.Model:
+def model(bundle: Bundle, *, is_default: bool) -> model_service_pb2.Model:
     """Pack the main facts of a model."""
+    manifest = bundle.manifest
     return model_service_pb2.Model(
         name=manifest.name,
         version=manifest.version,
@@ -32,6 +34,7 @@ def model(manifest: core.Manifest, *, is_default: bool) -> model_service_pb2.Mod
         decision_threshold=manifest.decision_threshold,
         quality=manifest.quality,
         provenance=manifest.provenance,
+        manifest_digest=bundle.digest,
     )
 
 
@@ -45,12 +48,13 @@ def limits(value: Limits) -> model_service_pb2.Limits:
 
 
 def get_model_response(
-    manifest: core.Manifest, card: str, *, is_default: bool
+    bundle: Bundle, card: str, *, is_default: bool
 ) -> model_service_pb2.GetModelResponse:
     """Pack everything that is known of a model."""
+    manifest = bundle.manifest
     posterior, histogram = manifest.aggregate_posterior, manifest.training_histogram
     return model_service_pb2.GetModelResponse(
-        model=model(manifest, is_default=is_default),
+        model=model(bundle, is_default=is_default),
         model_card=card,
         groups=[_group(group) for group in manifest.groups],
         aggregate_posterior=None

@@ -11,6 +11,7 @@ def encode_response(answer: Latents) -> face_service_pb2.EncodeResponse:
     return face_service_pb2.EncodeResponse(
         model=answer.served.model,
         version=answer.served.version,
+        manifest_digest=answer.served.digest,
         mean=tensor(answer.mean),
         log_variance=tensor(answer.log_variance),
         sample=None if answer.sample is None else tensor(answer.sample),
@@ -22,6 +23,7 @@ def classify_response(answer: Decisions) -> face_service_pb2.ClassifyFaceRespons
     return face_service_pb2.ClassifyFaceResponse(
         model=answer.served.model,
         version=answer.served.version,
+        manifest_digest=answer.served.digest,
         logits=tensor(answer.logits),
         probabilities=tensor(answer.probabilities),
         is_face=answer.is_face.tolist(),
@@ -34,6 +36,7 @@ def decode_response(answer: Pictures) -> face_service_pb2.DecodeResponse:
     return face_service_pb2.DecodeResponse(
         model=answer.served.model,
         version=answer.served.version,
+        manifest_digest=answer.served.digest,
         images=images(answer.images),
     )
 
@@ -43,6 +46,7 @@ def sample_response(answer: Pictures) -> face_service_pb2.SampleResponse:
     return face_service_pb2.SampleResponse(
         model=answer.served.model,
         version=answer.served.version,
+        manifest_digest=answer.served.digest,
         images=images(answer.images),
         latents=tensor(answer.latents),
     )
@@ -54,6 +58,7 @@ def weights_response(answer: Weighting) -> face_service_pb2.ResampleWeightsRespo
     return face_service_pb2.ResampleWeightsResponse(
         model=answer.served.model,
         version=answer.served.version,
+        manifest_digest=answer.served.digest,
         weights=tensor(weights.values),
         histogram=histogram_message(answer.histogram),
         effective_sample_size=weights.effective_sample_size,

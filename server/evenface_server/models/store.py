@@ -38,12 +38,11 @@ class Store:
         """
         self._loads += 1
         target = self._folder / f"{found.key.name}-{found.key.version}-{self._loads}"
-        digest = digest_of(found.path)
         bundle = open_bundle(found.path)
         _check_place(bundle, found.key)
-        ref = BundleRef(*found.key, digest, self._loads, str(target), str(found.path))
+        ref = BundleRef(*found.key, bundle.digest, self._loads, str(target), str(found.path))
         try:
-            _copy(bundle, digest, target)
+            _copy(bundle, target)
             self._check_signature(found, target)
         except BundleError:
             self.drop(ref)
@@ -69,19 +68,10 @@ class Store:
         shutil.rmtree(ref.path, ignore_errors=True)
 
 
-def digest_of(folder: Path) -> str:
-    """Return the SHA-256 of a bundle's manifest.
-
-    Raises:
-        BundleError: It cannot be read.
-    """
-    return hashlib.sha256(_manifest(folder)).hexdigest()
-
-
-def _copy(bundle: Bundle, digest: str, target: Path) -> None:
+def _copy(bundle: Bundle, target: Path) -> None:
     target.mkdir()
     manifest = _manifest(bundle.path)
-    if hashlib.sha256(manifest).hexdigest() != digest:
+    if hashlib.sha256(manifest).hexdigest() != bundle.digest:
         raise BundleError(f"{bundle.path}: {MANIFEST_FILE} changed while it was read")
     (target / MANIFEST_FILE).write_bytes(manifest)
     for name in bundle.manifest.files:

@@ -8,6 +8,7 @@ from evenface.oip import inference_pb2 as oip
 from evenface_core.tensors import to_bytes
 from numpy.typing import NDArray
 
+from evenface_server.calls import Served
 from evenface_server.oip.catalog import Entry, Tensor
 
 # As Triton calls ONNX graphs that ONNX Runtime runs.
@@ -22,7 +23,7 @@ _NANOSECONDS: Final = 1e9
 
 def infer_response(
     request: oip.ModelInferRequest,
-    version: str,
+    served: Served,
     outputs: Mapping[str, NDArray[Any]],
     wanted: Sequence[str],
 ) -> oip.ModelInferResponse:
@@ -30,15 +31,16 @@ def infer_response(
 
     Args:
         request: What is answered.
-        version: Of the model that answers.
+        served: What answered.
         outputs: By name, all that there are.
         wanted: Names, in the order of the reply.
     """
     arrays = [outputs[name] for name in wanted]
     return oip.ModelInferResponse(
         model_name=request.model_name,
-        model_version=version,
+        model_version=served.version,
         id=request.id,
+        parameters={"manifest_digest": oip.InferParameter(string_param=served.digest)},
         outputs=[
             oip.ModelInferResponse.InferOutputTensor(
                 name=name, datatype=_DATATYPES[array.dtype], shape=array.shape

@@ -12,7 +12,7 @@ from evenface_core.errors import ModelNotFound, QueueFull
 from evenface_transport import Call
 from numpy.typing import NDArray
 
-from evenface_server.calls import Target
+from evenface_server.calls import Served, Target
 from evenface_server.engine import Engine
 from evenface_server.faults import Faults
 from evenface_server.oip import replies, requests
@@ -121,8 +121,8 @@ class InferenceService:
         """Run a model."""
         entry = self._catalog.route(request.model_name, request.model_version)
         wanted = requests.wanted_outputs(request, entry)
-        outputs = await self._run(request, entry, deadline_of(context))
-        return replies.infer_response(request, entry.version, outputs, wanted)
+        served, outputs = await self._run(request, entry, deadline_of(context))
+        return replies.infer_response(request, served, outputs, wanted)
 
     async def ModelStreamInfer(
         self, request_iterator: AsyncIterator[oip.ModelInferRequest], context: Call
@@ -157,23 +157,24 @@ class InferenceService:
 
     async def _run(
         self, request: oip.ModelInferRequest, entry: Entry, deadline: float | None
-    ) -> Mapping[str, NDArray[Any]]:
+    ) -> tuple[Served, Mapping[str, NDArray[Any]]]:
         """Ask the engine for exactly the version that was chosen; returns all outputs by name."""
         engine, limits = self._engine, self._engine.limits
         manifest = entry.served.manifest
         target = Target(manifest.name, manifest.version, deadline)
         if entry.function == "encode":
             latents = await engine.encode(requests.encode_call(request, target, limits))
-            return {"mean": latents.mean, "log_variance": latents.log_variance}
+            return latents.served, {"mean": latents.mean, "log_variance": latents.log_variance}
         if entry.function == "classify":
             found = await engine.classify(requests.classify_call(request, target, limits))
-            return {
+            return found.served, {
                 "logits": found.logits,
                 "probabilities": found.probabilities,
                 "is_face": found.is_face,
             }
         call = requests.decode_call(request, target, manifest.conditions)
-        return {"images": _raw((await engine.decode(call)).images)}
+        pictures = await engine.decode(call)
+        return pictures.served, {"images": _raw(pictures.images)}
 
 
 def _raw(images: NDArray[Any] | list[bytes]) -> NDArray[Any]:

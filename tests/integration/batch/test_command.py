@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from evenface_batch.job import load
 from evenface_batch.main import main
+from evenface_batch.scoring import fail_chunk
 from evenface_core.resampling import weigh
 from support.bundles import Tiny, write_tiny_bundle
 from support.datasets import jpeg, write_jpegs
@@ -87,6 +89,40 @@ def test_errors_of_an_earlier_run_count_in_the_exit_code(
         assert (
             f"2 rows in {tmp_path}/out/parts, 1 of them with an error\n" in capsys.readouterr().err
         )
+
+
+def test_what_failed_for_a_time_is_scored_when_the_job_is_resumed(
+    tmp_path: Path, tiny_models: Path
+) -> None:
+    write_jpegs(tmp_path / "faces", ["a.jpg", "b.jpg", "c.jpg", "d.jpg"])
+    (tmp_path / "faces" / "d.jpg").write_bytes(b"")
+    asked = arguments(tmp_path, tiny_models, "--chunk-size", "1")
+    assert main(asked) == 1
+    whole, job = rows(tmp_path), load(str(tmp_path / "out"))
+    for chunk, error in zip(
+        job.chunks(), ("worker died: killed", "failed: X", "no image"), strict=False
+    ):
+        fail_chunk(chunk, error, job.output)
+    lasting = job.output.read(2).to_pylist()
+    assert main([*asked, "--resume"]) == 1
+    assert rows(tmp_path) == [*whole[:2], *lasting, whole[3]]
+
+
+def test_all_shows_what_went_wrong_where_no_row_can_be_weighted(
+    tmp_path: Path, tiny_models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces" / "a.jpg").write_bytes(b"")
+    asked = ["all", *arguments(tmp_path, tiny_models)[1:]]
+    page = tmp_path / "out" / "page.html"
+    assert main(asked) == 1
+    said = capsys.readouterr().err
+    assert f"page: {page}" in said
+    assert "no row has a mean, so there is nothing to weight" in said
+    page.unlink()
+    write_jpegs(tmp_path / "faces", ["a.jpg"])
+    assert main([*asked, "--out", f"{tmp_path}/other", "--min-face-probability", "1"]) == 2
+    assert (tmp_path / "other" / "page.html").exists()
 
 
 def test_a_listing_that_was_changed_is_refused(

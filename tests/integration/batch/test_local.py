@@ -81,6 +81,19 @@ def test_a_worker_that_dies_is_replaced_and_its_chunk_scored(
     assert len(list(deadly.marks.iterdir())) == 2
 
 
+def test_a_worker_in_the_place_of_another_scores_with_no_other_bundle(
+    tmp_path: Path, output: Output
+) -> None:
+    bundle = write_tiny_bundle(tmp_path / "models")
+    engine = LocalEngine(LocalModel(bundle), workers=1)
+    engine.model()
+    write_tiny_bundle(tmp_path / "models", Tiny(shift=1.0))
+    write_jpegs(tmp_path, ["a.jpg"])
+    with pytest.raises(JobError, match=rf"^{bundle}: this bundle was replaced: "):
+        list(engine.run([Chunk(0, files(tmp_path, "a.jpg"))], output))
+    assert output.parts() == []
+
+
 def test_a_chunk_that_always_kills_its_worker_becomes_rows_with_that_error(
     tmp_path: Path, engine: LocalEngine, output: Output
 ) -> None:

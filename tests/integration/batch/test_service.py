@@ -26,7 +26,8 @@ from evenface_batch.items import Chunk
 from evenface_batch.output import Output
 from evenface_batch.parts import Form
 from evenface_batch.scoring import score_chunk
-from evenface_client import Unavailable
+from evenface_client import Client, Unavailable
+from evenface_core.bundle import open_bundle
 from evenface_core.errors import JobError
 from PIL import Image
 from support.bundles import LATENT, Tiny, images, write_tiny_bundle
@@ -220,6 +221,27 @@ def test_a_model_that_is_taken_out_ends_the_job(
         engine.model()
         with pytest.raises(JobError, match=r"^the service cannot score: "):
             list(engine.run(chunks_of(folder, 2), output))
+
+
+def test_a_bundle_that_is_replaced_under_its_version_ends_the_job(
+    folder: Path, tmp_path: Path, output: Output
+) -> None:
+    write_tiny_bundle(tmp_path)
+    with server_process(tmp_path, "--watch-interval", "0.05") as server:
+        engine = ServiceEngine(Service((server.address,)), workers=1)
+        begun = engine.model().digest
+        assert begun == open_bundle(tmp_path / "faces" / "1").digest
+        run = engine.run(chunks_of(folder, 2), output)
+        next(run)
+        write_tiny_bundle(tmp_path, Tiny(shift=1.0))
+        with Client(server.address) as client:
+            server.wait_until(lambda: client.model("faces").info.manifest_digest != begun)
+        with pytest.raises(JobError, match=r"^faces/1: this bundle was replaced: .* with \w{12}…;"):
+            list(run)
+        with pytest.raises(StopIteration):
+            next(run)
+        assert 1 <= len(output.parts()) <= 2
+        assert ServiceEngine(Service((server.address,))).model().digest != begun
 
 
 def test_closing_the_run_ends_its_threads_and_leaves_nothing_half_written(

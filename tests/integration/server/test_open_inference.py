@@ -105,6 +105,7 @@ async def test_what_is_encoded_is_what_our_own_service_answers(server: Running) 
     assert (found["mean"] == array(own.mean)).all()
     assert (found["log_variance"] == array(own.log_variance)).all()
     assert (reply.id, reply.model_name, reply.model_version) == ("a-7", ENCODE, "2")
+    assert reply.parameters["manifest_digest"].string_param == own.manifest_digest != ""
 
 
 async def test_what_is_classified_and_decoded_is_what_our_own_service_answers(

@@ -1,8 +1,10 @@
 """Each RPC gives what the model's maths says, over a real socket."""
 
 import asyncio
+import hashlib
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -253,6 +255,23 @@ async def test_classify_streams_too(server: Running) -> None:
     replies = [reply async for reply in stream]
     found = np.concatenate([array(reply.response.logits) for reply in replies])
     np.testing.assert_allclose(found, expected_logits(np.concatenate(pictures)), atol=CLOSE)
+
+
+async def test_every_reply_says_by_its_digest_which_bundle_answered(
+    server: Running, tiny_models: Path
+) -> None:
+    manifest = (tiny_models / "faces" / "1" / "manifest.json").read_bytes()
+    pictures, latents = images(2), np.zeros((1, LATENT), np.float32)
+    said: list[Any] = [
+        (await server.model.ListModels(ListModelsRequest())).models[0],
+        (await server.model.GetModel(GetModelRequest())).model,
+        await server.face.Encode(encode(pictures)),
+        await server.face.ClassifyFace(classify(pictures)),
+        await server.face.Decode(DecodeRequest(latents=tensor(latents))),
+        await server.face.Sample(SampleRequest(count=1)),
+        await server.face.ResampleWeights(ResampleWeightsRequest(latents=tensor(latents))),
+    ]
+    assert {one.manifest_digest for one in said} == {hashlib.sha256(manifest).hexdigest()}
 
 
 async def test_models_are_listed_with_limits(server: Running) -> None:

@@ -10,9 +10,11 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from evenface_batch import reading
 from evenface_batch.inputs import find_places, places_of
 from evenface_batch.items import Item, Places
 from evenface_batch.plan import InputFacts, Kind
+from evenface_batch.scoring import PASSING
 from evenface_core.errors import JobError
 from support.datasets import jpeg, samples, write_jpegs, write_shard
 
@@ -112,6 +114,19 @@ def test_a_csv_list_may_name_files_with_commas_and_line_breaks(tmp_path: Path) -
     assert [item.error for item in items(places)] == [None, None]
 
 
+def test_an_empty_cell_of_a_list_is_a_row_with_an_error(tmp_path: Path) -> None:
+    write_jpegs(tmp_path, ["a.jpg", "b.jpg"])
+    path = tmp_path / "list.csv"
+    path.write_text("label,path\n1,a.jpg\n2,\n3\n\n4,b.jpg\n")
+    read = items(list(find_places(facts(str(path), column="path"), [str(path)], 3)))
+    assert [(item.id, item.error) for item in read] == [
+        ("a.jpg", None),
+        ("", "no path: the cell is empty"),
+        ("", "no path: the cell is empty"),
+        ("b.jpg", None),
+    ]
+
+
 def test_a_list_without_the_column_is_refused_with_the_columns_that_it_has(tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     path.write_text("label,path\n1,a.jpg\n")
@@ -167,6 +182,18 @@ def served(tmp_path: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
         thread.join()
+
+
+def test_a_file_that_a_far_server_does_not_give_for_now_is_told_from_a_missing_one(
+    tmp_path: Path, served: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_PAUSE", 0.01)
+    (tmp_path / "list.txt").write_text(f"{served}/no.jpg\nhttp://127.0.0.1:1/a.jpg\n")
+    missing, unreachable = items(found(tmp_path / "list.txt"))
+    assert missing.error == "missing: no such file"
+    assert (unreachable.error or "").startswith("unreachable: ")
+    assert (unreachable.error or "").startswith(PASSING)
+    assert not missing.error.startswith(PASSING)
 
 
 def test_folders_shards_and_lists_are_read_over_http(tmp_path: Path, served: str) -> None:

@@ -14,15 +14,19 @@ from hypothesis import strategies as st
 from support.messages import tensor
 
 
-def reply(version: str, rows: int = 2) -> face_service_pb2.EncodeResponse:
+def reply(version: str, rows: int = 2, digest: str = "") -> face_service_pb2.EncodeResponse:
     latents = tensor(np.full((rows, 3), float(version), np.float32))
     return face_service_pb2.EncodeResponse(
-        model="faces", version=version, mean=latents, log_variance=latents
+        model="faces",
+        version=version,
+        manifest_digest=digest,
+        mean=latents,
+        log_variance=latents,
     )
 
 
 def model(size: int, latents: int, name: str = "faces") -> ModelInfo:
-    return ModelInfo(name, "1", True, "vae", size, 3, latents, (), (), 0.5, {}, {})  # noqa: FBT003
+    return ModelInfo(name, "1", True, "vae", size, 3, latents, (), (), 0.5, {}, {}, "")  # noqa: FBT003
 
 
 def test_replies_are_joined_in_order() -> None:
@@ -36,6 +40,13 @@ def test_replies_of_two_versions_are_not_mixed() -> None:
     with pytest.raises(TryAgain, match="faces/1 to faces/2") as caught:
         _replies.encoding([reply("1"), reply("1"), reply("2")])
     assert caught.value.reason == "MODEL_CHANGED"
+
+
+def test_replies_of_two_bundles_of_one_version_are_not_mixed() -> None:
+    replies = [reply("1", digest="ab"), reply("1", digest="cd")]
+    with pytest.raises(TryAgain, match="faces/1: its bundle was replaced; try again"):
+        _replies.encoding(replies)
+    assert _replies.encoding(replies[1:]).model.manifest_digest == "cd"
 
 
 def test_results_may_be_written_to() -> None:

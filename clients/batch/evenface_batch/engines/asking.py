@@ -22,6 +22,7 @@ from evenface_client import (
     InternalServerError,
     InvalidRequest,
     Limits,
+    ModelRef,
     Overloaded,
     TryAgain,
 )
@@ -29,7 +30,7 @@ from evenface_core.errors import JobError
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from evenface_batch.plan import ModelFacts
+from evenface_batch.plan import ModelFacts, require_digest
 from evenface_batch.scores import Scores
 from evenface_batch.text import one_line
 
@@ -229,7 +230,8 @@ class ServiceScorer:
         """Score images, as `scores.Scorer` says.
 
         Raises:
-            JobError: The service is gone, has lost the model, or fails on everything.
+            JobError: The service is gone, has lost the model or replaced its bundle, or fails on
+                everything.
         """
         errors: list[str | None] = [None] * len(images)
         means = np.zeros((len(images), self._facts.latent_size), np.float32)
@@ -243,10 +245,19 @@ class ServiceScorer:
         return Scores(means, logits, errors)
 
     def _encode(self, images: list[bytes], client: Client) -> NDArray[np.float32]:
-        return client.encode(images, model=self._facts.name, version=self._facts.version).mean
+        found = client.encode(images, model=self._facts.name, version=self._facts.version)
+        self._check(found.model)
+        return found.mean
 
     def _classify(self, images: list[bytes], client: Client) -> NDArray[np.float32]:
-        return client.classify(images, model=self._facts.name, version=self._facts.version).logits
+        found = client.classify(images, model=self._facts.name, version=self._facts.version)
+        self._check(found.model)
+        return found.logits
+
+    def _check(self, model: ModelRef) -> None:
+        """Find out where a bundle was replaced; it costs nothing, as every reply tells."""
+        name = f"{model.name}/{model.version}"
+        require_digest(name, model.manifest_digest, self._facts.digest)
 
     def _run(self, errand: _Errand) -> None:
         """Ask about all images without an error; what cannot be used gets one."""

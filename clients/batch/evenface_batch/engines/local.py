@@ -11,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
@@ -36,19 +37,21 @@ class LocalEngine:
 
     def __init__(self, model: LocalModel, workers: int = 0) -> None:
         self._model = model
+        self._facts = cache(model.facts)
         self._workers = workers or len(os.sched_getaffinity(0))
 
     def model(self) -> ModelFacts:
         """Verify the bundle and say what it is, as `Engine.model` says."""
-        return self._model.facts()
+        return self._facts()
 
     def run(self, chunks: Iterable[Chunk], output: Output) -> Generator[Done, None, None]:
         """Score chunks, as `Engine.run` says; each worker has one under way.
 
         Raises:
-            JobError: A part cannot be written, or workers die at one chunk after the other.
+            JobError: A part cannot be written, workers die at one chunk after the other, or one
+                that takes the place of another finds another bundle.
         """
-        crew = _Crew(self._model, output, self._workers, chunks)
+        crew = _Crew(self._model.only(self.model()), output, self._workers, chunks)
         try:
             yield from crew.work()
         finally:

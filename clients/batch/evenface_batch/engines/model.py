@@ -1,18 +1,17 @@
 """A bundle in this process, opened by ONNX Runtime: what workers of an engine score with."""
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from evenface_core.bundle import MANIFEST_FILE, Bundle, open_bundle
+from evenface_core.bundle import Bundle, open_bundle
 from evenface_core.errors import InvalidInput
 from evenface_core.images import UInt8, load_image
 from evenface_core.signatures import Trust
 from evenface_runtime import Model, choose_device, open_model
 
-from evenface_batch.plan import ModelFacts
+from evenface_batch.plan import ModelFacts, require_digest
 from evenface_batch.scores import Scores
 from evenface_batch.text import one_line
 
@@ -26,22 +25,26 @@ class LocalModel:
         device: As `evenface_runtime.choose_device` takes it: auto, cpu, cuda or tensorrt.
         threads: Threads within one run on the CPU.
         trust: Whose signature the bundle needs; None for no signature.
+        digest: SHA-256 that its manifest must have; empty for any.
     """
 
     path: Path
     device: str = "cpu"
     threads: int = 1
     trust: Trust | None = None
+    digest: str = ""
 
     def bundle(self) -> Bundle:
         """Verify the bundle.
 
         Raises:
             BundleError: It is not there, damaged, or not signed as it has to be.
+            JobError: It is another than it must be.
         """
         bundle = open_bundle(self.path)
         if self.trust is not None:
             self.trust.check(bundle)
+        require_digest(str(self.path), bundle.digest, self.digest)
         return bundle
 
     def facts(self) -> ModelFacts:
@@ -49,17 +52,22 @@ class LocalModel:
 
         Raises:
             BundleError: As `bundle`.
-            JobError: It cannot encode.
+            JobError: As `bundle`, or it cannot encode.
         """
-        manifest = self.bundle().manifest
+        bundle = self.bundle()
+        manifest = bundle.manifest
         return ModelFacts.of(
             str(self.path),
             manifest.functions,
             name=manifest.name,
             version=manifest.version,
-            digest=hashlib.sha256((self.path / MANIFEST_FILE).read_bytes()).hexdigest(),
+            digest=bundle.digest,
             latent_size=manifest.latent_size,
         )
+
+    def only(self, facts: ModelFacts) -> "LocalModel":
+        """This bundle as these facts are of it, and no other that takes its place."""
+        return replace(self, digest=facts.digest)
 
     def open(self) -> "LocalScorer":
         """Open its graphs.
@@ -67,10 +75,10 @@ class LocalModel:
         Raises:
             BundleError: As `bundle`, or one is refused.
             ConfigError: The device cannot be used.
+            JobError: As `bundle`.
         """
-        bundle = self.bundle()
         device = choose_device(self.device)  # type: ignore[arg-type]
-        return LocalScorer(open_model(bundle, device, threads=self.threads))
+        return LocalScorer(open_model(self.bundle(), device, threads=self.threads))
 
 
 class LocalScorer:

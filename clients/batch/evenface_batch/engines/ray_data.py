@@ -70,17 +70,18 @@ class RayEngine:
         self, model: LocalModel, workers: int = 0, address: str | None = None, gpus: float = 0.0
     ) -> None:
         self._model, self._workers, self._address, self._gpus = model, workers, address, gpus
+        self._facts = cache(model.facts)
 
     def model(self) -> ModelFacts:
         """Verify the bundle and say what it is, as `engines.Engine` says."""
-        return self._model.facts()
+        return self._facts()
 
     def run(self, chunks: Iterable[Chunk], output: Output) -> Generator[Done, None, None]:
         """Score chunks, as `engines.Engine` says; takes a window of them at once.
 
         Raises:
-            JobError: Ray or the cluster is not there, a part cannot be written, or workers die at
-                one chunk after the other.
+            JobError: Ray or the cluster is not there, a part cannot be written, workers die at one
+                chunk after the other, or the bundle was replaced since `model`.
         """
         coming = iter(chunks)
         first = next(coming, None)
@@ -88,9 +89,8 @@ class RayEngine:
             return
         with connected(self._address, self._workers, self._gpus) as ray:
             workers = self._workers or _room(ray, self._gpus)
-            crew = Crew(
-                replace(self._model, trust=None), _files(self._model), output, workers, self._gpus
-            )
+            model = self._model.only(self.model())
+            crew = Crew(replace(model, trust=None), _files(model), output, workers, self._gpus)
             size = min(_WINDOW_BYTES * workers, _MOST_WINDOW_BYTES)
             for window in _windows(first, coming, size):
                 yield from self._score(ray, crew, window)
@@ -229,7 +229,7 @@ def _unpacked(data: bytes) -> Chunk:
 
 
 def _files(model: LocalModel) -> dict[str, bytes]:
-    """A bundle's files, verified."""
+    """A bundle's files, verified; actors verify them again, and that they are of this bundle."""
     bundle = model.bundle()
     files = {name: bundle.read(name) for name in bundle.manifest.files}
     return {**files, MANIFEST_FILE: (bundle.path / MANIFEST_FILE).read_bytes()}

@@ -90,7 +90,7 @@ class ServiceEngine:
             info.functions,
             name=info.name,
             version=info.version,
-            digest="",
+            digest=info.manifest_digest,
             latent_size=info.latent_size,
         )
 

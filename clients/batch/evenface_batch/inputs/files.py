@@ -14,6 +14,7 @@ from evenface_batch.items import Item
 from evenface_batch.output import reason_of
 from evenface_batch.reading import read_items
 
+_EMPTY = "no path: the cell is empty"
 _TOGETHER = 32  # files that are read at once, where that is faster
 
 
@@ -24,7 +25,7 @@ class FilePlaces:
     Attributes:
         base: What their names are joined to, unless they are absolute or URLs.
         prefix: What their ids begin with.
-        names: As found or written.
+        names: As found or written; empty where a list has an empty cell.
     """
 
     base: str
@@ -66,8 +67,10 @@ class FilePlaces:
     def _read(self, rows: Iterable[int]) -> Iterator[tuple[int, Item]]:
         rows = iter(rows)
         while some := list(islice(rows, _TOGETHER)):
-            wanted = [(self.prefix + self.names[row], self._url(self.names[row])) for row in some]
-            yield from zip(some, read_items(wanted), strict=True)
+            named = [(row, self.names[row]) for row in some if self.names[row]]
+            read = read_items([(self.prefix + name, self._url(name)) for _, name in named])
+            for row in some:
+                yield row, next(read) if self.names[row] else Item(self.prefix, None, _EMPTY)
 
     def _url(self, name: str) -> str:
         return name if name.startswith("/") or "://" in name else self.base + name
@@ -112,4 +115,4 @@ def _column_of(url: str, column: str | None) -> Iterator[str]:
             known = ", ".join(header) or "none"
             raise JobError(f"{url}: no column '{column}'; it has {known}")
         place = 0 if column is None else header.index(column)
-        yield from (row[place] for row in rows if len(row) > place and row[place])
+        yield from (row[place] if len(row) > place else "" for row in rows if row)

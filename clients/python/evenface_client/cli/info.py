@@ -36,6 +36,8 @@ def _summary(model: ModelInfo) -> str:
 def _show_details(details: ModelDetails) -> None:
     model = details.info
     say(f"model       {_summary(model)}")
+    if model.manifest_digest:
+        say(f"manifest    SHA-256 {model.manifest_digest}")
     say(f"threshold   {model.decision_threshold:.4g}")
     if model.attributes:
         say(f"attributes  {', '.join(model.attributes)}")

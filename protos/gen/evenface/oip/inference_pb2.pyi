@@ -722,7 +722,9 @@ class ModelInferResponse(_message.Message):
     """That of the request."""
     @_builtins.property
     def parameters(self) -> _containers.MessageMap[_builtins.str, Global___InferParameter]:
-        """Not used."""
+        """"manifest_digest", a string: SHA-256 of the manifest.json of the bundle that answered,
+        hexadecimal.
+        """
 
     @_builtins.property
     def outputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelInferResponse.InferOutputTensor]:

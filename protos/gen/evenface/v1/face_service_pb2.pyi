@@ -112,10 +112,13 @@ class EncodeResponse(_message.Message):
     MEAN_FIELD_NUMBER: _builtins.int
     LOG_VARIANCE_FIELD_NUMBER: _builtins.int
     SAMPLE_FIELD_NUMBER: _builtins.int
+    MANIFEST_DIGEST_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model that served."""
     version: _builtins.str
     """Its version."""
+    manifest_digest: _builtins.str
+    """SHA-256 of its bundle's manifest.json, as Model says it: another where the bundle was replaced."""
     @_builtins.property
     def mean(self) -> _common_pb2.Tensor:
         """float32 [N, D]: mean of q(z|x)."""
@@ -136,10 +139,11 @@ class EncodeResponse(_message.Message):
         mean: _common_pb2.Tensor | None = ...,
         log_variance: _common_pb2.Tensor | None = ...,
         sample: _common_pb2.Tensor | None = ...,
+        manifest_digest: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["log_variance", b"log_variance", "mean", b"mean", "sample", b"sample"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["log_variance", b"log_variance", "mean", b"mean", "model", b"model", "sample", b"sample", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["log_variance", b"log_variance", "manifest_digest", b"manifest_digest", "mean", b"mean", "model", b"model", "sample", b"sample", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -202,10 +206,13 @@ class DecodeResponse(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     IMAGES_FIELD_NUMBER: _builtins.int
+    MANIFEST_DIGEST_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model that served."""
     version: _builtins.str
     """Its version."""
+    manifest_digest: _builtins.str
+    """SHA-256 of its bundle's manifest.json, as Model says it: another where the bundle was replaced."""
     @_builtins.property
     def images(self) -> _common_pb2.Images:
         """N images of the model's size."""
@@ -216,10 +223,11 @@ class DecodeResponse(_message.Message):
         model: _builtins.str = ...,
         version: _builtins.str = ...,
         images: _common_pb2.Images | None = ...,
+        manifest_digest: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["images", b"images"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["images", b"images", "model", b"model", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["images", b"images", "manifest_digest", b"manifest_digest", "model", b"model", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -297,10 +305,13 @@ class SampleResponse(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     IMAGES_FIELD_NUMBER: _builtins.int
     LATENTS_FIELD_NUMBER: _builtins.int
+    MANIFEST_DIGEST_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model that served."""
     version: _builtins.str
     """Its version."""
+    manifest_digest: _builtins.str
+    """SHA-256 of its bundle's manifest.json, as Model says it: another where the bundle was replaced."""
     @_builtins.property
     def images(self) -> _common_pb2.Images:
         """`count` images of the model's size."""
@@ -316,10 +327,11 @@ class SampleResponse(_message.Message):
         version: _builtins.str = ...,
         images: _common_pb2.Images | None = ...,
         latents: _common_pb2.Tensor | None = ...,
+        manifest_digest: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["images", b"images", "latents", b"latents"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["images", b"images", "latents", b"latents", "model", b"model", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["images", b"images", "latents", b"latents", "manifest_digest", b"manifest_digest", "model", b"model", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -375,12 +387,15 @@ class ClassifyFaceResponse(_message.Message):
     PROBABILITIES_FIELD_NUMBER: _builtins.int
     IS_FACE_FIELD_NUMBER: _builtins.int
     THRESHOLD_FIELD_NUMBER: _builtins.int
+    MANIFEST_DIGEST_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model that served."""
     version: _builtins.str
     """Its version."""
     threshold: _builtins.float
     """The threshold that was used."""
+    manifest_digest: _builtins.str
+    """SHA-256 of its bundle's manifest.json, as Model says it: another where the bundle was replaced."""
     @_builtins.property
     def logits(self) -> _common_pb2.Tensor:
         """float32 [N]: logit of "face"."""
@@ -402,10 +417,11 @@ class ClassifyFaceResponse(_message.Message):
         probabilities: _common_pb2.Tensor | None = ...,
         is_face: _abc.Iterable[_builtins.bool] | None = ...,
         threshold: _builtins.float = ...,
+        manifest_digest: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["logits", b"logits", "probabilities", b"probabilities"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_face", b"is_face", "logits", b"logits", "model", b"model", "probabilities", b"probabilities", "threshold", b"threshold", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_face", b"is_face", "logits", b"logits", "manifest_digest", b"manifest_digest", "model", b"model", "probabilities", b"probabilities", "threshold", b"threshold", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -519,6 +535,7 @@ class ResampleWeightsResponse(_message.Message):
     EFFECTIVE_SAMPLE_SIZE_FIELD_NUMBER: _builtins.int
     TEMPER_FIELD_NUMBER: _builtins.int
     LOG_TOTAL_FIELD_NUMBER: _builtins.int
+    MANIFEST_DIGEST_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model that served."""
     version: _builtins.str
@@ -532,6 +549,8 @@ class ResampleWeightsResponse(_message.Message):
     compares items of several requests that used the same histogram, rule and smoothing and were
     not tempered.
     """
+    manifest_digest: _builtins.str
+    """SHA-256 of its bundle's manifest.json, as Model says it: another where the bundle was replaced."""
     @_builtins.property
     def weights(self) -> _common_pb2.Tensor:
         """float64 [N]: weights, summing to 1."""
@@ -550,10 +569,11 @@ class ResampleWeightsResponse(_message.Message):
         effective_sample_size: _builtins.float = ...,
         temper: _builtins.float = ...,
         log_total: _builtins.float = ...,
+        manifest_digest: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["histogram", b"histogram", "weights", b"weights"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_sample_size", b"effective_sample_size", "histogram", b"histogram", "log_total", b"log_total", "model", b"model", "temper", b"temper", "version", b"version", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_sample_size", b"effective_sample_size", "histogram", b"histogram", "log_total", b"log_total", "manifest_digest", b"manifest_digest", "model", b"model", "temper", b"temper", "version", b"version", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

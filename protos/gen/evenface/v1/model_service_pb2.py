@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from evenface.v1 import common_pb2 as evenface_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x65venface/v1/model_service.proto\x12\x0b\x65venface.v1\x1a\x18\x65venface/v1/common.proto\"\xb3\x01\n\x0cGroupQuality\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\r\x12\x1f\n\x12true_positive_rate\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\r\n\x05share\x18\x05 \x01(\x01\x12\x1b\n\x0eweighted_share\x18\x06 \x01(\x01H\x01\x88\x01\x01\x42\x15\n\x13_true_positive_rateB\x11\n\x0f_weighted_share\"\x98\x01\n\x10\x41ttributeQuality\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x03\x61uc\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\tpositives\x18\x03 \x01(\r\x12\x11\n\tnegatives\x18\x04 \x01(\r\x12\x1a\n\x12held_out_positives\x18\x05 \x01(\r\x12\x1a\n\x12held_out_negatives\x18\x06 \x01(\rB\x06\n\x04_auc\"\xaf\x03\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x12\n\nis_default\x18\x03 \x01(\x08\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x12\n\nimage_size\x18\x05 \x01(\r\x12\x10\n\x08\x63hannels\x18\x06 \x01(\r\x12\x13\n\x0blatent_size\x18\x07 \x01(\r\x12-\n\tfunctions\x18\x08 \x03(\x0e\x32\x1a.evenface.v1.ModelFunction\x12\x12\n\nattributes\x18\t \x03(\t\x12\x1a\n\x12\x64\x65\x63ision_threshold\x18\n \x01(\x02\x12\x30\n\x07quality\x18\x0b \x03(\x0b\x32\x1f.evenface.v1.Model.QualityEntry\x12\x36\n\nprovenance\x18\x0c \x03(\x0b\x32\".evenface.v1.Model.ProvenanceEntry\x1a.\n\x0cQualityEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x31\n\x0fProvenanceEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"`\n\x06Limits\x12\x1d\n\x15max_items_per_request\x18\x01 \x01(\r\x12\x19\n\x11max_message_bytes\x18\x02 \x01(\r\x12\x1c\n\x14max_pixels_per_image\x18\x03 \x01(\x04\"\x13\n\x11ListModelsRequest\"]\n\x12ListModelsResponse\x12\"\n\x06models\x18\x01 \x03(\x0b\x32\x12.evenface.v1.Model\x12#\n\x06limits\x18\x02 \x01(\x0b\x32\x13.evenface.v1.Limits\"1\n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"\x93\x02\n\x10GetModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.evenface.v1.Model\x12\x12\n\nmodel_card\x18\x02 \x01(\t\x12)\n\x06groups\x18\x03 \x03(\x0b\x32\x19.evenface.v1.GroupQuality\x12\x30\n\x13\x61ggregate_posterior\x18\x04 \x01(\x0b\x32\x13.evenface.v1.Tensor\x12\x38\n\x12training_histogram\x18\x05 \x01(\x0b\x32\x1c.evenface.v1.LatentHistogram\x12\x31\n\nattributes\x18\x06 \x03(\x0b\x32\x1d.evenface.v1.AttributeQuality*\x9f\x01\n\rModelFunction\x12\x1e\n\x1aMODEL_FUNCTION_UNSPECIFIED\x10\x00\x12\x19\n\x15MODEL_FUNCTION_ENCODE\x10\x01\x12\x19\n\x15MODEL_FUNCTION_DECODE\x10\x02\x12\x1b\n\x17MODEL_FUNCTION_CLASSIFY\x10\x03\x12\x1b\n\x17MODEL_FUNCTION_COLORIZE\x10\x04\x32\xa6\x01\n\x0cModelService\x12M\n\nListModels\x12\x1e.evenface.v1.ListModelsRequest\x1a\x1f.evenface.v1.ListModelsResponse\x12G\n\x08GetModel\x12\x1c.evenface.v1.GetModelRequest\x1a\x1d.evenface.v1.GetModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x65venface/v1/model_service.proto\x12\x0b\x65venface.v1\x1a\x18\x65venface/v1/common.proto\"\xb3\x01\n\x0cGroupQuality\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\r\x12\x1f\n\x12true_positive_rate\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\r\n\x05share\x18\x05 \x01(\x01\x12\x1b\n\x0eweighted_share\x18\x06 \x01(\x01H\x01\x88\x01\x01\x42\x15\n\x13_true_positive_rateB\x11\n\x0f_weighted_share\"\x98\x01\n\x10\x41ttributeQuality\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x03\x61uc\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\tpositives\x18\x03 \x01(\r\x12\x11\n\tnegatives\x18\x04 \x01(\r\x12\x1a\n\x12held_out_positives\x18\x05 \x01(\r\x12\x1a\n\x12held_out_negatives\x18\x06 \x01(\rB\x06\n\x04_auc\"\xc8\x03\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x12\n\nis_default\x18\x03 \x01(\x08\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x12\n\nimage_size\x18\x05 \x01(\r\x12\x10\n\x08\x63hannels\x18\x06 \x01(\r\x12\x13\n\x0blatent_size\x18\x07 \x01(\r\x12-\n\tfunctions\x18\x08 \x03(\x0e\x32\x1a.evenface.v1.ModelFunction\x12\x12\n\nattributes\x18\t \x03(\t\x12\x1a\n\x12\x64\x65\x63ision_threshold\x18\n \x01(\x02\x12\x30\n\x07quality\x18\x0b \x03(\x0b\x32\x1f.evenface.v1.Model.QualityEntry\x12\x36\n\nprovenance\x18\x0c \x03(\x0b\x32\".evenface.v1.Model.ProvenanceEntry\x12\x17\n\x0fmanifest_digest\x18\r \x01(\t\x1a.\n\x0cQualityEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x31\n\x0fProvenanceEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"`\n\x06Limits\x12\x1d\n\x15max_items_per_request\x18\x01 \x01(\r\x12\x19\n\x11max_message_bytes\x18\x02 \x01(\r\x12\x1c\n\x14max_pixels_per_image\x18\x03 \x01(\x04\"\x13\n\x11ListModelsRequest\"]\n\x12ListModelsResponse\x12\"\n\x06models\x18\x01 \x03(\x0b\x32\x12.evenface.v1.Model\x12#\n\x06limits\x18\x02 \x01(\x0b\x32\x13.evenface.v1.Limits\"1\n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"\x93\x02\n\x10GetModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.evenface.v1.Model\x12\x12\n\nmodel_card\x18\x02 \x01(\t\x12)\n\x06groups\x18\x03 \x03(\x0b\x32\x19.evenface.v1.GroupQuality\x12\x30\n\x13\x61ggregate_posterior\x18\x04 \x01(\x0b\x32\x13.evenface.v1.Tensor\x12\x38\n\x12training_histogram\x18\x05 \x01(\x0b\x32\x1c.evenface.v1.LatentHistogram\x12\x31\n\nattributes\x18\x06 \x03(\x0b\x32\x1d.evenface.v1.AttributeQuality*\x9f\x01\n\rModelFunction\x12\x1e\n\x1aMODEL_FUNCTION_UNSPECIFIED\x10\x00\x12\x19\n\x15MODEL_FUNCTION_ENCODE\x10\x01\x12\x19\n\x15MODEL_FUNCTION_DECODE\x10\x02\x12\x1b\n\x17MODEL_FUNCTION_CLASSIFY\x10\x03\x12\x1b\n\x17MODEL_FUNCTION_COLORIZE\x10\x04\x32\xa6\x01\n\x0cModelService\x12M\n\nListModels\x12\x1e.evenface.v1.ListModelsRequest\x1a\x1f.evenface.v1.ListModelsResponse\x12G\n\x08GetModel\x12\x1c.evenface.v1.GetModelRequest\x1a\x1d.evenface.v1.GetModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,28 +36,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODEL_QUALITYENTRY']._serialized_options = b'8\001'
   _globals['_MODEL_PROVENANCEENTRY']._loaded_options = None
   _globals['_MODEL_PROVENANCEENTRY']._serialized_options = b'8\001'
-  _globals['_MODELFUNCTION']._serialized_start=1389
-  _globals['_MODELFUNCTION']._serialized_end=1548
+  _globals['_MODELFUNCTION']._serialized_start=1414
+  _globals['_MODELFUNCTION']._serialized_end=1573
   _globals['_GROUPQUALITY']._serialized_start=75
   _globals['_GROUPQUALITY']._serialized_end=254
   _globals['_ATTRIBUTEQUALITY']._serialized_start=257
   _globals['_ATTRIBUTEQUALITY']._serialized_end=409
   _globals['_MODEL']._serialized_start=412
-  _globals['_MODEL']._serialized_end=843
-  _globals['_MODEL_QUALITYENTRY']._serialized_start=746
-  _globals['_MODEL_QUALITYENTRY']._serialized_end=792
-  _globals['_MODEL_PROVENANCEENTRY']._serialized_start=794
-  _globals['_MODEL_PROVENANCEENTRY']._serialized_end=843
-  _globals['_LIMITS']._serialized_start=845
-  _globals['_LIMITS']._serialized_end=941
-  _globals['_LISTMODELSREQUEST']._serialized_start=943
-  _globals['_LISTMODELSREQUEST']._serialized_end=962
-  _globals['_LISTMODELSRESPONSE']._serialized_start=964
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1057
-  _globals['_GETMODELREQUEST']._serialized_start=1059
-  _globals['_GETMODELREQUEST']._serialized_end=1108
-  _globals['_GETMODELRESPONSE']._serialized_start=1111
-  _globals['_GETMODELRESPONSE']._serialized_end=1386
-  _globals['_MODELSERVICE']._serialized_start=1551
-  _globals['_MODELSERVICE']._serialized_end=1717
+  _globals['_MODEL']._serialized_end=868
+  _globals['_MODEL_QUALITYENTRY']._serialized_start=771
+  _globals['_MODEL_QUALITYENTRY']._serialized_end=817
+  _globals['_MODEL_PROVENANCEENTRY']._serialized_start=819
+  _globals['_MODEL_PROVENANCEENTRY']._serialized_end=868
+  _globals['_LIMITS']._serialized_start=870
+  _globals['_LIMITS']._serialized_end=966
+  _globals['_LISTMODELSREQUEST']._serialized_start=968
+  _globals['_LISTMODELSREQUEST']._serialized_end=987
+  _globals['_LISTMODELSRESPONSE']._serialized_start=989
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1082
+  _globals['_GETMODELREQUEST']._serialized_start=1084
+  _globals['_GETMODELREQUEST']._serialized_end=1133
+  _globals['_GETMODELRESPONSE']._serialized_start=1136
+  _globals['_GETMODELRESPONSE']._serialized_end=1411
+  _globals['_MODELSERVICE']._serialized_start=1576
+  _globals['_MODELSERVICE']._serialized_end=1742
 # @@protoc_insertion_point(module_scope)

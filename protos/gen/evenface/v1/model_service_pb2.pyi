@@ -207,6 +207,7 @@ class Model(_message.Message):
     DECISION_THRESHOLD_FIELD_NUMBER: _builtins.int
     QUALITY_FIELD_NUMBER: _builtins.int
     PROVENANCE_FIELD_NUMBER: _builtins.int
+    MANIFEST_DIGEST_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name, [a-z0-9][a-z0-9._-]*."""
     version: _builtins.str
@@ -223,6 +224,10 @@ class Model(_message.Message):
     """D, the number of latent dimensions; 0 where the model has none."""
     decision_threshold: _builtins.float
     """Probability from which an image counts as a face."""
+    manifest_digest: _builtins.str
+    """SHA-256 of its bundle's manifest.json, 64 hexadecimal digits. The manifest lists the digests of
+    all other files of the bundle, so that models with the same one give the same answers.
+    """
     @_builtins.property
     def functions(self) -> _containers.RepeatedScalarFieldContainer[Global___ModelFunction.ValueType]:
         """What it can do."""
@@ -254,10 +259,11 @@ class Model(_message.Message):
         decision_threshold: _builtins.float = ...,
         quality: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         provenance: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        manifest_digest: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "channels", b"channels", "decision_threshold", b"decision_threshold", "functions", b"functions", "image_size", b"image_size", "is_default", b"is_default", "kind", b"kind", "latent_size", b"latent_size", "name", b"name", "provenance", b"provenance", "quality", b"quality", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "channels", b"channels", "decision_threshold", b"decision_threshold", "functions", b"functions", "image_size", b"image_size", "is_default", b"is_default", "kind", b"kind", "latent_size", b"latent_size", "manifest_digest", b"manifest_digest", "name", b"name", "provenance", b"provenance", "quality", b"quality", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
