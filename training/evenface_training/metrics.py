@@ -3,7 +3,6 @@
 Images are float32 [N, C, H, W] in [0, 1]; classification works on logits.
 """
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -20,7 +19,6 @@ Members = Mapping[str, NDArray[np.bool_]]
 _WINDOW = 11
 _SIGMA = 1.5
 _K1, _K2 = 0.01, 0.03
-_Z95 = 1.959964  # quantile of the normal distribution for an interval of 95 %
 _MAX_PSNR = 100.0  # an image rebuilt without error would else have infinitely many
 
 
@@ -76,14 +74,6 @@ def threshold_at(nonface_logits: Logits, false_positive_rate: float) -> float:
     allowed = int(false_positive_rate * len(nonface_logits))
     limit = np.sort(nonface_logits)[::-1][allowed]
     return float(np.nextafter(limit, np.inf, dtype=nonface_logits.dtype))
-
-
-def wilson_interval(rate: float, count: int) -> tuple[float, float]:
-    """The 95 % interval of a share seen in `count` >= 1 items (Wilson 1927)."""
-    square = _Z95**2 / count
-    centre = rate + square / 2
-    reach = _Z95 * math.sqrt(rate * (1 - rate) / count + square / (4 * count))
-    return max(0.0, (centre - reach) / (1 + square)), min(1.0, (centre + reach) / (1 + square))
 
 
 def group_shares(weights: Float64, groups: Members) -> dict[str, tuple[float, float]]:

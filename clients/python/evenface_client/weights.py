@@ -49,7 +49,8 @@ def read_weights(url: str | Path) -> RowWeights:
     """Read ids and weights of a job, for a dataset that is made from them.
 
     Args:
-        url: OUT of `evenface-batch`, a path or a URL of fsspec.
+        url: OUT of `evenface-batch`, or a file with columns `id` and `weight` as the studio writes
+            it, `.parquet` or `.csv`; a path or a URL of fsspec.
 
     Raises:
         DataError: There are no parts, one cannot be read, or they have not all been weighted, all
@@ -199,6 +200,9 @@ def _batches(url: str | Path) -> Iterator[tuple[Any, Float64]]:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     system, folder = _system(url)
+    if folder.endswith(".csv"):
+        yield from _lines(system, folder)
+        return
     mark: bytes | None = None
     for name in _parts(system, folder, url):
         try:
@@ -208,8 +212,24 @@ def _batches(url: str | Path) -> Iterator[tuple[Any, Float64]]:
                 for batch in part.iter_batches(_BATCH, columns=["id", "weight"]):
                     weights = batch.column("weight").fill_null(0.0)
                     yield batch.column("id"), weights.to_numpy()
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, KeyError, pa.ArrowException) as error:
             raise DataError(f"{name}: cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def _lines(system: Any, name: str) -> Iterator[tuple[Any, Float64]]:  # noqa: ANN401
+    """The same of a CSV file."""
+    import pyarrow as pa  # noqa: PLC0415
+    from pyarrow import csv  # noqa: PLC0415
+
+    columns = {"id": pa.string(), "weight": pa.float64()}
+    chosen = csv.ConvertOptions(column_types=columns, include_columns=list(columns))
+    split = csv.ParseOptions(newlines_in_values=True)  # an id may hold one
+    try:
+        with system.open_input_stream(name) as file:
+            for batch in csv.open_csv(file, parse_options=split, convert_options=chosen):
+                yield batch.column("id"), batch.column("weight").fill_null(0.0).to_numpy()
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise DataError(f"{name}: cannot be read: {str(error).splitlines()[0]}") from error
 
 
 def _same_mark(part: Any, mark: bytes | None, name: str) -> bytes:  # noqa: ANN401
@@ -225,8 +245,10 @@ def _same_mark(part: Any, mark: bytes | None, name: str) -> bytes:  # noqa: ANN4
 
 
 def _parts(system: Any, folder: str, url: str | Path) -> list[str]:  # noqa: ANN401
-    from pyarrow.fs import FileSelector  # noqa: PLC0415
+    from pyarrow.fs import FileSelector, FileType  # noqa: PLC0415
 
+    if system.get_file_info(folder).type == FileType.File:
+        return [folder]
     selector = FileSelector(f"{folder}/parts", allow_not_found=True)
     files = (info.path for info in system.get_file_info(selector))
     found = sorted(name for name in files if _PART.search(name))

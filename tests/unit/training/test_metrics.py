@@ -34,12 +34,6 @@ def test_a_threshold_lets_at_most_its_share_of_the_non_faces_pass() -> None:
     assert metrics.threshold_at(np.full(300, 1.5, np.float32), 0.01) > 1.5
 
 
-def test_the_interval_of_a_rate_is_wilsons() -> None:
-    # Figures of Wilson's formula from Newcombe 1998, table I: 81 of 263 and 0 of 20.
-    assert metrics.wilson_interval(81 / 263, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
-    assert metrics.wilson_interval(0.0, 20) == pytest.approx((0.0, 0.1611), abs=5e-5)
-
-
 def test_group_share_is_by_count_and_by_weight() -> None:
     weights = np.array([0.1, 0.2, 0.7])
     shares = metrics.group_shares(weights, {"rare": np.array([False, False, True])})

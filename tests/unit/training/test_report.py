@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from evenface_training.metrics import wilson_interval
+from evenface_core.intervals import wilson_interval
 from evenface_training.report.charts import bar_chart, line_chart
 from evenface_training.report.groups import SHOWN, Rate, tabulate_groups
 from evenface_training.report.latents import describe_latents

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evenface_training.groups import Spread, spread
-from evenface_training.metrics import wilson_interval
+from evenface_core.intervals import wilson_interval
 
 Texts = NDArray[np.str_]
 Bools = NDArray[np.bool_]

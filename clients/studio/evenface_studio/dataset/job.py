@@ -1,0 +1,133 @@
+"""What a job of `evenface-batch` says of itself: its model, how many parts, where its images are.
+
+`docs/batch.md` has the form. The images' places are read from the listing, as far as they are files
+of their own; those inside of shards and tables are told apart and not shown.
+"""
+
+import gzip
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from evenface_studio.dataset.roots import JOB_FILE
+
+LISTING_FILE = "listing.jsonl.gz"
+_MOST_PLAN = 2**20  # bytes
+_MOST_LINE = 2**27
+_MOST_LINES = 1_000_000
+
+
+class _Lenient(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class _Model(_Lenient):
+    name: str = Field(max_length=200)
+    version: str = Field(max_length=200)
+
+
+class _Listing(_Lenient):
+    chunks: int = Field(ge=0)
+
+
+class JobPlan(_Lenient):
+    """The part of `job.json` that matters here.
+
+    Attributes:
+        model: Name and version of what scored.
+        listing: How many parts there should be.
+    """
+
+    model: _Model
+    listing: _Listing
+
+
+def read_plan(folder: Path) -> JobPlan | None:
+    """Read `job.json`; None where it is not there or is no plan."""
+    try:
+        with _plain(folder / JOB_FILE).open("rb") as file:
+            return JobPlan.model_validate_json(file.read(_MOST_PLAN))
+    except (OSError, ValidationError):
+        return None
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the images of one chunk are.
+
+    Attributes:
+        kind: "files", or what they are inside of: "shard" or "table".
+        base: What names are joined to, unless they are absolute.
+        prefix: What the ids begin with.
+    """
+
+    kind: str
+    base: str
+    prefix: str
+
+    def path(self, name: str) -> Path | None:
+        """The file of an id; None where it has none on this machine."""
+        if self.kind != "files" or not name.startswith(self.prefix):
+            return None
+        file = name[len(self.prefix) :]
+        url = file if file.startswith("/") or "://" in file else self.base + file
+        url = url.removeprefix("file://")
+        return None if "://" in url or not url.startswith("/") else Path(url)
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Where the images of all chunks are.
+
+    Attributes:
+        different: The different origins.
+        by_chunk: Place in `different`, by number of the chunk.
+    """
+
+    different: tuple[Origin, ...] = ()
+    by_chunk: list[int] = field(default_factory=list, repr=False)
+
+    def of(self, chunk: int) -> Origin | None:
+        """The origin of a chunk's images; None where the listing does not say."""
+        if not 0 <= chunk < len(self.by_chunk):
+            return None
+        return self.different[self.by_chunk[chunk]]
+
+
+def read_origins(folder: Path) -> Origins:
+    """Read a job's listing, a line at a time; empty where it cannot be read to its end."""
+    different: dict[Origin, int] = {}
+    by_chunk: list[int] = []
+    try:
+        with gzip.open(_plain(folder / LISTING_FILE), "rb") as file:
+            while line := file.readline(_MOST_LINE):
+                if len(by_chunk) == _MOST_LINES:
+                    return Origins()
+                origin = _origin(json.loads(line))
+                by_chunk.append(different.setdefault(origin, len(different)))
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zlib.error):
+        return Origins()
+    return Origins(tuple(different), by_chunk)
+
+
+def _origin(line: Mapping[str, Any]) -> Origin:
+    kind = str(line["kind"])
+    if kind != "files":
+        return Origin(kind, "", "")
+    return Origin(kind, str(line["base"]), str(line["prefix"]))
+
+
+def _plain(path: Path) -> Path:
+    """A file that is no link, as a link may lead to where the studio must not look.
+
+    Raises:
+        OSError: It is one.
+    """
+    if path.is_symlink():
+        raise PermissionError(1, "is a link", str(path))
+    return path
