@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import yaml
+from evenface_core.intervals import wilson_interval
 from evenface_core.manifest import GroupQuality
 from evenface_core.resampling import DEFAULT_SMOOTHING
 from evenface_training.config import TrainingConfig
-from evenface_core.intervals import wilson_interval
 
 from evenface_export.card_attributes import write_section
 from evenface_export.card_quality import quality_tables

@@ -11,7 +11,7 @@ from evenface_studio.settings import Settings
 
 STATIC = Path(__file__).with_name("static")
 
-_TABS = (explore, sample, morph, dataset, fairness, live)
+_ROUTES = tuple(tab.routes for tab in (models, explore, sample, morph, dataset, fairness, live))
 
 
 def make_app(settings: Settings) -> web.Application:
@@ -23,10 +23,11 @@ def make_app(settings: Settings) -> web.Application:
     app = web.Application(
         middlewares=guard.middlewares(settings), client_max_size=settings.max_upload
     )
+    for tab in (dataset, live):
+        tab.context(app, settings)
     app.on_response_prepare.append(guard.add_headers)
-    app.add_routes(models.routes())
-    for tab in _TABS:
-        app.add_routes(tab.routes())
+    for routes in _ROUTES:
+        app.add_routes(routes())
     app.router.add_get("/", _page)
     app.router.add_static("/static", STATIC)
 

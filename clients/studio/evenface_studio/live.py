@@ -1,8 +1,140 @@
-"""The tab Live."""
+"""The tab Live: the service's metrics, looked at once a second while somebody looks."""
 
-from aiohttp import web
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import ClientError, ClientSession, ClientTimeout, web
+
+from evenface_studio.history import POINTS, TABLE_SECONDS, WINDOW_SECONDS, History
+from evenface_studio.metrics import NotOurs, Scrape, read
+from evenface_studio.problems import StudioError
+from evenface_studio.settings import Settings
+
+EVERY_SECONDS = 1.0
+_PATIENCE_SECONDS = 2.0
+_UNSEEN_SECONDS = 5.0  # after which nobody looks any more; browsers in the background ask seldom
+_MOST_BYTES = 8 * 2**20
+_OK = 200
+
+
+@dataclass
+class Watch:
+    """Watches the metrics of one service for all who look.
+
+    Attributes:
+        url: Where they are.
+        history: What was seen.
+        problem: Why there are none now; None where there are.
+        seen: When somebody last looked, by the loop's clock.
+    """
+
+    url: str
+    history: History = field(default_factory=History)
+    problem: str | None = None
+    seen: float = 0.0
+    _task: "asyncio.Task[None] | None" = None
+
+    async def look(self, session: ClientSession) -> None:
+        """Note that somebody looks, and wait for the first look at the metrics."""
+        self.seen = asyncio.get_running_loop().time()
+        if self._task is None or self._task.done():
+            await self._once(session)
+            self._task = asyncio.create_task(self._watch(session))
+
+    async def end(self) -> None:
+        """Look no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _watch(self, session: ClientSession) -> None:
+        loop = asyncio.get_running_loop()
+        turn = loop.time()
+        while loop.time() - self.seen < _UNSEEN_SECONDS:
+            turn = max(turn + EVERY_SECONDS, loop.time())
+            await asyncio.sleep(turn - loop.time())
+            await self._once(session)
+
+    async def _once(self, session: ClientSession) -> None:
+        try:
+            text = await _fetch(session, self.url)
+            # Some thousand lines take the parser longer than a loop should stand still.
+            scrape: Scrape = await asyncio.to_thread(read, text, time.monotonic())
+        except (ClientError, OSError, TimeoutError, ValueError) as error:
+            self.problem = _reason(error)
+            self.history.lose(time.time())
+        else:
+            self.problem = None
+            self.history.add(scrape, time.time())
+
+    def told(self, since: int) -> Mapping[str, Any]:
+        """What has come after a point, ready for JSON."""
+        return {
+            "url": self.url,
+            "problem": self.problem,
+            "points": self.history.since(since),
+            "last": self.history.last,
+            "most_points": POINTS,
+            "methods": self.history.table(),
+            "rejections": self.history.rejections(),
+            "drift": self.history.drift(),
+            "window": WINDOW_SECONDS,
+            "table_window": TABLE_SECONDS,
+        }
+
+
+_WATCH = web.AppKey("watch", Watch)
+_SESSION = web.AppKey("metrics_session", ClientSession)
+
+
+def context(app: web.Application, settings: Settings) -> None:
+    """Prepare the application for the tab."""
+    app[_WATCH] = watch = Watch(settings.metrics)
+
+    async def session(running: web.Application) -> AsyncIterator[None]:
+        timeout = ClientTimeout(total=_PATIENCE_SECONDS)
+        async with ClientSession(timeout=timeout, trust_env=False) as opened:
+            running[_SESSION] = opened
+            yield
+            await watch.end()
+
+    app.cleanup_ctx.append(session)
 
 
 def routes() -> list[web.RouteDef]:
     """The routes of the tab."""
-    return []
+    return [web.get("/api/live", _live)]
+
+
+async def _live(request: web.Request) -> web.Response:
+    try:
+        since = int(request.query.get("since", "0"))
+    except ValueError as error:
+        detail = f"since: must be a whole number, not {request.query['since'][:40]!r}."
+        raise StudioError("This cannot be asked for", detail, "Load the page again.") from error
+    watch = request.app[_WATCH]
+    await watch.look(request.app[_SESSION])
+    return web.json_response(watch.told(since))
+
+
+async def _fetch(session: ClientSession, url: str) -> str:
+    async with session.get(url, allow_redirects=False) as reply:
+        if reply.status != _OK:
+            raise NotOurs(f"it answers with status {reply.status}")
+        held = bytearray()
+        async for some in reply.content.iter_chunked(2**16):
+            held += some
+            if len(held) > _MOST_BYTES:
+                raise NotOurs(f"more than {_MOST_BYTES:,} bytes")
+        return held.decode()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {_PATIENCE_SECONDS:g} s"
+    if isinstance(error, UnicodeDecodeError):
+        return "this is no text of Prometheus"
+    return (str(error) or type(error).__name__).splitlines()[0][:300]

@@ -14,7 +14,7 @@ from evenface_core.cli import guarded
 from evenface_core.errors import ConfigError
 
 from evenface_studio.app import make_app
-from evenface_studio.settings import Settings
+from evenface_studio.settings import DEFAULT_METRICS, Settings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,17 +39,12 @@ def _run(args: argparse.Namespace) -> None:
         token=args.token,
         timeout=args.timeout,
         metrics=args.metrics,
-        data=tuple(_readable(path) for path in args.data),
+        data=tuple(args.data),
     )
     try:
         asyncio.run(_serve(settings))
     except EvenfaceClientError as error:
         raise ConfigError(str(error)) from error
-
-
-def _readable(path: Path) -> Path:
-    """A place below which the Dataset tab may read, free of links."""
-    return path.resolve(strict=True)
 
 
 async def _serve(settings: Settings) -> None:
@@ -87,7 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     page.add_argument(
         "--metrics",
         metavar="URL",
-        help="the service's metrics, for the tab Live; as http://127.0.0.1:9464/metrics",
+        default=DEFAULT_METRICS,
+        help=f"the service's metrics, for the tab Live ({DEFAULT_METRICS})",
     )
     page.add_argument(
         "--data",

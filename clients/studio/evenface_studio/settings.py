@@ -5,6 +5,7 @@ from pathlib import Path
 
 from evenface_client import TLS
 
+DEFAULT_METRICS = "http://127.0.0.1:9464/metrics"
 MAX_UPLOAD_BYTES = 16 * 2**20
 
 
@@ -19,7 +20,7 @@ class Settings:
         tls: How to speak TLS to the service; None for plain text.
         token: API token, for services that ask for one.
         timeout: Seconds that one request to the service may take.
-        metrics: URL of the service's metrics; None where the Live tab has none to show.
+        metrics: URL of the service's metrics, which the Live tab shows.
         data: Folders and Parquet files that the Dataset tab may read, and nothing outside them.
         max_upload: Bytes that one request of the page may have.
     """
@@ -30,6 +31,6 @@ class Settings:
     tls: TLS | None = None
     token: str | None = None
     timeout: float = 30.0
-    metrics: str | None = None
+    metrics: str = DEFAULT_METRICS
     data: tuple[Path, ...] = ()
     max_upload: int = MAX_UPLOAD_BYTES

@@ -7,10 +7,10 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+from evenface_core.intervals import wilson_interval
 from numpy.typing import NDArray
 
 from evenface_training.groups import Spread, spread
-from evenface_core.intervals import wilson_interval
 
 Texts = NDArray[np.str_]
 Bools = NDArray[np.bool_]

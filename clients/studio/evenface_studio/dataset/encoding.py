@@ -2,15 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-from evenface_client import AsyncClient, Unsupported
+from evenface_client import AsyncClient, ModelInfo, Unsupported
 from evenface_core.images import DEFAULT_LIMITS
 
 from evenface_studio.dataset.labels import LabelFile
@@ -64,17 +63,6 @@ class Progress:
     step: Literal["listing", "encoding", "weighting", "done"] = "listing"
 
 
-@dataclass
-class _Found:
-    """What is known of the images, by their number."""
-
-    names: Sequence[str]
-    means: dict[int, Float32] = field(default_factory=dict)
-    logits: dict[int, float] = field(default_factory=dict)
-    probabilities: dict[int, float] = field(default_factory=dict)
-    errors: dict[int, str] = field(default_factory=dict)
-
-
 async def encode_folder(
     client: AsyncClient, roots: Roots, task: Task, progress: Progress
 ) -> DataSet:
@@ -88,24 +76,24 @@ async def encode_folder(
 
     Raises:
         StudioError: There are no images, too many, or none that can be encoded.
-        EvenfaceClientError: The service cannot do it.
+        EvenfaceClientError: The service cannot do it; inside an ExceptionGroup where that shows
+            while images are on their way.
     """
     names = await asyncio.to_thread(list_images, task.folder)
     info = (await client.model(task.model, task.version)).info
     if "encode" not in info.functions:
         raise Unsupported(f"{info.name} cannot encode; it can {', '.join(info.functions)}")
-    target = {"model": info.name, "version": info.version}
     progress.images = len(names)
     progress.classified = 0 if "classify" in info.functions else None
     progress.step = "encoding"
-    found = _Found(names)
+    work = _Work(client, roots, task, info, progress, names)
     async with asyncio.TaskGroup() as group:
-        group.create_task(_encode(client, roots, task, target, found, progress))
+        group.create_task(work.encode())
         if progress.classified is not None:
-            group.create_task(_classify(client, roots, task, target, found, progress))
+            group.create_task(work.classify())
     progress.step = "weighting"
-    weights = await _weigh(client, task, target, found)
-    made = await asyncio.to_thread(_made, roots, task, found, weights, target)
+    weights = await work.weigh()
+    made = await asyncio.to_thread(work.made, weights)
     progress.step = "done"
     return made
 
@@ -136,113 +124,130 @@ def list_images(folder: Path) -> list[str]:
     return names
 
 
-async def _encode(
-    client: AsyncClient, roots: Roots, task: Task, target: dict[str, str], found: _Found,
-    progress: Progress,
-) -> None:  # fmt: skip
-    sent: list[int] = []
+@dataclass
+class _Work:
+    """The images of a folder on their way, by their number."""
 
-    def refused(row: int, error: str) -> None:
-        found.errors[row] = error
-        progress.encoded += 1
-        progress.failed += 1
+    client: AsyncClient
+    roots: Roots
+    task: Task
+    model: ModelInfo
+    progress: Progress
+    names: Sequence[str]
+    means: dict[int, Float32] = field(default_factory=dict)
+    logits: dict[int, float] = field(default_factory=dict)
+    probabilities: dict[int, float] = field(default_factory=dict)
+    errors: dict[int, str] = field(default_factory=dict)
 
-    images = _files(roots, task.folder, found.names, sent, refused)
-    async with aclosing(client.encode_stream(images, **target)) as outcomes:
+    async def encode(self) -> None:
+        sent: list[int] = []
+        images = self._files(sent, self._refuse)
+        outcomes = self.client.encode_stream(
+            images, model=self.model.name, version=self.model.version
+        )
         async for outcome in outcomes:
             row = sent[outcome.index]
             if outcome.value is None:
-                refused(row, _line(outcome.error))
+                self._refuse(row, _line(outcome.error))
             else:
-                found.means[row] = outcome.value.mean
-                progress.encoded += 1
+                self.means[row] = outcome.value.mean
+                self.progress.encoded += 1
 
-
-async def _classify(
-    client: AsyncClient, roots: Roots, task: Task, target: dict[str, str], found: _Found,
-    progress: Progress,
-) -> None:  # fmt: skip
-    sent: list[int] = []
-
-    def count(*_: object) -> None:
-        progress.classified = (progress.classified or 0) + 1
-
-    images = _files(roots, task.folder, found.names, sent, count)
-    async with aclosing(client.classify_stream(images, **target)) as outcomes:
+    async def classify(self) -> None:
+        sent: list[int] = []
+        images = self._files(sent, self._pass_over)
+        outcomes = self.client.classify_stream(
+            images, model=self.model.name, version=self.model.version
+        )
         async for outcome in outcomes:
+            row = sent[outcome.index]
+            self._pass_over(row)
             if outcome.value is not None:
-                found.logits[sent[outcome.index]] = outcome.value.logit
-                found.probabilities[sent[outcome.index]] = outcome.value.probability
-            count()
+                self.logits[row] = outcome.value.logit
+                self.probabilities[row] = outcome.value.probability
 
+    async def weigh(self) -> Float64:
+        """The weights, NaN for images without.
 
-async def _files(
-    roots: Roots, folder: Path, names: Sequence[str], sent: list[int],
-    refused: Callable[[int, str], None],
-) -> AsyncIterator[bytes]:  # fmt: skip
-    """The images' bytes; those that cannot be read are refused and left out."""
-    for row, name in enumerate(names):
-        try:
-            data = await asyncio.to_thread(
-                read_below, roots, folder / name, DEFAULT_LIMITS.max_bytes
-            )
-        except OSError as error:
-            refused(row, f"unreadable: {error.strerror or error}")
-            continue
-        if not data:
-            refused(row, "unreadable: empty file")
-            continue
-        sent.append(row)
-        yield data
+        Raises:
+            StudioError: There is nothing that the rule could weight.
+        """
+        rule = self.task.rule
+        values: Mapping[int, float | Float32] = self.logits if rule == "hard" else self.means
+        rows = sorted(self.means.keys() & values.keys())
+        if not rows:
+            raise self._nothing()
+        read = np.stack([np.asarray(values[row], np.float32) for row in rows])
+        weighting = await self.client.resample_weights(
+            latents=None if rule == "hard" else read,
+            logits=read if rule == "hard" else None,
+            rule=rule,
+            min_effective_sample_size=self.task.least,
+            model=self.model.name,
+            version=self.model.version,
+        )
+        weights = np.full(len(self.names), np.nan)
+        weights[rows] = weighting.weights
+        return weights
 
+    def made(self, weights: Float64) -> DataSet:
+        """The data set that all of this makes."""
+        probabilities = np.full(len(self.names), np.nan, np.float32)
+        for row, value in self.probabilities.items():
+            probabilities[row] = value
+        failed = np.zeros(len(self.names), np.bool_)
+        failed[list(self.errors)] = True
+        labels = LabelFile(self.roots, self.task.folder).labels(self.names)
+        facts = Facts(
+            title=self.roots.shown(self.task.folder),
+            kind="folder",
+            model=f"{self.model.name}/{self.model.version}",
+            rule=self.task.rule,
+            mark=key_of(self.task, self.names).encode(),
+        )
+        return DataSet(
+            key_of(self.task, time.time_ns()),
+            facts,
+            Table(weights, probabilities, failed, labels),
+            ListedRows(self.names, self.errors),
+            Pictures(self.roots, folders=(self.task.folder,)),
+        )
 
-async def _weigh(
-    client: AsyncClient, task: Task, target: dict[str, str], found: _Found
-) -> Float64:
-    """The weights, NaN for images without."""
-    values = found.logits if task.rule == "hard" else found.means
-    rows = sorted(found.means.keys() & values.keys())
-    if not rows:
-        first = next(iter(found.errors.values()), "the model does not classify")
-        raise StudioError(
+    async def _files(
+        self, sent: list[int], refused: Callable[[int, str], None]
+    ) -> AsyncIterator[bytes]:
+        """The images' bytes; those that cannot be read are refused and left out."""
+        limit = DEFAULT_LIMITS.max_bytes
+        for row, name in enumerate(self.names):
+            path = self.task.folder / name
+            try:
+                data = await asyncio.to_thread(read_below, self.roots, path, limit)
+            except OSError as error:
+                refused(row, f"unreadable: {error.strerror or error}")
+                continue
+            if not data:
+                refused(row, "unreadable: empty file")
+                continue
+            sent.append(row)
+            yield data
+
+    def _refuse(self, row: int, error: str) -> None:
+        self.errors[row] = error
+        self.progress.encoded += 1
+        self.progress.failed += 1
+
+    def _pass_over(self, _: int, __: str = "") -> None:
+        self.progress.classified = (self.progress.classified or 0) + 1
+
+    def _nothing(self) -> StudioError:
+        first = next(iter(self.errors.values()), "the model does not classify")
+        reads = "a logit" if self.task.rule == "hard" else "a latent"
+        return StudioError(
             "Nothing to weight",
-            f"None of the {len(found.names):,} images has what rule '{task.rule}' reads: {first}.",
+            f"None of the {len(self.names):,} images got {reads}: {first}.",
             "Look at the folder, or choose another rule or model.",
             kind="empty",
         )
-    read = np.stack([np.asarray(values[row], np.float32) for row in rows])
-    given = {"logits": read} if task.rule == "hard" else {"latents": read}
-    weighting = await client.resample_weights(
-        **given, rule=task.rule, min_effective_sample_size=task.least, **target
-    )
-    weights = np.full(len(found.names), np.nan)
-    weights[rows] = weighting.weights
-    return weights
-
-
-def _made(
-    roots: Roots, task: Task, found: _Found, weights: Float64, target: dict[str, str]
-) -> DataSet:
-    probabilities = np.full(len(found.names), np.nan, np.float32)
-    for row, value in found.probabilities.items():
-        probabilities[row] = value
-    failed = np.zeros(len(found.names), np.bool_)
-    failed[list(found.errors)] = True
-    labels = LabelFile(roots, task.folder).labels(found.names)
-    facts = Facts(
-        title=roots.shown(task.folder),
-        kind="folder",
-        model=f"{target['model']}/{target['version']}",
-        rule=task.rule,
-        mark=key_of(task, found.names).encode(),
-    )
-    return DataSet(
-        key_of(task, time.time_ns()),
-        facts,
-        Table(weights, probabilities, failed, labels),
-        ListedRows(found.names, found.errors),
-        Pictures(roots, folders=(task.folder,)),
-    )
 
 
 def _line(error: Exception | None) -> str:

@@ -43,8 +43,13 @@ class LabelCoder:
                 self._codes[row] = number
 
     def labels(self) -> Labels | None:
-        """The column, its values in order; None where it is no label column."""
+        """The column, its values in order; None where it is no label column.
+
+        One that has the same value in all rows tells nothing, and is none either.
+        """
         if self._codes is None or not self._numbers:
+            return None
+        if len(self._numbers) == 1 and NO_LABEL not in self._codes:
             return None
         values = sorted(self._numbers, key=_numbers_first)
         places = np.empty(len(values) + 1, np.int16)

@@ -98,9 +98,7 @@ class ParquetRows:
             StudioError: They are not.
         """
         if _stamp(_files(self.path)) != self.stamp:
-            raise StudioError(
-                "This data set has changed", _CHANGED, "Open it again.", status=409, kind="changed"
-            )
+            raise _changed()
 
     def cells(self, rows: Places) -> list[Cell]:
         """Read what a page shows of some rows.
@@ -111,12 +109,13 @@ class ParquetRows:
         Raises:
             StudioError: The files have changed.
         """
-        self.require_unchanged()
         starts = np.array([piece.start for piece in self.pieces])
         holders = np.searchsorted(starts, rows, side="right") - 1
         found: dict[int, Cell] = {}
         for holder in np.unique(holders):
             piece = self.pieces[holder]
+            if _stamp([piece.file])[0] not in self.stamp:
+                raise _changed()
             inside = np.sort(rows[holders == holder]) - piece.start
             for row, name, error in _picked(piece, inside):
                 found[piece.start + row] = Cell(name, error, piece.part)
@@ -202,6 +201,12 @@ def opened(file: Path) -> Iterator[Any]:
         ) from error
 
 
+def _changed() -> StudioError:
+    return StudioError(
+        "This data set has changed", _CHANGED, "Open it again.", status=409, kind="changed"
+    )
+
+
 def _files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
@@ -265,7 +270,9 @@ def _check(file: Path, schema: Any) -> None:  # noqa: ANN401 - pyarrow has no ty
             continue
         if place < 0 or not test(schema.field(place).type):
             known = ", ".join(schema.names[:20]) or "none"
-            problem = f"no column '{name}'" if place < 0 else f"'{name}' is {schema.field(place).type}"
+            problem = (
+                f"no column '{name}'" if place < 0 else f"'{name}' is {schema.field(place).type}"
+            )
             raise StudioError(
                 "Not a file of evenface-batch",
                 f"{file.name}: {problem}; its columns are {known[:300]}.",
@@ -343,7 +350,9 @@ def _picked(piece: Piece, inside: Places) -> Iterator[tuple[int, str, str | None
             here = inside[(inside >= done) & (inside < done + len(batch))]
             for row in here:
                 name = batch.column("id")[int(row) - done].as_py()
-                error = batch.column("error")[int(row) - done].as_py() if "error" in columns else None
+                error = (
+                    batch.column("error")[int(row) - done].as_py() if "error" in columns else None
+                )
                 yield int(row), str(name), error
             done += len(batch)
             if not len(inside) or done > inside[-1]:

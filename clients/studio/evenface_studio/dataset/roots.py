@@ -38,11 +38,11 @@ class Roots:
         given: Folders, and Parquet files.
 
     Raises:
-        StudioError: One is not there.
+        OSError: One is not there.
     """
 
     def __init__(self, given: Sequence[Path]) -> None:
-        self.paths = tuple(_real(path) for path in given)
+        self.paths = tuple(path.resolve(strict=True) for path in given)
 
     def holds(self, path: Path) -> bool:
         """Whether a path without links is a root or below one."""
@@ -116,7 +116,9 @@ def kind_of(path: Path) -> Kind:
                 return "job"
             return "job" if (path / JOB_FILE).is_file() else "folder"
     except OSError as error:
-        raise StudioError("Cannot be read", f"{path}: {error.strerror}", "Check its rights.") from error
+        raise StudioError(
+            "Cannot be read", f"{path}: {error.strerror}", "Check its rights."
+        ) from error
     if path.suffix.lower() == ".parquet":
         return "parquet"
     raise StudioError(
@@ -189,11 +191,3 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
             return sorted(entries, key=lambda entry: entry.name)
     except OSError:
         return []
-
-
-def _real(path: Path) -> Path:
-    try:
-        return path.expanduser().resolve(strict=True)
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise StudioError(f"--data {path}", str(reason), "Name a folder or a Parquet file.") from error

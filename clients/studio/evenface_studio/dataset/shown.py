@@ -17,6 +17,7 @@ from evenface_studio.problems import StudioError
 MOST_SETS = 16
 MOST_TOTAL_ROWS = 40_000_000
 _LOOKS = 4  # filters whose rows are kept for each data set
+_CELLS = 2000  # rows whose ids are kept, for the thumbnails of the pages at hand
 
 
 class Rows(Protocol):
@@ -83,6 +84,7 @@ class DataSet:
     rows: Rows
     pictures: Pictures
     _looks: OrderedDict[Look, tuple[Bools, Places]] = field(default_factory=OrderedDict)
+    _cells: OrderedDict[int, Cell] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def chosen(self, look: Look) -> tuple[Bools, Places]:
@@ -100,6 +102,26 @@ class DataSet:
                     self._looks.popitem(last=False)
             self._looks.move_to_end(look)
             return found
+
+    def cells(self, rows: Places) -> list[Cell]:
+        """What a page shows of some rows.
+
+        Args:
+            rows: int64 [K], places of rows.
+
+        Raises:
+            StudioError: The data set has changed.
+        """
+        with self._lock:
+            known = [self._cells.get(row) for row in rows.tolist()]
+        if None not in known:
+            return [cell for cell in known if cell is not None]
+        found = self.rows.cells(rows)
+        with self._lock:
+            self._cells.update(zip(rows.tolist(), found, strict=True))
+            while len(self._cells) > _CELLS:
+                self._cells.popitem(last=False)
+        return found
 
     def _choose(self, look: Look) -> tuple[Bools, Places]:
         mask = chosen(self.table, look.filter)

@@ -239,12 +239,12 @@ def _top(weights: Float64, total: float) -> float:
 
 
 def _weight_counts(table: Table, weights: Float64) -> list[int]:
-    edges = weight_edges(table)
-    if not len(edges):
+    edges, average = weight_edges(table), average_weight(table)
+    if average is None:
         return []
-    multiples = weights / average_weight(table)
-    places = np.searchsorted(edges[1:-1], multiples, side="right")
-    return np.bincount(places, minlength=WEIGHT_BINS).tolist()
+    places = np.searchsorted(edges[1:-1], weights / average, side="right")
+    counts: list[int] = np.bincount(places, minlength=WEIGHT_BINS).tolist()
+    return counts
 
 
 def shares(table: Table, mask: Bools, column: str) -> list[Share]:

@@ -1,8 +1,0 @@
-"""The tab Dataset."""
-
-from aiohttp import web
-
-
-def routes() -> list[web.RouteDef]:
-    """The routes of the tab."""
-    return []
