@@ -87,7 +87,7 @@ async def _where_able(asking: Awaitable[AnswerT]) -> AnswerT | None:
         raise StudioError(
             "This picture cannot be used",
             error.problem,
-            "Choose a JPEG, PNG or WebP file that is no animation and not larger than that.",
+            "Choose another one: JPEG, PNG or WebP, not animated.",
         ) from error
 
 

@@ -1,7 +1,12 @@
 """The page around the tabs, in a browser."""
 
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import Browser, expect
+from support.servers import server_process
 from support.studio import (
     NARROW,
     WIDE,
@@ -9,10 +14,14 @@ from support.studio import (
     needs_chromium,
     scrolls_sideways,
     serious_findings,
+    studio_process,
     visiting,
 )
 
 pytestmark = needs_chromium
+
+ROOT = Path(__file__).parents[3]
+BACK_MS = 20_000  # the page looks every two seconds
 
 
 @pytest.mark.parametrize("width", [WIDE, NARROW])
@@ -55,3 +64,47 @@ def test_the_theme_is_kept(browser: Browser, studio: StudioProcess) -> None:
         page.reload()
         expect(page.get_by_role("button", name="Theme: dark")).to_be_visible()
         expect(root).to_have_attribute("data-theme", "dark")
+
+
+def free_port() -> str:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return str(found.getsockname()[1])
+
+
+def test_the_page_waits_for_the_service_and_goes_on_when_it_is_back(browser: Browser) -> None:
+    models, port = ROOT / "models", free_port()
+    options = ("--port", port, "--workers", "1")
+    with (
+        studio_process(f"127.0.0.1:{port}") as studio,
+        visiting(browser, studio, "sample") as visit,
+    ):
+        visit.failures_expected = True
+        page, tiles = visit.page, visit.page.locator(".tile")
+        down = page.get_by_role("alert").filter(has_text="The service does not answer")
+        expect(down).to_contain_text("make serve")
+        assert serious_findings(page) == []
+        with server_process(models, *options) as server:
+            expect(tiles).to_have_count(16, timeout=BACK_MS)
+            expect(down).to_have_count(0)
+            server.end()
+            page.get_by_role("spinbutton", name="Seed").fill("9")
+            expect(down.first).to_be_visible(timeout=BACK_MS)
+        with server_process(models, *options):
+            expect(down).to_have_count(0, timeout=BACK_MS)
+            expect(tiles).to_have_count(16)
+
+
+def test_the_page_says_when_the_studio_itself_has_stopped(browser: Browser) -> None:
+    server, port = f"127.0.0.1:{free_port()}", int(free_port())
+    with ExitStack() as running:
+        studio = running.enter_context(studio_process(server, port=port))
+        with visiting(browser, studio) as visit:
+            visit.failures_expected = True
+            alert = visit.page.get_by_role("alert")
+            expect(alert).to_contain_text("The service does not answer")
+            running.close()
+            alert.get_by_role("button", name="Try again").click()
+            expect(alert).to_contain_text("The studio has stopped")
+            with studio_process(server, port=port):
+                expect(alert).to_contain_text("The service does not answer", timeout=BACK_MS)

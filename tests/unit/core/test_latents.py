@@ -5,6 +5,7 @@ import pytest
 from evenface_core.errors import InvalidInput
 from evenface_core.latents import (
     interpolate,
+    interpolate_spherical,
     posterior_sample,
     require_finite,
     standard_normal,
@@ -61,6 +62,25 @@ def test_interpolation_starts_and_ends_at_the_latents() -> None:
     assert path.tolist() == [[0, 0], [1, 2], [2, 4], [3, 6], [4, 8]]
     with pytest.raises(InvalidInput, match="steps: 1 is below 2"):
         interpolate(path[0], path[1], 1)
+
+
+def test_a_spherical_walk_keeps_its_distance_from_the_centre() -> None:
+    centre = np.array([10, 20, 30], np.float32)
+    start, end = centre + np.array([3, 0, 0], np.float32), centre + np.array([0, 5, 0], np.float32)
+    path = interpolate_spherical(start, end, 3, centre)
+    assert path.dtype == np.float32
+    assert path[[0, 2]].tolist() == [start.tolist(), end.tolist()]
+    assert np.linalg.norm(path - centre, axis=1) == pytest.approx([3, 4, 5])
+    assert path[1] - centre == pytest.approx([4 / np.sqrt(2), 4 / np.sqrt(2), 0], abs=1e-5)
+    with pytest.raises(InvalidInput, match="steps: 1 is below 2"):
+        interpolate_spherical(start, end, 1, centre)
+
+
+@pytest.mark.parametrize("end", [[2.0, 2.0], [-1.0, -1.0], [0.0, 0.0], [1.0, 1.0]])
+def test_a_spherical_walk_without_a_circle_is_straight(end: list[float]) -> None:
+    start, last = np.ones(2, np.float32), np.array(end, np.float32)
+    found = interpolate_spherical(start, last, 5, np.zeros(2, np.float32))
+    assert np.array_equal(found, interpolate(start, last, 5))
 
 
 def test_a_traversal_varies_one_dimension() -> None:

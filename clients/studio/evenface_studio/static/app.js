@@ -14,7 +14,7 @@ const picker = document.getElementById("model");
 const facts = document.getElementById("model-facts");
 const announcer = document.getElementById("announcer");
 
-const state = { served: null, model: null, lost: null, handed: null, details: new Map() };
+const state = { served: null, model: null, lost: null, looking: null, handed: null, details: new Map() };
 const mounted = new Map();
 let shown = null;
 
@@ -61,7 +61,8 @@ const context = {
   /** Shows a file in the tab Explore. */
   explore(file) {
     state.handed = file;
-    location.hash = "explore";
+    tabs.go("explore");
+    scrollTo(0, 0);
   },
   /** The file that another tab wants to be explored, once; null for none. */
   handOver() {
@@ -140,26 +141,31 @@ async function open(name) {
   if (shown === name) mounted.get(name).show();
 }
 
-/** The service is away: say so, and look for it until it is back. */
+/** The service, or the studio, is away: say so, and look for it until it is back. */
 function lose(error) {
-  if (state.lost) return;
+  const said = state.lost?.title;
   state.lost = error;
+  if (said === error.title) return;
   showError(unhide(banner), error, look);
-  setTimeout(look, LOOK_AGAIN_MS);
+  lookLater();
+}
+
+function lookLater() {
+  clearTimeout(state.looking);
+  state.looking = setTimeout(look, LOOK_AGAIN_MS);
 }
 
 async function look() {
-  if (!state.lost) return;
-  const reply = await fetch("/api/models").catch(() => null);
-  if (!state.lost) return;
-  if (!reply?.ok) {
-    setTimeout(look, LOOK_AGAIN_MS);
-    return;
+  try {
+    const served = await getJson("/api/models");
+    if (!state.lost) return;
+    state.lost = null;
+    take(served);
+    context.announce("The service is back.");
+    document.dispatchEvent(new CustomEvent("studio:back"));
+  } catch {
+    lookLater();
   }
-  state.lost = null;
-  take(await reply.json());
-  context.announce("The service is back.");
-  document.dispatchEvent(new CustomEvent("studio:back"));
 }
 
 function unhide(element) {

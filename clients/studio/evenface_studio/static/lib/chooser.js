@@ -48,7 +48,9 @@ export function faceChooser({ context, onfile, onerror, drawn = true, title = "C
       const tiles = await cut(blob, SAMPLED);
       refill(sampled, ...tiles.map((tile, number) => pickOf(tile, number, take)));
     } catch (error) {
-      if (!isAbort(error)) sampled.hidden = more.hidden = true;
+      if (isAbort(error)) return;
+      sampled.hidden = more.hidden = true;
+      document.addEventListener("studio:back", refresh, { once: true });
     }
   }
 
@@ -70,7 +72,6 @@ export function faceChooser({ context, onfile, onerror, drawn = true, title = "C
     h("div", { class: "drop-picks" }, h("p", { class: "soft small" }, "Or take one that nobody owns:"), sampled, picks, more),
   );
   acceptDrops(element, take);
-  document.addEventListener("studio:back", () => sampled.childElementCount === 0 && refresh());
   return { element, take, refresh };
 }
 

@@ -1,6 +1,9 @@
 // The list of tabs: arrow keys, Home and End as the ARIA pattern has them, and the address's hash.
 
-/** Starts the tabs; `open(name)` is called when one is shown. Returns {open()}: the current one. */
+/**
+ * Starts the tabs; `open(name)` is called when one is shown. Returns {open(): the current one again,
+ * go(name): to another}.
+ */
 export function startTabs(names, open) {
   const tabs = names.map((name) => document.getElementById(`tab-${name}`));
   const ofHash = () => {
@@ -19,16 +22,20 @@ export function startTabs(names, open) {
     open(names[place]);
   }
 
+  // Not by `location.hash`, which would scroll to the panel and take the focus with it.
+  function go(place) {
+    if (ofHash() !== place || location.hash === "") history.pushState(null, "", `#${names[place]}`);
+    select(place);
+  }
+
   tabs.forEach((tab, place) => {
-    tab.addEventListener("click", () => {
-      location.hash = names[place];
-    });
+    tab.addEventListener("click", () => go(place));
     tab.addEventListener("keydown", (event) => {
       const next = { ArrowRight: place + 1, ArrowLeft: place - 1, Home: 0, End: -1 }[event.key];
       if (next === undefined) return;
       event.preventDefault();
       const target = (next + tabs.length) % tabs.length;
-      location.hash = names[target];
+      go(target);
       tabs[target].focus();
     });
   });
@@ -37,5 +44,8 @@ export function startTabs(names, open) {
     if (location.hash === "" || names.includes(location.hash.slice(1))) select(ofHash());
   });
   select(ofHash());
-  return { open: () => open(names[tabs.findIndex((tab) => tab.tabIndex === 0)]) };
+  return {
+    open: () => open(names[tabs.findIndex((tab) => tab.tabIndex === 0)]),
+    go: (name) => go(names.indexOf(name)),
+  };
 }

@@ -55,7 +55,9 @@ export function mount(panel, context) {
     const head = h("div", { class: "row spread" }, h("h2", {}, title), download);
     refill(panel, h("div", { class: "sample" }, controls, h("section", { class: "card stack sample-sheet" }, head, sheet), attributes));
     try {
+      const { model } = context;
       const details = await context.details();
+      if (context.model !== model) return; // another was chosen meanwhile, and begins anew
       refill(controls, ...controlsOf(context, details, wish, draw));
       fillAttributes(attributes, context.model, details, wish, draw);
       draw();

@@ -1,0 +1,154 @@
+"""Who may ask the studio, and what it says when something is wrong."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from evenface_studio.app import STATIC
+from support.bundles import images
+from support.image_files import bomb, png
+from support.servers import running
+from support.studio_http import MAX_UPLOAD, Page, error_of, studio_over
+
+FACE = png(images(1)[0])
+
+
+async def test_a_host_that_is_not_the_studio_s_is_refused(page: Page) -> None:
+    for path in ("/", "/static/app.js", "/api/models"):
+        reply = await page.client.get(path, headers={"Host": "evil.example:7860"})
+        assert reply.status == 421
+        assert "evil.example" in (await error_of(reply))["detail"]
+    assert (await page.client.get("/api/models", headers={"Host": "localhost:1"})).status == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+async def test_another_page_may_not_ask(page: Page, headers: dict[str, str]) -> None:
+    posted = await page.client.post("/api/explore/face", data=FACE, headers=headers)
+    assert posted.status == 403
+    assert (await error_of(posted))["kind"] == "denied"
+    assert (await page.client.get("/api/models", headers=headers)).status == 403
+
+
+async def test_the_studio_s_own_page_may(page: Page) -> None:
+    own = str(page.client.make_url("/")).rstrip("/")
+    headers = {"Origin": own, "Sec-Fetch-Site": "same-origin"}
+    assert (await page.client.post("/api/explore/face", data=FACE, headers=headers)).status == 200
+
+
+async def test_every_reply_keeps_the_browser_to_the_studio(page: Page) -> None:
+    for path in ("/", "/static/app.js", "/api/models", "/api/nothing"):
+        headers = (await page.client.get(path)).headers
+        assert "default-src 'self'" in headers["Content-Security-Policy"]
+        assert "unsafe" not in headers["Content-Security-Policy"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_page_names_nothing_that_is_elsewhere() -> None:
+    files = [path for path in STATIC.rglob("*") if path.suffix in {".html", ".js", ".css", ".svg"}]
+    assert len(files) > 20
+    for file in files:
+        named = set(re.findall(r"(?:https?:)?//[\w.-]+\.\w+[^\s\"']*", file.read_text()))
+        assert named <= {"http://www.w3.org/2000/svg"}, file
+
+
+async def test_files_outside_of_the_page_s_folder_are_not_there(page: Page) -> None:
+    for path in ("/static/../app.py", "/static/%2e%2e/app.py", "/static//etc/passwd"):
+        assert (await page.client.get(path)).status in {403, 404}
+
+
+async def test_a_file_beyond_the_limit_is_too_large(page: Page) -> None:
+    reply = await page.post("/api/explore/face", file=bytes(MAX_UPLOAD + 1))
+    assert reply.status == 413
+    told = await error_of(reply)
+    assert told["kind"] == "too-large"
+    assert str(MAX_UPLOAD) in told["detail"]
+
+
+@pytest.mark.parametrize(
+    ("file", "detail"),
+    [(b"hello", "not a JPEG, PNG or WebP"), (b"", "no bytes"), (bomb(60_000), "pixels")],
+)
+async def test_a_file_that_is_no_picture_is_refused_with_its_reason(
+    page: Page, file: bytes, detail: str
+) -> None:
+    reply = await page.post("/api/explore/face", file=file)
+    assert reply.status == 400
+    told = await error_of(reply)
+    assert detail in told["detail"]
+    assert "JPEG, PNG or WebP" in told["hint"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "detail"),
+    [
+        ("/api/explore/decode", {"latents": []}, "latents"),
+        ("/api/explore/decode", {"latents": [[1, 2], [3]]}, "rows differ"),
+        ("/api/explore/decode", {"latents": [[1, 2]]}, "4"),
+        ("/api/explore/decode", {"latents": [[0] * 4], "atributes": {}}, "did you mean"),
+        ("/api/explore/decode", {"latents": [[0] * 4], "attributes": {"hat": 1}}, "hat"),
+        ("/api/explore/decode", [1], "object"),
+        ("/api/morph/walk", {"start": [0] * 4, "end": [1] * 4, "steps": 1}, "steps"),
+        ("/api/morph/walk", {"start": [0] * 4, "end": [1] * 3}, "rows differ"),
+        ("/api/morph/traversal", {"latent": [0] * 4, "dimensions": [4]}, "outside 0 to 3"),
+    ],
+)
+async def test_a_request_that_makes_no_sense_is_refused_with_its_reason(
+    page: Page, path: str, body: object, detail: str
+) -> None:
+    reply = await page.post(path, body)
+    assert reply.status == 400
+    assert detail in (await error_of(reply))["detail"]
+
+
+@pytest.mark.parametrize(
+    "query", [{"count": 0}, {"count": 257}, {"seed": -1}, {"prior": "x"}, {"attributes": "{"}]
+)
+async def test_a_sheet_that_makes_no_sense_is_refused(page: Page, query: dict[str, object]) -> None:
+    reply = await page.get("/api/sample/sheet", model="faces", **query)
+    assert reply.status == 400
+    assert (await error_of(reply))["hint"]
+
+
+async def test_a_service_that_is_down_is_told_and_found_again(studio_models: Path) -> None:
+    async with running(studio_models, default_model="faces") as server:
+        address = server.address
+    host, port = address.rsplit(":", 1)
+    async with studio_over(address) as page:
+        reply = await page.get("/api/models")
+        assert reply.status == 503
+        told = await error_of(reply)
+        assert told["kind"] == "unavailable"
+        assert "make serve" in told["hint"]
+        async with running(studio_models, default_model="faces", host=host, port=int(port)):
+            found = await page.get("/api/models")
+            while found.status == 503:
+                found = await page.get("/api/models")
+            assert {one["name"] for one in (await found.json())["models"]} >= {"faces", "grey"}
+
+
+async def test_a_model_that_is_not_there_is_told(page: Page) -> None:
+    reply = await page.get("/api/model", model="nobody")
+    assert reply.status == 404
+    assert (await error_of(reply))["kind"] == "not-found"
+
+
+async def test_what_nobody_foresaw_is_told_without_its_secrets(
+    page: Page, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("a secret")
+
+    monkeypatch.setattr("evenface_studio.explore.sheet", fail)
+    reply = await page.post("/api/explore/decode", {"latents": np.zeros((1, 4)).tolist()})
+    assert reply.status == 500
+    assert "secret" not in await reply.text()
+    assert "a secret" in caplog.text
