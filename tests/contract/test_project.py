@@ -99,6 +99,7 @@ def test_source_files_stay_within_350_lines() -> None:
         "export",
         "server",
         "clients/python",
+        "clients/studio",
         "demo",
         "benchmarks",
         "tools",

@@ -4,8 +4,10 @@ Those of the server and of batch jobs: test_images.
 """
 
 import json
+import re
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -104,3 +106,26 @@ def test_a_scoring_job_runs_from_its_extra_alone(extra: Installed, tmp_path: Pat
     command = extra.program("evenface-batch")
     run(command, "all", tmp_path / "faces", "--model", model, "--out", tmp_path / "out")
     assert (tmp_path / "out" / "page.html").exists()
+
+
+@pytest.mark.parametrize("extra", ["studio"], indirect=True)
+def test_the_studio_shows_its_page_from_its_extra_alone(extra: Installed) -> None:
+    assert not {"torch", "onnx", "onnxruntime", "hpack", "uvloop"} & extra.packages()
+    command = [str(extra.program("evenface-studio")), "--server", "127.0.0.1:1", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as studio:
+        try:
+            assert studio.stdout is not None
+            found = re.search(r"http://\S+/", studio.stdout.readline())
+            assert found
+            for path in ("", "static/app.js", "static/tabs/explore.js", "static/drawn/dog.jpg"):
+                with urllib.request.urlopen(found[0] + path, timeout=30) as reply:  # noqa: S310
+                    assert reply.status == 200
+        finally:
+            studio.terminate()
+    assert studio.returncode == 0
+
+
+def test_make_studio_installs_the_studio_s_extra_and_starts_it() -> None:
+    told = run("make", "--dry-run", "--always-make", "-C", ROOT, "studio", "STUDIO=--port 7861")
+    assert "'.[studio]'" in told
+    assert re.search(r"bin/evenface-studio --port 7861$", told, re.MULTILINE)

@@ -62,7 +62,7 @@ def _manifest(name: str) -> Manifest:
         latents.model_copy(update={"name": one}) for one in ("mean", "log_variance")
     )
     painted = TensorSpec(name="painted", dtype="uint8", shape=("batch", SIZE, SIZE, 3))
-    ends = {
+    ends: dict[FunctionName, tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]] = {
         "encode": ((grey,), (mean, log_variance)),
         "decode": ((latents,), (grey,)),
         "colorize": ((grey,), (painted,)),

@@ -4,6 +4,7 @@ import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ class Page:
     async def face(self, file: bytes, model: str = "faces") -> dict[str, Any]:
         """What Explore knows of a picture."""
         reply = await self.post("/api/explore/face", file=file, model=model)
-        assert reply.status == aiohttp.http.HTTPStatus.OK, await reply.text()
+        assert reply.status == HTTPStatus.OK, await reply.text()
         found: dict[str, Any] = await reply.json()
         return found
 
@@ -71,6 +72,6 @@ async def error_of(reply: aiohttp.ClientResponse) -> dict[str, str]:
 
 async def pixels_of(reply: aiohttp.ClientResponse) -> NDArray[np.uint8]:
     """The picture that a reply brings, uint8 [H, W, 3]."""
-    assert reply.status == aiohttp.http.HTTPStatus.OK, await reply.text()
+    assert reply.status == HTTPStatus.OK, await reply.text()
     read: NDArray[np.uint8] = np.asarray(Image.open(io.BytesIO(await reply.read())).convert("RGB"))
     return read

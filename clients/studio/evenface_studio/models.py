@@ -45,6 +45,7 @@ def summary(model: ModelInfo) -> Mapping[str, Any]:
         "functions": list(model.functions),
         "attributes": list(model.attributes),
         "threshold": model.decision_threshold,
+        "digest": model.manifest_digest,
     }
 
 

@@ -25,6 +25,7 @@ INFO = ModelInfo(
     decision_threshold=0.5,
     quality={},
     provenance={},
+    manifest_digest="",
 )
 PLAIN = ModelDetails(INFO, "", (), None, None)
 KNOWN = replace(PLAIN, aggregate_posterior=np.array([[1.0, 2, 3], [0.5, 1, 2]]))
