@@ -66,7 +66,7 @@ class Binning:
         try:
             for start in range(0, len(latents), step):
                 found = self._finder.find(latents[start : start + step], scratch)
-                self.packing.pack(found, packed[start : start + step], scratch)
+                self.packing.pack(found, packed[:, start : start + step], scratch)
         except NotFinite:
             require_finite(self.latents, field="latents")
             raise

@@ -189,8 +189,14 @@ class _Line:
             np.equal(steps, 0, out=scratch.array("unsure", steps.shape, np.bool_))
         )
         if len(unsure):
-            edges = self.reached[:, unsure % self.reached.shape[1]]
-            found.reshape(-1)[unsure] = (values.reshape(-1)[unsure] >= edges).sum(axis=0)
+            self._compare(values.reshape(-1), found.reshape(-1), unsure)
+
+    def _compare(self, values: Values, found: Bins, unsure: NDArray[np.intp]) -> None:
+        """Put those back that lie before the edge at which the line has them."""
+        places, size = found[unsure], self.reached.shape[1]
+        inner = np.maximum(places, 1) - 1  # nothing lies before the first bin
+        before = values[unsure] < self.reached[inner, unsure % size]
+        found[unsure] = places - (before & (places > 0))
 
     def _keep_inside(self, places: Values, values: Values) -> None:
         start, step = _start(places.dtype, self.bits), 2.0**-self.bits

@@ -1,5 +1,6 @@
 """Bins of neighbouring dimensions packed into one number, so that four are looked up at a time.
 
+They lie group by group, for counting and looking up go through one group's numbers after the other.
 What is found does not depend on how many are packed: values join in the same order, the four of
 neighbours as (a, b), (c, d), and the fours one after the other.
 """
@@ -19,6 +20,7 @@ Int64 = NDArray[np.int64]
 _BYTE = 2**8
 _LEVELS = 2  # of joining neighbours: two, then four
 _CELLS = 2**14  # at most in the table of one group, which then stays near a core
+_NIBBLE = 2**4  # bins of which two fit a byte
 _FEW = 2**12  # rows that are not worth tables of fours
 
 
@@ -55,49 +57,44 @@ class Packing:
         return 1 << self.levels
 
     def room(self, rows: int) -> Bins:
-        """An array for the packed bins of so many rows, uint8 or uint16 [N, G]."""
+        """An array for the packed bins of so many rows, uint8 or uint16 [G, N]."""
         if not self.levels and self.bins <= _BYTE:
-            return np.empty((rows, self.groups), np.uint8)
-        return np.empty((rows, self.groups), np.uint16)
+            return np.empty((self.groups, rows), np.uint8)
+        return np.empty((self.groups, rows), np.uint16)
 
     def pack(self, found: Bins, packed: Bins, scratch: Scratch) -> None:
         """Pack bins.
 
         Args:
             found: uint8 or uint16 [N, D].
-            packed: Of `room`, filled in.
+            packed: Some columns of `room`'s, N of them, filled in.
             scratch: For what is between.
         """
         if not self.levels:
-            packed[...] = found
+            packed[...] = found.T
             return
         size = self.groups * self._together
         if size > self.size:
             even = scratch.array("even", (len(found), size), found.dtype)
             even[:, : self.size], even[:, self.size :] = found, 0
             found = even
-        both = found.view("<u2")  # the first of two in the low byte
+        pairs = scratch.array("pairs", (len(found), size // 2), np.uint16)
+        if self.bins > _NIBBLE:
+            np.multiply(found[:, ::2], np.uint16(self.bins), out=pairs)
+            pairs += found[:, 1::2]
+        else:
+            _join_halves(found.view("<u2"), self.bins, 8, pairs)
         if self.levels == 1:
-            self._pair(both, 8, packed, scratch)
+            packed[...] = pairs.T
             return
-        pairs = scratch.array("pairs", both.shape, np.uint16)
-        self._pair(both, 8, pairs, scratch)
-        self._pair(pairs.view("<u4"), 16, packed, scratch)
-
-    def _pair(self, both: NDArray[Any], bits: int, out: Bins, scratch: Scratch) -> None:
-        """Make one number of the two that lie in the low and the high bits."""
-        kind = both.dtype.type
-        low = scratch.array(f"low{bits}", both.shape, kind)
-        high = scratch.array(f"high{bits}", both.shape, kind)
-        np.bitwise_and(both, kind(2**bits - 1), out=low)
-        np.right_shift(both, kind(bits), out=high)
-        low *= kind(self.bins ** (bits // 8))
-        np.add(low, high, out=out, casting="unsafe")
+        fours = scratch.array("fours", (len(found), self.groups), np.uint32)
+        _join_halves(pairs.view("<u4"), self.bins**2, 16, fours)
+        packed[...] = fours.T
 
     def count(self, packed: Bins) -> Int64:
         """Count the items per dimension and bin, int64 [D, B]."""
         cells = self.bins**self._together
-        counts = np.stack([np.bincount(group, minlength=cells) for group in packed.T])
+        counts = np.stack([np.bincount(group, minlength=cells) for group in packed])
         for level in reversed(range(self.levels)):
             both = counts.reshape(len(counts), self.bins**2**level, -1)
             counts = np.stack([both.sum(axis=2), both.sum(axis=1)], axis=1)
@@ -120,7 +117,7 @@ class Packing:
 
         def find(first: int, levels: int) -> NDArray[Any]:
             if not levels:
-                found: NDArray[Any] = tables[first].take(packed[:, first])
+                found: NDArray[Any] = tables[first].take(packed[first])
                 return found
             left, middle = find(first, levels - 1), first + 2 ** (levels - 1)
             if middle < self.groups:
@@ -141,3 +138,14 @@ class Packing:
             table = join(table[0::2, :, None], table[1::2, None, :])
             table = table.reshape(len(table), -1)
         return table
+
+
+def _join_halves(both: NDArray[Any], bins: int, bits: int, out: NDArray[Any]) -> None:
+    """Make bins · low half + high half of each number, which must fit into a half.
+
+    Of low + 2^bits · high the product with 2^bits · bins + 1 has it in its upper half, and what
+    else there would be is beyond the number's end.
+    """
+    kind = out.dtype.type
+    np.multiply(both, kind((bins << bits) + 1), out=out)
+    out >>= kind(bits)

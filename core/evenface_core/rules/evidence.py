@@ -18,7 +18,7 @@ class Evidence:
     Attributes:
         latents: [N, D], the items, in the precision in which they came.
         edges: float64 [D, B + 1], of the bins.
-        packed: uint8 or uint16 [N, G], the bins of each item; of one dimension they are the bin.
+        packed: uint8 or uint16 [G, N], the bins of each item; of one dimension they are the bin.
         packing: How they are packed.
         counts: int64 [D, B], the population's items per bin.
         density: float64 [D, B], the population's smoothed density, summing to 1 over the bins.

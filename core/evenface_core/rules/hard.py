@@ -31,7 +31,7 @@ def log_scores(evidence: Evidence) -> Float64:
         float64 [N], logarithms.
     """
     counts = evidence.counts[0].astype(np.float64)
-    found = evidence.packed[:, 0].astype(np.intp)
+    found = evidence.packed[0].astype(np.intp)
     logits = evidence.latents[:, 0].astype(np.float64)
     low, high = evidence.edges[0, found], evidence.edges[0, found + 1]
     inside = np.clip((logits - low) / (high - low), 0, 1)
