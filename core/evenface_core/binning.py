@@ -38,13 +38,11 @@ class Binning:
 
     def counts(self) -> Int64:
         """Count the items, int64 [D, B]."""
-        counted = (self.packing.size, self.packing.bins)
-        counts = np.zeros(counted, np.int64)
-        for part in in_threads(
-            lambda rows: self.packing.count(self.packed(rows)), *self.latents.shape
-        ):
+        parts = in_threads(lambda rows: self.packing.count(self.packed(rows)), *self.latents.shape)
+        counts = next(parts)
+        for part in parts:
             counts += part
-        return counts
+        return self.packing.unpack(counts)
 
     def packed(self, rows: slice) -> Bins:
         """The bins of a block of rows, as `packing` packs them.

@@ -179,11 +179,13 @@ class _Line:
         places = scratch.array("places", values.shape, values.dtype)
         np.multiply(values, self.scale[:width], out=places)
         places += self.offset[:width]
-        self._keep_inside(places, values)
+        beyond = self._keep_inside(places, values)
         steps = scratch.array("steps", values.shape, np.uint16)
         whole = np.uint32 if places.dtype == np.float32 else np.uint64
         np.copyto(steps, places.view(whole), casting="unsafe")
         np.right_shift(steps, self.bits, out=found, casting="unsafe")
+        if beyond:
+            np.minimum(found, found.dtype.type(self.bins - 1), out=found)
         steps &= np.uint16(2**self.bits - _NEAR)
         unsure = np.flatnonzero(
             np.equal(steps, 0, out=scratch.array("unsure", steps.shape, np.bool_))
@@ -198,12 +200,19 @@ class _Line:
         before = values[unsure] < self.reached[inner, unsure % size]
         found[unsure] = places - (before & (places > 0))
 
-    def _keep_inside(self, places: Values, values: Values) -> None:
+    def _keep_inside(self, places: Values, values: Values) -> bool:
+        """Keep places within what 16 bits tell apart; say if some lie beyond the last bin.
+
+        There is room for one bin more at least, where the greatest value lies of those that equal
+        bins were made for.
+        """
         start, step = _start(places.dtype, self.bits), 2.0**-self.bits
-        end = start + self.bins
-        if not start <= places.min() <= places.max() < end:
-            _checked(values)
-            np.clip(places, start + _NEAR * step, end - step, out=places)
+        end, highest = start + self.bins, places.max()
+        if start <= places.min() and highest < start + 2 ** (16 - self.bits):
+            return bool(highest >= end)
+        _checked(values)
+        np.clip(places, start + _NEAR * step, end - step, out=places)
+        return False
 
 
 def _start(dtype: np.dtype[Any], bits: int) -> float:

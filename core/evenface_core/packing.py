@@ -92,9 +92,12 @@ class Packing:
         packed[...] = fours.T
 
     def count(self, packed: Bins) -> Int64:
-        """Count the items per dimension and bin, int64 [D, B]."""
+        """Count the items per group and number, int64 [G, B to the dimensions in a number]."""
         cells = self.bins**self._together
-        counts = np.stack([np.bincount(group, minlength=cells) for group in packed])
+        return np.stack([np.bincount(group, minlength=cells) for group in packed])
+
+    def unpack(self, counts: Int64) -> Int64:
+        """Of sums of `count`, the items per dimension and bin: int64 [D, B]."""
         for level in reversed(range(self.levels)):
             both = counts.reshape(len(counts), self.bins**2**level, -1)
             counts = np.stack([both.sum(axis=2), both.sum(axis=1)], axis=1)
