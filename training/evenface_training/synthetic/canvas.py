@@ -13,6 +13,9 @@ Int64 = NDArray[np.int64]
 UInt8 = NDArray[np.uint8]
 
 
+_CACHED = 2**16  # values; with three planes of as many they fit a core's second cache
+
+
 class Patch:
     """One window of the same size in each of M images.
 
@@ -44,11 +47,17 @@ class Patch:
             color: float32 [M, 3, 1, 1], or [M, 3, H, W].
             alpha: float32 [M, H, W], how opaque.
         """
-        for channel in range(3):  # one after the other, for a plane stays in the cache
-            plane = self.values[:, channel]
-            change = color[:, channel] - plane
-            change *= alpha
-            plane += change
+        color = np.broadcast_to(color, (len(alpha), *color.shape[1:]))
+        step = max(1, _CACHED // max(1, alpha[0].size)) if len(alpha) else 1
+        change = np.empty((step, *alpha.shape[1:]), np.float32)
+        for start in range(0, len(alpha), step):  # what is worked on stays in the cache
+            some = slice(start, start + step)
+            for channel in range(3):
+                plane = self.values[some, channel]
+                part = change[: len(plane)]
+                np.subtract(color[some, channel], plane, out=part)
+                part *= alpha[some]
+                plane += part
 
     def tint(self, factor: Float32) -> None:
         """Multiply all channels by float32 [M, H, W]."""

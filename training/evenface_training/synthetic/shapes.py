@@ -17,16 +17,19 @@ def cover(distance: Float32, pixel: Float32) -> Float32:
     """The share of a pixel of this width that lies inside, 0 to 1: anti-aliasing."""
     share = distance / -pixel
     share += np.float32(0.5)
-    np.maximum(share, 0, out=share)
-    return np.minimum(share, 1, out=share)
+    return np.clip(share, 0, 1, out=share)
 
 
 def ellipse(x: Float32, y: Float32, rx: Number, ry: Number) -> Float32:
     """An ellipse around the origin, to first order: level over slope."""
-    u, v = np.square(x / rx), np.square(y / ry)
+    u, v = x / rx, y / ry
+    np.square(u, out=u)
+    np.square(v, out=v)
     level = u + v
     np.sqrt(level, out=level)
-    slope = u / (rx * rx) + v / (ry * ry)
+    u /= rx * rx
+    v /= ry * ry
+    slope = u + v
     np.sqrt(slope, out=slope)
     slope += np.float32(_TINY)
     distance = level - 1

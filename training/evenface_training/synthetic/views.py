@@ -30,10 +30,13 @@ class View:
     y: Float32
     pixel: Float32
 
-    def fill(self, color: Float32, distance: Float32, opacity: Float32 | float = 1.0) -> None:
+    def fill(
+        self, color: Float32, distance: Float32, opacity: Float32 | float | None = None
+    ) -> None:
         """Paint the inside of a shape, given its signed distance, with smooth edges."""
         alpha = cover(distance, self.pixel)
-        alpha *= opacity
+        if opacity is not None:
+            alpha *= opacity
         self.patch.paint(color, alpha)
 
 
