@@ -38,7 +38,20 @@ def _parser() -> argparse.ArgumentParser:
     evidence.add_argument("--data", choices=("synthetic", "portraits"), default="synthetic")
     evidence.add_argument("--seeds", type=int, default=5, help="runs of each variant (default: 5)")
     evidence.add_argument(
+        "--first-seed",
+        type=int,
+        default=0,
+        help="others than those a choice was made by (default: 0)",
+    )
+    evidence.add_argument(
         "--variants", nargs="+", choices=VARIANTS, help="default: all that the data allow"
+    )
+    evidence.add_argument(
+        "--augmentation",
+        nargs="+",
+        choices=("none", "standard"),
+        default=("none", "standard"),
+        help="of the training images (default: each variant with both)",
     )
     evidence.add_argument("--size", type=int, default=32, help="of the images (default: 32)")
     evidence.add_argument(
@@ -69,9 +82,11 @@ def _parser() -> argparse.ArgumentParser:
 def _evidence(options: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     bench = _Bench(options)
+    kinds = [kind == "standard" for kind in options.augmentation]
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
     wanted = [
         (seed, bench.variants[name], augmented)
-        for seed, name, augmented in product(range(options.seeds), bench.names, (False, True))
+        for seed, name, augmented in product(seeds, bench.names, kinds)
     ]
     done = {run.key for run in bench.ledger.runs()}
     todo = [each for each in wanted if bench.key(*each) not in done and not options.report]
