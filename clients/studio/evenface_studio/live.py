@@ -36,13 +36,15 @@ class Watch:
     problem: str | None = None
     seen: float = 0.0
     _task: "asyncio.Task[None] | None" = None
+    _beginning: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def look(self, session: ClientSession) -> None:
         """Note that somebody looks, and wait for the first look at the metrics."""
         self.seen = asyncio.get_running_loop().time()
-        if self._task is None or self._task.done():
-            await self._once(session)
-            self._task = asyncio.create_task(self._watch(session))
+        async with self._beginning:
+            if self._task is None or self._task.done():
+                await self._once(session)
+                self._task = asyncio.create_task(self._watch(session))
 
     async def end(self) -> None:
         """Look no more."""

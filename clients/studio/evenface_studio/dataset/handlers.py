@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
 from aiohttp import web
@@ -31,6 +31,9 @@ from evenface_studio.dataset.shown import DataSet, Shelf
 from evenface_studio.problems import StudioError
 from evenface_studio.service import service_of
 from evenface_studio.settings import Settings
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _MISSING = Path(__file__).with_name("missing.svg").read_bytes()
 _TYPES = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv; charset=utf-8"}
@@ -110,8 +113,7 @@ async def _open(request: web.Request) -> web.Response:
         names = await asyncio.to_thread(list_images, path)
         shown = state.roots.shown(path)
         return web.json_response({"kind": "folder", "path": shown, "images": len(names)})
-    async with state.heavy:
-        opened = await asyncio.to_thread(open_parquet, state.roots, path)
+    opened = await _in_thread(state.heavy, open_parquet, state.roots, path)
     state.shelf.put(opened)
     return web.json_response({"kind": "set", "key": opened.key})
 
@@ -141,8 +143,7 @@ async def _cancel(request: web.Request) -> web.Response:
 
 async def _summary(request: web.Request) -> web.Response:
     state, found, wanted = _looked_at(request)
-    async with state.heavy:
-        return web.json_response(await asyncio.to_thread(_summed_up, found, wanted))
+    return web.json_response(await _in_thread(state.heavy, _summed_up, found, wanted))
 
 
 def _summed_up(found: DataSet, wanted: Looking) -> Mapping[str, Any]:
@@ -174,8 +175,7 @@ def _telling(columns: Mapping[str, list[str]]) -> str | None:
 
 async def _rows(request: web.Request) -> web.Response:
     state, found, wanted = _looked_at(request)
-    async with state.heavy:
-        return web.json_response(await asyncio.to_thread(_page, found, wanted))
+    return web.json_response(await _in_thread(state.heavy, _page, found, wanted))
 
 
 def _page(found: DataSet, wanted: Looking) -> Mapping[str, Any]:
@@ -218,8 +218,7 @@ async def _thumbnail(request: web.Request) -> web.Response:
             "Load the page again.",
             status=404,
         )
-    async with state.drawing:
-        drawn, reason = await asyncio.to_thread(_drawn, found, row)
+    drawn, reason = await _in_thread(state.drawing, _drawn, found, row)
     headers = {"Cache-Control": "private, max-age=600", "X-Problem": reason}
     # A picture in any case, as an error would be one of the browser's console too.
     kind = "image/svg+xml" if reason else "image/jpeg"
@@ -243,31 +242,47 @@ async def _export(request: web.Request) -> web.StreamResponse:
             f"{found.facts.title} has none.",
             "Run `evenface-batch weights --out` on the job, and open it again.",
         )
-    async with state.heavy:
-        mask, _ = await asyncio.to_thread(found.chosen, wanted.look)
-        pieces = export(found.rows, found.table.weights, mask, found.facts.mark, form)
-        piece = await _next(pieces)
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", found.facts.title).strip("-.")[-60:] or "data"
-        disposition = f'attachment; filename="{name}-weights.{form}"'
-        response = web.StreamResponse(
-            headers={"Content-Type": _TYPES[form], "Content-Disposition": disposition}
-        )
-        await response.prepare(request)
-        try:
-            while piece is not None:
-                await response.write(piece)
-                piece = await _next(pieces)
-        except StudioError:  # too late to tell: the browser must not take half for the whole
-            if request.transport is not None:
-                request.transport.abort()
-            return response
-        await response.write_eof()
+    mask, _ = await _in_thread(state.heavy, found.chosen, wanted.look)
+    pieces = export(found.rows, found.table.weights, mask, found.facts.mark, form)
+    piece = await _in_thread(state.heavy, _next, pieces)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", found.facts.title).strip("-.")[-60:] or "data"
+    response = web.StreamResponse(
+        headers={
+            "Content-Type": _TYPES[form],
+            "Content-Disposition": f'attachment; filename="{name}-weights.{form}"',
+        }
+    )
+    await response.prepare(request)
+    try:
+        while piece is not None:
+            await response.write(piece)
+            piece = await _in_thread(state.heavy, _next, pieces)
+    except StudioError:  # too late to tell: the browser must not take half for the whole
+        if request.transport is not None:
+            request.transport.abort()
         return response
+    await response.write_eof()
+    return response
 
 
-async def _next(pieces: Iterator[bytes]) -> bytes | None:
-    take: Callable[[], bytes | None] = lambda: next(pieces, None)  # noqa: E731
-    return await asyncio.to_thread(take)
+def _next(pieces: Iterator[bytes]) -> bytes | None:
+    return next(pieces, None)
+
+
+async def _in_thread(
+    gate: asyncio.Semaphore, work: Callable[P, T], *args: P.args, **named: P.kwargs
+) -> T:
+    """Run in a thread what few may run at once; one that nobody waits for any more counts too."""
+    await gate.acquire()
+    running = asyncio.ensure_future(asyncio.to_thread(work, *args, **named))
+
+    def free(done: "asyncio.Future[T]") -> None:
+        gate.release()
+        if not done.cancelled():
+            done.exception()  # seen, should nobody wait for it
+
+    running.add_done_callback(free)
+    return await asyncio.shield(running)
 
 
 def _looked_at(request: web.Request) -> tuple[_State, DataSet, Looking]:

@@ -144,9 +144,10 @@ export function makeFilters({ facts, changed }) {
 /** Two sliders, from and to, neither beyond the other. */
 function range(name, low, high, format, changed) {
   const [from, to] = [uniqueId("from"), uniqueId("to")];
-  const slider = (id, value) => h("input", { type: "range", id, min: "0", max: "1", step: "0.01", value: String(value) });
+  const slider = (id, value) =>
+    h("input", { type: "range", id, min: "0", max: "1", step: "0.01", value: String(value), "aria-valuetext": format(value) });
   const [least, most] = [slider(from, low), slider(to, high)];
-  const shown = [h("output", { for: from }, format(low)), h("output", { for: to }, format(high))];
+  const shown = [low, high].map((value) => h("span", { class: "range-value", "aria-hidden": "true" }, format(value)));
   const move = (own, other, place, wrong) => () => {
     if (wrong(Number(own.value), Number(other.value))) own.value = other.value;
     const value = Number(own.value);

@@ -1,0 +1,144 @@
+"""The tab Live over the metrics of a real server, which come, go and come anew."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from evenface_client import AsyncClient, EvenfaceClientError
+from evenface_studio import live
+from evenface_studio.app import make_app
+from evenface_studio.settings import Settings
+from prometheus_client import CollectorRegistry, generate_latest
+from support.bundles import images
+from support.servers import Running, running
+
+
+class Page:
+    """Shows the metrics of a server, or whatever else it is told to."""
+
+    def __init__(self, server: Running) -> None:
+        self.server = server
+        self.instead: web.Response | None = None
+        self.asked = 0
+
+    async def show(self, _: web.Request) -> web.Response:
+        self.asked += 1
+        if self.instead is not None:
+            return web.Response(status=self.instead.status, text=self.instead.text)
+        self.server.samples()  # brings the totals up to date
+        registry = CollectorRegistry()
+        registry.register(self.server.totals)
+        return web.Response(body=generate_latest(registry))
+
+
+@asynccontextmanager
+async def looked_at(server: Running) -> AsyncIterator[tuple[Page, TestClient[Any, Any]]]:
+    page = Page(server)
+    app = web.Application()
+    app.router.add_get("/metrics", page.show)
+    async with TestServer(app) as metrics:
+        settings = Settings(server=server.address, metrics=str(metrics.make_url("/metrics")))
+        async with TestClient(TestServer(make_app(settings))) as client:
+            yield page, client
+
+
+async def told(client: TestClient[Any, Any], since: int = 0) -> Any:  # noqa: ANN401
+    async with client.get("/api/live", params={"since": since}) as reply:
+        assert reply.status == 200
+        return await reply.json()
+
+
+async def until(client: TestClient[Any, Any], wanted: str, **query: int) -> Any:  # noqa: ANN401
+    """Look until the newest point has a value, or lacks all."""
+    async with asyncio.timeout(20):
+        while True:
+            found = await told(client, **query)
+            newest = found["points"][-1] if found["points"] else {}
+            if wanted in newest or (wanted == "gap" and found["problem"]):
+                return found
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "EVERY_SECONDS", 0.05)
+
+
+async def test_what_a_server_does_is_shown(tiny_models: Path) -> None:
+    async with running(tiny_models) as server, looked_at(server) as (_, client):
+        await told(client)
+        async with AsyncClient(server.address) as caller:
+            await caller.encode(images(6))
+            with pytest.raises(EvenfaceClientError):
+                await caller.encode(b"no image")
+        found = await until(client, "p99")
+        methods = {row["method"]: row for row in found["methods"]}
+        assert methods["FaceService/Encode"]["codes"] == {"INVALID_ARGUMENT": 1}
+        assert methods["FaceService/Encode"]["p50"] > 0
+        assert found["rejections"] == {"INVALID_INPUT": 1}
+        assert found["points"][-1]["batch"] == 6
+        assert found["points"][-1]["queue"] == 0
+        assert found["drift"] == [{"model": "faces", "version": "1", "rows": 6}]
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "why"),
+    [
+        (503, "", "status 503"),
+        (302, "", "status 302"),
+        (200, "<html>", "no text of Prometheus"),
+        (200, "up 1\n", "no metrics of evenface-server"),
+        (200, "x" * (9 * 2**20), "more than"),
+    ],
+)
+async def test_metrics_that_are_none_are_told_and_come_back(
+    tiny_models: Path, status: int, text: str, why: str
+) -> None:
+    async with running(tiny_models) as server, looked_at(server) as (page, client):
+        page.instead = web.Response(status=status, text=text)
+        found = await told(client)
+        assert why in found["problem"]
+        page.instead = None
+        found = await until(client, "queue")
+        assert found["problem"] is None
+        page.instead = web.Response(status=500)
+        assert "status 500" in (await until(client, "gap"))["problem"]
+
+
+async def test_a_server_that_is_not_there_is_told(tiny_models: Path) -> None:
+    async with running(tiny_models) as server:
+        settings = Settings(server=server.address, metrics="http://127.0.0.1:9/metrics")
+        async with TestClient(TestServer(make_app(settings))) as client:
+            assert "127.0.0.1:9" in (await told(client))["problem"]
+
+
+async def test_nobody_who_looks_means_nobody_who_asks(
+    tiny_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "_UNSEEN_SECONDS", 0.2)
+    async with running(tiny_models) as server, looked_at(server) as (page, client):
+        found = await told(client)
+        watching = [task for task in asyncio.all_tasks() if "_watch" in repr(task)]
+        assert len(watching) == 1
+        await asyncio.wait(watching)  # ends by itself
+        before = page.asked
+        assert before > 1
+        again = await told(client, found["last"])
+        assert page.asked == before + 1
+        assert {point["number"] for point in again["points"]} == set(
+            range(found["last"] + 1, again["last"] + 1)
+        )
+
+
+async def test_those_who_look_together_are_told_the_same_by_one_look(tiny_models: Path) -> None:
+    async with running(tiny_models) as server, looked_at(server) as (_, client):
+        await asyncio.gather(*(told(client) for _ in range(5)))
+        watching = [task for task in asyncio.all_tasks() if "_watch" in repr(task)]
+        assert len(watching) == 1
+        async with client.get("/api/live", params={"since": "x"}) as reply:
+            assert reply.status == 400
