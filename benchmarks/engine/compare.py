@@ -16,11 +16,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[2]
-_SOURCES = ("core", "server", "protos/gen")
+SOURCES = ("core", "server", "protos/gen")
 _PROGRAM = "benchmarks/engine/cost.py"
 
 
-def _export(revision: str, folder: Path) -> None:
+def export(revision: str, folder: Path) -> None:
+    """Write the tree of a commit to a folder."""
     archive = subprocess.run(
         ["git", "archive", revision], cwd=_ROOT, check=True, capture_output=True
     )
@@ -29,7 +30,7 @@ def _export(revision: str, folder: Path) -> None:
 
 def _costs(root: Path) -> Mapping[str, float]:
     """Run the program of a tree on that tree's sources."""
-    path = os.pathsep.join(str(root / source) for source in _SOURCES)
+    path = os.pathsep.join(str(root / source) for source in SOURCES)
     done = subprocess.run(
         [sys.executable, _PROGRAM],
         cwd=root,
@@ -49,7 +50,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        _export(options.revision, Path(folder))
+        export(options.revision, Path(folder))
         rounds = [(_costs(Path(folder)), _costs(_ROOT)) for _ in range(options.rounds)]
     print(f"| call | {options.revision} | now | ratio (least – most) |\n|---|---|---|---|")
     for name in rounds[0][1]:

@@ -11,6 +11,7 @@ import evenface_transport as transport
 from evenface.oip import inference_pb2
 from evenface.v1 import face_service_pb2, model_service_pb2
 from evenface_core.bundle import open_bundle
+from evenface_core.errors import ConfigError
 from evenface_core.manifest import FunctionName
 from evenface_runtime import Device, GpuOptions, Model, choose_device, open_model
 from grpc_health.v1 import health_pb2
@@ -26,9 +27,9 @@ from evenface_server.access import (
 )
 from evenface_server.batching import INLINE_SECONDS, Arrays, Lane
 from evenface_server.engine import Engine
-from evenface_server.faults import Faults
 from evenface_server.health import HealthService
 from evenface_server.intake import Limits
+from evenface_server.kit import Kit
 from evenface_server.logs import CallLog
 from evenface_server.metrics import Metrics
 from evenface_server.models.loader import Loader
@@ -58,6 +59,8 @@ _FUNCTIONS: Final[Mapping[str, FunctionName]] = {
 _FIELDS_PER_ITEM: Final = 64
 # For replies on their way, and for peers to learn that the connection ends.
 _CLOSING_SECONDS: Final = 2.0
+# For the last spans to reach their collector.
+_EXPORTING_SECONDS: Final = 2.0
 
 
 class App:
@@ -70,6 +73,8 @@ class App:
         server: Speaks gRPC.
         health: What it says of itself.
         streams: The bulk streams.
+        watcher: Follows the files that callers are known by.
+        kit: What some of these were made by.
     """
 
     def __init__(
@@ -81,6 +86,7 @@ class App:
         health: HealthService,
         streams: Streams,
         watcher: Watcher,
+        kit: Kit,
     ) -> None:
         self.device: Final = device
         self.engine = engine
@@ -89,6 +95,7 @@ class App:
         self._health = health
         self._streams = streams
         self._watcher = watcher
+        self._kit = kit
 
     @property
     def connections(self) -> int:
@@ -140,6 +147,7 @@ class App:
         self._health.close()
         await self._server.stop(grace)
         self.engine.stop()
+        await self._kit.close(_EXPORTING_SECONDS if grace else 0.0)
 
 
 def open_app(
@@ -166,11 +174,12 @@ def open_app(
     tokens, subjects = watch_tokens(settings), watch_subjects(settings)
     access = Access(tokens, subjects, Buckets(shared and shared / "rates"), metrics.caller)
     device = choose_device(settings.device)
+    kit = _kit(settings)
     registry = Registry()
     loader = Loader(
         registry,
         partial(_open, settings, device),
-        partial(_serve, settings, metrics),
+        partial(_serve, settings, metrics, kit),
         partial(_publish, registry, metrics),
     )
     limits = Limits(
@@ -180,18 +189,18 @@ def open_app(
     )
     workshop = Workshop(settings.image_threads)
     engine = Engine(registry, limits, workshop, max_queue_rows=settings.max_queue_rows)
-    streams, faults = Streams(settings.stream_requests), Faults(metrics)
+    streams, faults = kit.streams(settings.stream_requests), kit.faults(metrics)
     services = (_FACE, _MODEL, _INFERENCE) if settings.open_inference else (_FACE, _MODEL)
     health = HealthService(service.full_name for service in services)
     rpcs = Rpcs(metrics, faults, log, access, _FIELDS_PER_ITEM * settings.max_items_per_request)
     methods = {
         **rpcs.methods(_FACE, FaceService(engine, streams, faults), _refusals(engine)),
         **rpcs.methods(_MODEL, ModelService(engine)),
-        **rpcs.plain_methods(_HEALTH, health),
     }
     if settings.open_inference:
         inference = InferenceService(engine, streams, faults, lambda: not health.is_draining)
         methods |= rpcs.methods(_INFERENCE, inference, {"ModelInfer": inference.refusal})
+    methods = kit.methods(methods) | rpcs.plain_methods(_HEALTH, health)
     if settings.reflection:
         names = tuple(service.full_name for service in (*services, _HEALTH, _REFLECTION))
         reflector = reflection.aio.ReflectionServicer(names)
@@ -204,7 +213,19 @@ def open_app(
         on_lost=on_lost,
     )
     watcher = Watcher([one for one in (tls, tokens, subjects) if one is not None])
-    return App(device, engine, loader, server, health, streams, watcher)
+    return App(device, engine, loader, server, health, streams, watcher, kit)
+
+
+def _kit(settings: Settings) -> Kit:
+    if not settings.tracing:
+        return Kit()
+    try:
+        from evenface_server.tracing import open_tracing  # noqa: PLC0415 - of an extra
+    except ImportError as error:
+        raise ConfigError(
+            f"tracing needs the extra 'tracing': pip install 'evenface[tracing]' ({error})"
+        ) from error
+    return open_tracing(settings.tracing_ratio)
 
 
 def _refusals(engine: Engine) -> Mapping[str, Refusal]:
@@ -241,19 +262,21 @@ def _gpu_options(settings: Settings) -> GpuOptions:
     )
 
 
-def _serve(settings: Settings, metrics: Metrics, model: Model, card: str) -> ServedModel:
+def _serve(settings: Settings, metrics: Metrics, kit: Kit, model: Model, card: str) -> ServedModel:
     """Give each function of a model a lane."""
-    lanes = {name: _lane(settings, metrics, model, name) for name in model.manifest.functions}
+    lanes = {name: _lane(settings, metrics, kit, model, name) for name in model.manifest.functions}
     return ServedModel(model, lanes, card)
 
 
-def _lane(settings: Settings, metrics: Metrics, model: Model, function: FunctionName) -> Lane:
+def _lane(
+    settings: Settings, metrics: Metrics, kit: Kit, model: Model, function: FunctionName
+) -> Lane:
     name, version = model.manifest.name, model.manifest.version
 
     def run(inputs: Arrays) -> Arrays:
         return model.run(function, inputs)
 
-    return Lane(
+    return kit.lane(
         run,
         max_batch_rows=settings.max_batch_rows,
         max_queue_rows=settings.max_queue_rows,

@@ -174,7 +174,7 @@ class _Rpc:
                 finally:
                     del status  # else its traceback, and the request with it, would hold itself
             except BaseException:
-                code = _code_of_end(call)
+                code = code_of_end(call)
                 raise
             finally:
                 self._finish(record, code, started)
@@ -206,7 +206,7 @@ class _Rpc:
                 finally:
                     del status  # else its traceback, and the request with it, would hold itself
             except BaseException:
-                code = _code_of_end(call)
+                code = code_of_end(call)
                 raise
             finally:
                 self._finish(record, code, started)
@@ -333,7 +333,7 @@ def _parsed(parse: Callable[[bytes], Message], data: bytes) -> Message:
         raise InvalidInput("request", "these bytes are not the RPC's message") from error
 
 
-def _code_of_end(call: Call) -> Code:
+def code_of_end(call: Call) -> Code:
     """The code of a call that ends before its handler."""
     if time.monotonic() >= call.deadline - _DEADLINE_SLACK_SECONDS:
         return Code.DEADLINE_EXCEEDED

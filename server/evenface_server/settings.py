@@ -192,6 +192,18 @@ class Settings(BaseSettings):
         default=False,
         description="Serve the Open Inference Protocol too, for tritonclient and the like.",
     )
+    tracing: bool = Field(
+        default=False,
+        description="Trace calls with OpenTelemetry and export spans by OTLP, as the variables "
+        "OTEL_* say (docs/tracing.md); needs the extra tracing.",
+    )
+    tracing_ratio: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Share of the calls whose callers trace nothing that is traced; callers decide "
+        "on their own. OTEL_TRACES_SAMPLER says so when not set, which traces all by default.",
+    )
     drain_delay: float = Field(
         0.0,
         ge=0,
@@ -240,6 +252,8 @@ class Settings(BaseSettings):
             raise ValueError(f"cuda_graphs needs device cuda, not {self.device}")
         if self.tensorrt_cache is not None and self.device != "tensorrt":
             raise ValueError(f"tensorrt_cache needs device tensorrt, not {self.device}")
+        if self.tracing_ratio is not None and not self.tracing:
+            raise ValueError("tracing_ratio needs tracing")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key belong together; only one is set")
         if self.tls_client_ca is not None and self.tls_cert is None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from evenface_client._channel import Setup
 from evenface_client._requests import Noise
+from evenface_client._tracing import trace_context
 from evenface_client._transport import CallOptions
 from evenface_client.errors import EvenfaceClientError, Unavailable
 
@@ -31,7 +32,11 @@ class Settings:
         """The options of a call; a timeout of None means the client's."""
         seconds = self.timeout if timeout is None else timeout
         return CallOptions(
-            min(seconds, _LONGEST), self.request_id(), wait_for_ready, self.credentials
+            min(seconds, _LONGEST),
+            self.request_id(),
+            wait_for_ready,
+            self.credentials,
+            trace_context(),
         )
 
     def not_ready(self, timeout: float, error: EvenfaceClientError) -> Unavailable:

@@ -26,6 +26,7 @@ class CallOptions:
         request_id: Id that all of them carry.
         wait_for_ready: Whether to wait for a connection rather than fail.
         credentials: Metadata that shows who calls.
+        context: Metadata by which the server's spans become part of the caller's trace.
 
     Raises:
         InvalidRequest: The timeout is not positive.
@@ -35,6 +36,7 @@ class CallOptions:
     request_id: str
     wait_for_ready: bool = False
     credentials: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    context: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.timeout > 0:
@@ -43,7 +45,7 @@ class CallOptions:
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """Metadata of each request."""
-        return ((REQUEST_ID_KEY, self.request_id), *self.credentials)
+        return ((REQUEST_ID_KEY, self.request_id), *self.credentials, *self.context)
 
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments for a unary stub."""

@@ -43,6 +43,12 @@
 {{- if and $v.monitoring.serviceMonitor (ne $v.service.type "ClusterIP") -}}
 {{- fail (printf "monitoring.serviceMonitor is true, but service.type is %s, and such a Service does not show metrics: set monitoring.podMonitor" $v.service.type) -}}
 {{- end -}}
+{{- if and $v.tracing.enabled (not $v.tracing.endpoint) -}}
+{{- fail "tracing.enabled is true, but tracing.endpoint is empty: name the collector" -}}
+{{- end -}}
+{{- if and $v.tracing.enabled $v.networkPolicy.enabled (not $v.networkPolicy.egress) -}}
+{{- fail "tracing.enabled is true, but networkPolicy.egress is empty: no span could reach tracing.endpoint" -}}
+{{- end -}}
 {{- $ports := list (int $v.ports.grpc) (int $v.ports.metrics) (int $v.ports.health) -}}
 {{- with $v.server.adminPort -}}{{- $ports = append $ports (int .) -}}{{- end -}}
 {{- if ne (len $ports) (len (uniq $ports)) -}}

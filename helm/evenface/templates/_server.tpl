@@ -36,6 +36,12 @@
 {{- if .Values.tokens.secretName }}
 - --tokens-file=/etc/evenface/tokens/{{ .Values.tokens.key }}
 {{- end }}
+{{- with .Values.tracing }}
+{{- if .enabled }}
+- --tracing
+- --tracing-ratio={{ .ratio }}
+{{- end }}
+{{- end }}
 {{- range $name, $value := .Values.server.settings }}
 {{- if kindIs "bool" $value }}
 - --{{ $value | ternary "" "no-" }}{{ $name }}
@@ -96,4 +102,19 @@
 
 {{- define "evenface.terminationGrace" -}}
 {{- default (include "evenface.neededGrace" .) .Values.shutdown.terminationGracePeriodSeconds | int -}}
+{{- end }}
+
+{{- /* What tells the exporter of traces where to, and who it is. */ -}}
+{{- define "evenface.tracingEnv" -}}
+{{- with .Values.tracing }}
+{{- if .enabled }}
+- name: POD_NAME
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+- {name: OTEL_RESOURCE_ATTRIBUTES, value: "k8s.pod.name=$(POD_NAME),k8s.namespace.name={{ $.Release.Namespace }}"}
+- {name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ .endpoint | quote }}}
+{{- range $name, $value := .variables }}
+- {name: {{ $name }}, value: {{ $value | quote }}}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}

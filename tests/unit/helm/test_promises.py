@@ -352,3 +352,15 @@ def test_the_keys_of_signers_are_where_server_and_job_look_for_them() -> None:
         assert wanted == f"{mounts['signatures']}/signers.pem"
         (volume,) = [v["configMap"] for v in pod["volumes"] if v["name"] == "signatures"]
         assert (volume["name"], volume["items"][0]["path"]) == ("model-signers", "signers.pem")
+
+
+def test_traces_go_to_the_collector_with_the_pods_name() -> None:
+    container = server(rendered("tracing"))
+    assert options(container)["tracing-ratio"] == "0.01"
+    variables = {one["name"]: one.get("value") for one in container["env"]}
+    assert variables["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://collector.tracing:4318"
+    assert variables["OTEL_SERVICE_NAME"] == "faces"
+    attributes = str(variables["OTEL_RESOURCE_ATTRIBUTES"])
+    assert attributes == "k8s.pod.name=$(POD_NAME),k8s.namespace.name=faces"
+    names = [one["name"] for one in container["env"]]  # a variable is known from there on
+    assert names.index("POD_NAME") < names.index("OTEL_RESOURCE_ATTRIBUTES")

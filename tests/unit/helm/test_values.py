@@ -37,6 +37,8 @@ TLS = {"enabled": True, "secretName": "tls"}
         ("autoscaling.mode", "vpa", "at '/autoscaling/mode'"),
         ("security.runAsUser", 0, "at '/security/runAsUser': minimum"),
         ("batch.schedule", "daily", "at '/batch/schedule'"),
+        ("tracing.ratio", 2, "at '/tracing/ratio': maximum: got 2, want 1"),
+        ("tracing.variables", {"PATH": "/"}, "'PATH' does not match pattern"),
         ("podLabels", {"app.kubernetes.io/name": "x"}, "propertyName 'app.kubernetes.io/name'"),
         ("tolerations", [{"key": "a", "operater": "Exists"}], "properties 'operater' not allowed"),
     ],
@@ -67,6 +69,14 @@ def test_the_schema_refuses_a_value_by_its_name(path: str, value: object, messag
             "rollout.maxSurge and rollout.maxUnavailable are both 0",
         ),
         ({"resources": {"limits": {"cpu": None}}}, "resources.limits.cpu is not set"),
+        ({"tracing": {"enabled": True}}, "tracing.enabled is true, but tracing.endpoint is empty"),
+        (
+            {
+                "tracing": {"enabled": True, "endpoint": "http://a:4318"},
+                "networkPolicy": {"enabled": True},
+            },
+            "networkPolicy.egress is empty: no span could reach tracing.endpoint",
+        ),
         (
             {"autoscaling": {"mode": "hpa", "minReplicas": 5, "maxReplicas": 3}},
             "autoscaling.minReplicas is 5, more than autoscaling.maxReplicas 3",
@@ -192,6 +202,7 @@ def test_no_part_of_the_schema_takes_keys_that_it_does_not_know() -> None:
     look(SCHEMA, "")
     # Maps whose keys are the user's: labels, annotations, and settings of training (checked there).
     assert maps == [
+        "/properties/tracing/properties/variables",
         "/properties/podLabels",
         "/properties/training/properties/settings",
         "/$defs/labels",
@@ -246,6 +257,7 @@ def test_the_settings_that_may_be_given_are_the_server_s_but_for_those_that_the_
         *("models", "default-model", "device", "workers", "drain-delay", "drain-grace"),
         *("host", "port", "metrics", "metrics-host", "metrics-port", "health-host", "health-port"),
         *("admin-host", "admin-port", "tokens-file", "tensorrt-cache", "require-signature"),
+        *("tracing", "tracing-ratio"),
         *("tls-cert", "tls-key", "tls-client-ca", "tls-allowed-subjects"),
     }
     properties = Settings.model_json_schema()["properties"]

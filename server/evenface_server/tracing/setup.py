@@ -1,0 +1,64 @@
+"""Tracers of a process, made from OpenTelemetry's own variables (OTEL_*) as far as its SDK does."""
+
+import os
+from importlib.metadata import version
+from typing import Final
+
+from evenface_core.errors import ConfigError
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, Sampler, TraceIdRatioBased
+
+from evenface_server.tracing.kit import Tracing
+
+_NAME: Final = "evenface"
+_HTTP, _GRPC = "http/protobuf", "grpc"
+_PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+
+
+def open_tracing(ratio: float | None) -> Tracing:
+    """Begin to export.
+
+    Args:
+        ratio: Share of the calls without a traced caller that are traced, 0 to 1; what callers say
+            of theirs is heeded. None leaves all of it to OTEL_TRACES_SAMPLER.
+
+    Raises:
+        ConfigError: A variable names what there is not.
+    """
+    resource = _resource()
+    processor = BatchSpanProcessor(_exporter())
+    calls = TracerProvider(_sampler(ratio), resource, shutdown_on_exit=False)
+    batches = TracerProvider(ALWAYS_ON, resource, shutdown_on_exit=False)
+    for provider in (calls, batches):
+        provider.add_span_processor(processor)
+    own = version(_NAME)
+    return Tracing(calls.get_tracer(_NAME, own), batches.get_tracer(_NAME, own), processor)
+
+
+def _sampler(ratio: float | None) -> Sampler | None:
+    return None if ratio is None else ParentBased(TraceIdRatioBased(ratio))
+
+
+def _resource() -> Resource:
+    own = {"service.version": version(_NAME), "process.pid": os.getpid()}
+    found = Resource(own).merge(Resource.create())
+    if str(found.attributes["service.name"]).startswith("unknown_service"):
+        return found.merge(Resource({"service.name": _NAME}))
+    return found
+
+
+def _exporter() -> SpanExporter:
+    """Make the exporter of the protocol that is asked for; it reads its own variables."""
+    variable = next((name for name in _PROTOCOLS if os.environ.get(name)), _PROTOCOLS[-1])
+    protocol = os.environ.get(variable, _HTTP)
+    if protocol == _HTTP:
+        from opentelemetry.exporter.otlp.proto.http import trace_exporter as http  # noqa: PLC0415
+
+        return http.OTLPSpanExporter()
+    if protocol == _GRPC:
+        from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as grpc  # noqa: PLC0415
+
+        return grpc.OTLPSpanExporter()
+    raise ConfigError(f"{variable} is '{protocol}'; allowed: {_HTTP}, {_GRPC}")

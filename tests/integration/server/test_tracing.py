@@ -1,0 +1,262 @@
+"""Tracing, from callers' contexts by servers with workers to a collector."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from evenface_client import Client, InvalidRequest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.trace import Tracer
+from support.bundles import Tiny, images, write_tiny_bundle
+from support.collector import Collector, collecting, collecting_grpc
+from support.servers import ServerProcess, run_server, server_process
+
+ENCODE = "evenface.v1.FaceService/Encode"
+STREAM = "evenface.v1.FaceService/EncodeStream"
+CALLER: Tracer = TracerProvider(shutdown_on_exit=False).get_tracer("caller")
+SILENT: Tracer = TracerProvider(ALWAYS_OFF, shutdown_on_exit=False).get_tracer("silent")
+PICTURES = images(4)
+
+
+@pytest.fixture
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
+    """Where the servers of a test send their spans."""
+    with collecting() as collector:
+        _lead_to(collector, monkeypatch)
+        yield collector
+
+
+def _lead_to(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in collector.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+def client_of(server: ServerProcess) -> Client:
+    """A client that has asked what the server has, and asks no more."""
+    client = Client(server.address, retries=0)
+    client.limits()
+    return client
+
+
+def test_a_callers_span_has_the_servers_below_and_these_those_of_all_that_the_call_went_through(
+    tiny_models: Path, collector: Collector
+) -> None:
+    with server_process(tiny_models, "--tracing", "--workers", "2") as server:
+        with client_of(server) as client, CALLER.start_as_current_span("mine") as mine:
+            client.encode(PICTURES)
+        (call,) = collector.wait_for_count(ENCODE, 1)
+        (batch,) = collector.wait_for_count("batch", 1)
+        workers = server.workers
+    context = mine.get_span_context()
+    assert (call.trace, call.parent) == (
+        context.trace_id.to_bytes(16, "big"),
+        context.span_id.to_bytes(8, "big"),
+    )
+    assert call.raw.kind == call.raw.SPAN_KIND_SERVER
+    assert call.attributes["rpc.system.name"] == "grpc"
+    assert call.attributes["rpc.method"] == ENCODE
+    assert call.attributes["rpc.response.status_code"] == "OK"
+    assert (call.attributes["evenface.model"], call.attributes["evenface.rows"]) == ("faces/1", 4)
+    assert len(call.attributes["evenface.request_id"]) == 32
+    assert (call.resource["service.name"], call.resource["process.pid"] in workers) == (
+        "evenface",
+        True,
+    )
+    below = [one for one in collector.spans() if one.parent == call.id]
+    assert [one.name for one in below] == ["admission", "queue", "inference"]
+    assert {one.trace for one in below} == {call.trace}
+    _, queue, inference = below
+    assert (queue.links, inference.links) == ({batch.id}, {batch.id})
+    assert (batch.links, batch.parent) == ({call.id}, b"")
+    assert batch.attributes == {
+        "evenface.model": "faces/1",
+        "evenface.function": "encode",
+        "evenface.rows": 4,
+        "evenface.batch.requests": 1,
+    }
+    (session,) = [one for one in collector.spans() if one.parent == batch.id]
+    assert (session.name, session.trace) == ("inference", batch.trace)
+    assert not any(one.failed for one in collector.spans())
+
+
+def test_a_batch_links_to_all_its_calls_and_they_to_it(
+    tmp_path: Path, collector: Collector
+) -> None:
+    write_tiny_bundle(tmp_path, Tiny(encode_loops=30))
+    with (
+        server_process(tmp_path, "--tracing", "--workers", "1") as server,
+        client_of(server) as client,
+        ThreadPoolExecutor(8) as threads,
+    ):
+        list(threads.map(lambda _: client.encode(PICTURES), range(24)))
+        calls = {one.id: one for one in collector.wait_for_count(ENCODE, 24)}
+        collector.wait_for(lambda all_: sum(len(o.links) for o in all_ if o.name == "batch") == 24)
+    batches = collector.spans("batch")
+    assert max(len(batch.links) for batch in batches) > 1
+    for batch in batches:
+        assert batch.attributes["evenface.batch.requests"] == len(batch.links)
+        assert batch.attributes["evenface.rows"] == 4 * len(batch.links)
+    by_call = {call: batch.id for batch in batches for call in batch.links}
+    assert by_call.keys() == calls.keys()
+    for queue in collector.spans("queue"):
+        assert queue.links == {by_call[queue.parent]}
+
+
+def test_each_request_of_a_stream_has_a_span_and_tells_of_its_error(
+    tiny_models: Path, collector: Collector
+) -> None:
+    with server_process(tiny_models, "--tracing", "--workers", "1") as server:
+        with client_of(server) as client, CALLER.start_as_current_span("mine") as mine:
+            found = list(client.encode_stream([*PICTURES[:2], b"no image"]))
+        (call,) = collector.wait_for_count(STREAM, 1)
+        collector.wait_for_count("request", 2)
+    assert [outcome.error is None for outcome in found] == [True, True, False]
+    assert call.trace == mine.get_span_context().trace_id.to_bytes(16, "big")
+    requests = [one for one in collector.spans("request") if one.parent == call.id]
+    assert requests == collector.spans("request")
+    bad = [one for one in requests if "error.type" in one.attributes]
+    assert {one.attributes["error.type"] for one in bad} == {"INVALID_INPUT"}
+    good = next(one for one in requests if one not in bad)
+    below = [one.name for one in collector.spans() if one.parent == good.id]
+    assert below == ["admission", "queue", "inference"]
+
+
+def test_an_error_is_told_by_code_and_reason_and_a_callers_own_is_no_fault_of_the_server(
+    tiny_models: Path, collector: Collector
+) -> None:
+    with server_process(tiny_models, "--tracing", "--workers", "1") as server:
+        with client_of(server) as client, pytest.raises(InvalidRequest):
+            client.classify(b"no image")
+        (call,) = collector.wait_for_count("evenface.v1.FaceService/ClassifyFace", 1)
+    assert call.attributes["rpc.response.status_code"] == "INVALID_ARGUMENT"
+    assert (call.attributes["error.type"], call.failed) == ("INVALID_INPUT", False)
+
+
+def test_what_a_caller_does_not_trace_is_not_traced_whatever_the_ratio(
+    tiny_models: Path, collector: Collector
+) -> None:
+    with server_process(tiny_models, "--tracing", "--workers", "1") as server:
+        with client_of(server) as client:
+            with SILENT.start_as_current_span("mine"):
+                client.encode(PICTURES)
+            client.classify(PICTURES)
+        collector.wait_for_count("evenface.v1.FaceService/ClassifyFace", 1)
+        server.end()
+    assert not collector.spans(ENCODE)
+    assert len(collector.spans("queue")) == 1
+
+
+def test_a_ratio_of_none_traces_those_calls_alone_whose_callers_do(
+    tiny_models: Path, collector: Collector
+) -> None:
+    options = ("--tracing", "--tracing-ratio", "0", "--workers", "1")
+    with server_process(tiny_models, *options) as server:
+        with client_of(server) as client:
+            client.encode(PICTURES)
+            with CALLER.start_as_current_span("mine"):
+                client.classify(PICTURES)
+        server.end()
+    assert {one.name for one in collector.spans()} == {
+        "evenface.v1.FaceService/ClassifyFace",
+        *("admission", "queue", "batch", "inference"),
+    }
+
+
+def test_what_has_gathered_is_sent_as_the_server_drains(
+    tiny_models: Path, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", str(3600 * 1000))
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "faces")
+    with server_process(tiny_models, "--tracing", "--workers", "2") as server:
+        with client_of(server) as client:
+            client.encode(PICTURES)
+        assert not collector.spans()
+        server.end()
+    assert [one.resource["service.name"] for one in collector.spans(ENCODE)] == ["faces"]
+
+
+def test_a_collector_that_is_gone_costs_spans_alone(
+    tiny_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with collecting() as gone:
+        _lead_to(gone, monkeypatch)
+    with server_process(tiny_models, "--tracing", "--workers", "1") as server:
+        with client_of(server) as client:
+            for _ in range(20):
+                client.encode(PICTURES)
+        server.end()
+
+
+def test_a_collector_that_does_not_answer_holds_up_neither_calls_nor_the_drain(
+    tiny_models: Path, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "3600")
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "16")
+    monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "8")
+    collector.held.set()
+    with server_process(tiny_models, "--tracing", "--workers", "1") as server:
+        with client_of(server) as client:
+            for _ in range(20):  # more than the exporter's queue holds
+                client.encode(PICTURES)
+        server.wait_until(lambda: collector.requests > 0)
+        server.end()
+
+
+def test_spans_go_by_grpc_where_the_usual_variable_says_so(
+    tiny_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with collecting_grpc() as collector:
+        _lead_to(collector, monkeypatch)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+        with server_process(tiny_models, "--tracing", "--workers", "1") as server:
+            with client_of(server) as client:
+                client.encode(PICTURES)
+            collector.wait_for_count(ENCODE, 1)
+
+
+@pytest.mark.parametrize(
+    ("environment", "options", "problem"),
+    [
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}, (), "OTEL_EXPORTER_OTLP_PROTOCOL is 'http/"),
+        ({}, ("--tracing-ratio", "1.5"), "--tracing-ratio is '1.5': Input should be less"),
+        ({}, ("--no-tracing", "--tracing-ratio", "0.5"), "tracing_ratio needs tracing"),
+    ],
+)
+def test_what_cannot_be_is_told_in_one_line(
+    tiny_models: Path, environment: dict[str, str], options: tuple[str, ...], problem: str
+) -> None:
+    arguments = ("--models", str(tiny_models), "--port", "0", "--no-metrics", "--workers", "1")
+    done = run_server(*arguments, "--tracing", *options, environment=environment)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {problem}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_extra_that_is_missing_is_named(tiny_models: Path, tmp_path: Path) -> None:
+    (tmp_path / "opentelemetry.py").write_text("raise ImportError('there is none')")
+    arguments = (
+        "--models",
+        str(tiny_models),
+        "--port",
+        "0",
+        "--no-metrics",
+        "--workers",
+        "1",
+        "--tracing",
+    )
+    done = run_server(*arguments, environment={"PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 2
+    assert "error: tracing needs the extra 'tracing': pip install 'evenface[tracing]'" in (
+        done.stderr
+    )
+
+
+@pytest.mark.parametrize("module", ["evenface_server.app", "evenface_client"])
+def test_nothing_of_opentelemetry_is_loaded_where_nobody_traces(module: str) -> None:
+    code = f"import sys, {module}\nprint([m for m in sys.modules if m.startswith('opentel')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
