@@ -62,7 +62,7 @@ class Side(NamedTuple):
 
     async def cost(self, calls: int) -> float:
         """Microseconds of CPU a call, over so many calls."""
-        call = self.channel.unary_unary(_PATH)
+        call: Any = self.channel.unary_unary(_PATH)
         message, left = _message(), calls
 
         async def caller() -> None:
@@ -127,8 +127,7 @@ def _serving(root: Path, endpoint: str, options: Sequence[str]) -> Iterator[tupl
         [*command, *more], env=environment, stdout=subprocess.PIPE, text=True
     )
     try:
-        assert process.stdout is not None
-        lines = (json.loads(line) for line in process.stdout)
+        lines = (json.loads(line) for line in process.stdout or ())
         address = next(str(line["address"]) for line in lines if line["event"] == "serving")
         subprocess.Popen(["cat"], stdin=process.stdout, stdout=subprocess.DEVNULL)
         yield process.pid, address
@@ -168,10 +167,9 @@ def _report(costs: Mapping[str, list[float]], command: str, calls: int) -> str:
     rounds = len(costs["before"])
     lines = [
         "# What tracing costs\n",
-        f"`{command}`: Encode of one raw image of 64×64, {_IN_FLIGHT} in flight, {rounds} rounds of "
-        f"{calls} calls a side, taking turns; CPU of all processes of a server. Ratios are of a "
-        "round's costs to those of `before`; figures in microseconds hold for this machine and "
-        "day alone.\n",
+        f"`{command}`: Encode of one raw image of 64×64, {_IN_FLIGHT} in flight, {rounds} rounds",
+        f"of {calls} calls a side, taking turns; CPU of all processes of a server. Ratios are of a",
+        "round's costs to those of `before`; microseconds hold for this machine and day alone.\n",
         "| server | µs of CPU a call, median | ratio, median | half of the rounds |",
         "|---|---|---|---|",
     ]

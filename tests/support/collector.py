@@ -173,7 +173,7 @@ def collecting_grpc() -> Iterator[Collector]:
             collector.take(request.SerializeToString())
             return ExportTraceServiceResponse()
 
-    add_TraceServiceServicer_to_server(Servicer(), server)
+    add_TraceServiceServicer_to_server(Servicer(), server)  # type: ignore[no-untyped-call]
     server.start()
     try:
         yield collector

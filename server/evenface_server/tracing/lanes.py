@@ -14,6 +14,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
 from opentelemetry.trace import Link, Span, StatusCode, Tracer
+from opentelemetry.util.types import AttributeValue
 
 from evenface_server.admission import Place
 from evenface_server.batching import Lane, Prepare
@@ -75,7 +76,10 @@ class TracedLane(Lane):
         super().__init__(self._timed(run), label=label, **options)
         self._calls, self._batches = calls, batches
         model, _, function = label.rpartition("/")
-        self._attributes = {"evenface.model": model, "evenface.function": function}
+        self._attributes: dict[str, AttributeValue] = {
+            "evenface.model": model,
+            "evenface.function": function,
+        }
         self._traced: dict[Place, _Call] = {}
         self._batch: _Batch | None = None
 

@@ -42,8 +42,8 @@ def _sampler(ratio: float | None) -> Sampler | None:
 
 
 def _resource() -> Resource:
-    own = {"service.version": version(_NAME), "process.pid": os.getpid()}
-    found = Resource(own).merge(Resource.create())
+    own = Resource({"service.version": version(_NAME), "process.pid": os.getpid()})
+    found = own.merge(Resource.create())
     if str(found.attributes["service.name"]).startswith("unknown_service"):
         return found.merge(Resource({"service.name": _NAME}))
     return found

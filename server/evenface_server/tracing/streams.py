@@ -32,7 +32,9 @@ class TracedStreams(Streams):
         """Yield the replies to requests, as `Streams.answer` does."""
 
         async def traced(request: RequestT) -> ReplyT:
-            with self._tracer.start_as_current_span("request", record_exception=False):
+            with self._tracer.start_as_current_span(
+                "request", record_exception=False, set_status_on_exception=False
+            ):
                 return await answer(request)
 
         own = traced if trace.get_current_span().is_recording() else answer

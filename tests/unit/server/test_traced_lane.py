@@ -62,7 +62,7 @@ def bench() -> Iterator[Bench]:
 
 def id_of(span: ReadableSpan) -> int:
     assert span.context is not None
-    return span.context.span_id
+    return int(span.context.span_id)
 
 
 def links(span: ReadableSpan) -> set[int]:
