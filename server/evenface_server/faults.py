@@ -8,7 +8,14 @@ from typing import Final
 from evenface_core.errors import DeadlineExpired, InvalidInput, QueueFull, ServiceUnavailable
 from evenface_transport import Code, StatusError
 
-from evenface_server.codec.status import DETAILS, Fault, fault_of, pushback_of, unexplained
+from evenface_server.codec.status import (
+    DETAILS,
+    REASONS,
+    Fault,
+    fault_of,
+    pushback_of,
+    unexplained,
+)
 from evenface_server.metrics import Metrics
 
 _LOG = logging.getLogger(__name__)
@@ -22,6 +29,8 @@ class Faults:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        for reason in REASONS:  # from 0 on: of a counter that begins above it, no growth is seen
+            metrics.rejections.labels(reason)
 
     def of(self, error: Exception) -> Fault:
         """Return the fault of an error."""

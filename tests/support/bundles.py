@@ -59,7 +59,8 @@ class Tiny:
         encode_loops: Matrix products that encode spends time on, about 1 ms for 3.
         shift: Added to every mean, so that models can be told apart.
         broken: How the bundle is spoiled, if at all: "domain" and "external" in all graphs,
-            "manifest", "shape", "name", "dtype", "rows", "run", "bytes" and "graph" in encode's.
+            "manifest", "shape", "name", "dtype", "rows", "run", "bytes" and "graph" in encode's;
+            with "white" it opens, and fails on a batch with a white image.
     """
 
     name: str = "faces"
@@ -253,6 +254,13 @@ def _spoil_mean(broken: str, nodes: list[Any], weights: dict[str, Any]) -> Any: 
         last.output[0] = "single"
         nodes.append(helper.make_node("Concat", ["single", "single"], ["mean"], axis=0))
         return _floats_value("mean", "twice", LATENT)
+    if broken == "white":
+        last.output[0] = "single"
+        weights["nothing"] = np.zeros(1, np.float32)  # has no element 1
+        nodes.append(helper.make_node("ReduceMax", ["colour"], ["lightest"], keepdims=0))
+        nodes.append(helper.make_node("Cast", ["lightest"], ["index"], to=TensorProto.INT64))
+        nodes.append(helper.make_node("Gather", ["nothing", "index"], ["zero"]))
+        nodes.append(helper.make_node("Add", ["single", "zero"], ["mean"]))
     if broken == "run":
         last.output[0] = "single"
         weights["two"] = np.array([True, True])

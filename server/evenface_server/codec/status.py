@@ -37,6 +37,8 @@ _CODES: Mapping[type[EvenfaceError], int] = {
     RateLimited: code_pb2.RESOURCE_EXHAUSTED,
     OrderRefused: code_pb2.FAILED_PRECONDITION,
 }
+# All that a call may be refused for.
+REASONS = (EvenfaceError.reason, *(error.reason for error in _CODES))
 # All of it travels in the trailing metadata, of which gRPC's clients take 8 KiB.
 _MAX_TEXT_BYTES = 800
 _MAX_FACT_BYTES = 200

@@ -16,8 +16,16 @@ from support.charts import CHART, one, rendered
 from support.servers import server_process
 
 FILES = CHART / "files"
+RULES = [
+    rule
+    for group in yaml.safe_load((FILES / "alerts.yaml").read_text())["groups"]
+    for rule in group["rules"]
+]
+ALERTS = [rule for rule in RULES if "alert" in rule]
+RECORDED = [rule["record"] for rule in RULES if "record" in rule]
 # Given by Prometheus to every target, and "le" by histograms.
 _OF_TARGETS = {"namespace", "job", "instance", "pod", "le"}
+_RECORDED = re.compile(r"\b\w+(?::\w+)+\b")
 _METRIC = re.compile(r"\b(?:evenface|grpc_server|process|python)_[a-z_]+\b")
 _SELECTED = re.compile(r"([a-z_]+)\s*(?:=~|!~|!=|=)\s*\"")
 _GROUPED = re.compile(r"\b(?:by|on|without)\s*\(([^)]*)\)")
@@ -26,9 +34,8 @@ TOKEN = "of-tests"  # noqa: S105
 
 def _expressions() -> Iterator[tuple[str, str]]:
     """All queries, with where they are."""
-    for group in yaml.safe_load((FILES / "alerts.yaml").read_text())["groups"]:
-        for rule in group["rules"]:
-            yield rule["alert"], rule["expr"]
+    for rule in RULES:
+        yield rule.get("alert") or rule["record"], rule["expr"]
     dashboard = json.loads((FILES / "dashboard.json").read_text())
     for panel in dashboard["panels"]:
         for target in panel.get("targets", ()):
@@ -84,7 +91,8 @@ def _series(text: str) -> dict[str, set[str]]:
 def test_a_query_asks_for_metrics_and_labels_that_there_are(
     where: str, shown: dict[str, set[str]]
 ) -> None:
-    query = EXPRESSIONS[where]
+    assert set(_RECORDED.findall(EXPRESSIONS[where])) <= set(RECORDED)
+    query = _RECORDED.sub("", EXPRESSIONS[where])
     metrics = set(_METRIC.findall(query)) | ({"up"} & set(re.findall(r"\bup\b", query)))
     assert metrics
     assert metrics - {"up"} <= set(shown)
@@ -105,9 +113,7 @@ def _legend_labels(query: str) -> Iterator[set[str]]:
                 yield set(re.findall(r"\{\{([a-z_]+)\}\}", target["legendFormat"]))
 
 
-@pytest.mark.parametrize(
-    "rule", yaml.safe_load((FILES / "alerts.yaml").read_text())["groups"][0]["rules"]
-)
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
 def test_an_alert_says_how_bad_it_is_and_names_labels_that_it_has(rule: dict[str, Any]) -> None:
     assert rule["labels"]["severity"] in ("warning", "critical")
     kept = {label.strip() for group in _GROUPED.findall(rule["expr"]) for label in group.split(",")}

@@ -84,6 +84,16 @@ async def test_metrics_have_the_standard_and_our_own_names(tiny_models: Path) ->
     )
 
 
+async def test_what_calls_may_be_refused_for_is_counted_from_0(server: Running) -> None:
+    counted = {
+        name: count
+        for name, count in server.samples().items()
+        if name.startswith("evenface_rejections_total")
+    }
+    assert set(counted.values()) == {0}
+    assert {'evenface_rejections_total{reason="INTERNAL"}'} < counted.keys()
+
+
 async def test_each_call_is_one_log_line_without_image_content(
     tiny_models: Path, tmp_path: Path
 ) -> None:

@@ -43,6 +43,7 @@ FIELDS: dict[tuple[str, str], set[str]] = {
     },
     ("monitoring.coreos.com/v1", "PrometheusRule"): {
         *("spec.groups[].name", "spec.groups[].rules[].alert", "spec.groups[].rules[].expr"),
+        "spec.groups[].rules[].record",
         *("spec.groups[].rules[].for", "spec.groups[].rules[].labels.*"),
         "spec.groups[].rules[].annotations.*",
     },

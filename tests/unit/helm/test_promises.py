@@ -310,7 +310,7 @@ def test_jobs_go_on_where_nodes_are_drained_and_are_tried_again_where_they_fail(
 
 
 def test_dashboard_and_rules_are_the_files_of_the_chart() -> None:
-    objects = rendered("monitoring")
+    objects = rendered("production")
     data = one(objects, "ConfigMap")["data"]["evenface.json"]
     assert data == (CHART / "files" / "dashboard.json").read_text()
     rules = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())
