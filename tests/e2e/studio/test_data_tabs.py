@@ -131,7 +131,7 @@ def open_set(page: Page, name: str) -> Locator:
     """Open a data set, and return the panel once its faces are there."""
     panel = page.get_by_role("tabpanel", name="Dataset")
     panel.get_by_role("button", name=name).click()
-    expect(panel.locator(".face").first).to_be_visible()
+    expect(panel.locator(".thumb").first).to_be_visible()
     return panel
 
 
@@ -149,7 +149,7 @@ def test_a_job_shows_its_rarest_faces_and_what_labels_weigh(
         panel = open_set(page, f"{place.data.name}/scores")
         expect(panel.get_by_text("71 rows")).to_be_visible()
         expect(panel.get_by_role("row", name=re.compile("^blue"))).to_contain_text("×")
-        picture = panel.locator("img.face-picture").first
+        picture = panel.locator("img.thumb-picture").first
         picture.scroll_into_view_if_needed()
         page.wait_for_function(
             "image => image.complete && image.naturalWidth === 176", arg=picture.element_handle()
@@ -189,7 +189,7 @@ def test_a_face_is_looked_at_in_full_and_left_by_escape(browser: Browser, place:
         panel = open_set(page, f"{place.data.name}/scores")
         panel.get_by_label("Order").select_option("given")
         face = panel.get_by_role("button", name=re.compile(r"^000\.png"))
-        expect(panel.locator(".face").first).to_have_accessible_name(re.compile(r"^000\.png"))
+        expect(panel.locator(".thumb").first).to_have_accessible_name(re.compile(r"^000\.png"))
         face.focus()
         page.keyboard.press("Enter")
         dialog = page.get_by_role("dialog", name="000.png")
@@ -229,7 +229,7 @@ def test_a_folder_is_encoded_while_one_waits_and_can_be_left(
         panel.get_by_role("combobox", name="Rule of the weights").select_option("hard")
         panel.get_by_role("button", name="Encode").click()
         expect(panel.get_by_text("rule hard")).to_be_visible()
-        expect(panel.locator(".face").first).to_be_visible()
+        expect(panel.locator(".thumb").first).to_be_visible()
         panel.get_by_role("button", name="Choose another").click()
         expect(panel.get_by_role("heading", name="Which data set?")).to_be_visible()
 

@@ -185,9 +185,9 @@ function trace(points, key, x, y) {
 export const tiles = (list) =>
   h(
     "dl",
-    { class: "tiles" },
+    { class: "figure-tiles" },
     ...list.map(({ name, value, note }) =>
-      h("div", { class: "tile card" }, h("dt", {}, name), h("dd", { class: "tile-value num" }, value), note && h("dd", { class: "tile-note" }, note)),
+      h("div", { class: "figure-tile card" }, h("dt", {}, name), h("dd", { class: "figure-value num" }, value), note && h("dd", { class: "figure-note" }, note)),
     ),
   );
 

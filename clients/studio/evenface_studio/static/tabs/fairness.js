@@ -22,7 +22,7 @@ export function mount(panel, context) {
       { class: "stack" },
       h(
         "div",
-        { class: "row spread" },
+        { class: "row apart" },
         h("h2", {}, "How the model treats groups"),
         h("div", { class: "row" }, h("label", { for: "fairness-other" }, "Compare with"), picker),
       ),
@@ -172,7 +172,7 @@ function card(column, groups, found, range) {
     "section",
     { class: "card stack", "aria-label": `Groups of ${column}` },
     h("h3", {}, column),
-    h("div", { class: found.models.length === 2 ? "stack" : "pair" }, rates && rateTable(column, groups, found, range), shares && shareTable(column, groups, found)),
+    h("div", { class: found.models.length === 2 ? "stack" : "abreast" }, rates && rateTable(column, groups, found, range), shares && shareTable(column, groups, found)),
   );
 }
 

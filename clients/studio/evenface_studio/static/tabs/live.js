@@ -38,13 +38,13 @@ export function mount(panel) {
   const figures = h("div");
   const methods = h("section", { class: "card stack" });
   const drift = h("section", { class: "card stack" });
-  const body = h("div", { class: "stack" }, figures, h("div", { class: "plots" }, ...charts.map(({ figure }) => figure)), h("div", { class: "pair" }, methods, drift));
+  const body = h("div", { class: "stack" }, figures, h("div", { class: "plots" }, ...charts.map(({ figure }) => figure)), h("div", { class: "abreast" }, methods, drift));
   refill(
     panel,
     h(
       "div",
       { class: "stack" },
-      h("div", { class: "row spread" }, h("h2", {}, "The service at work"), h("div", { class: "row" }, h("p", { class: "live-state small soft" }, dot, said), stop)),
+      h("div", { class: "row apart" }, h("h2", {}, "The service at work"), h("div", { class: "row" }, h("p", { class: "live-state small soft" }, dot, said), stop)),
       trouble,
       body,
     ),

@@ -18,7 +18,7 @@ export function drawOverview(place, summary) {
       h(
         "section",
         { class: "card stack", "aria-label": "Histograms" },
-        h("div", { class: "pair pair-narrow" }, ...plots),
+        h("div", { class: "abreast abreast-narrow" }, ...plots),
         chosen.rows !== all.rows &&
           h("ul", { class: "legend" }, h("li", {}, h("span", { class: "key key-all", "aria-hidden": "true" }), "all rows"), h("li", {}, h("span", { class: "key key-shown", "aria-hidden": "true" }), "the rows that are shown")),
       ),
@@ -80,7 +80,7 @@ export function drawShares(place, summary, labels, { pick, toggle }) {
     place,
     h(
       "div",
-      { class: "row spread" },
+      { class: "row apart" },
       h("h3", {}, "Labels, and what the weights make of them ", explain("labels", "Which share of the rows that are shown has a label, and which share of their weight. Above 1 × the weights raise it. Press a label to see its rows alone.")),
       h("div", { class: "row" }, h("label", { for: "dataset-column", class: "small" }, "Column"), select),
     ),
@@ -91,7 +91,7 @@ export function drawShares(place, summary, labels, { pick, toggle }) {
           { class: "scroll", tabindex: "0", role: "region", "aria-label": `Labels of ${summary.column}` },
           h(
             "table",
-            { class: "figures" },
+            { class: "figures labels" },
             h("caption", { class: "sr-only" }, `Shares of the rows and of the weight by ${summary.column}`),
             h("thead", {}, h("tr", {}, head("Label"), h("th", { scope: "col", class: "cell-drawing" }, h("span", { class: "sr-only" }, "Drawn"), axis(["0 %", percent(most)])), head("Rows"), head("Of rows"), summary.has_weights && head("Of weight"), summary.has_weights && head("Raised"))),
             h("tbody", {}, ...rows.map((one) => shareRow(one, most, summary, on(one.value), toggle))),

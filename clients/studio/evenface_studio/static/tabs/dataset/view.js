@@ -28,7 +28,7 @@ export async function showSet(panel, { signal, key, context, back, again }) {
   let page = 0;
   let column = "";
   const filters = makeFilters({ facts, changed: () => look({ first: true }) });
-  const [overview, shares, heading, wall, pager, links] = ["stack", "card stack", "row spread", "", "row pager", "row"].map((name) => h(name === "card stack" ? "section" : "div", name && { class: name }));
+  const [overview, shares, heading, wall, pager, links] = ["stack", "card stack", "row apart", "", "row pager", "row"].map((name) => h(name === "card stack" ? "section" : "div", name && { class: name }));
   refill(
     panel,
     h(
@@ -45,7 +45,7 @@ export async function showSet(panel, { signal, key, context, back, again }) {
     const about = [some(facts.rows, "row"), facts.model && `model ${facts.model}`, facts.rule && `rule ${facts.rule}`];
     return h(
       "div",
-      { class: "row spread" },
+      { class: "row apart" },
       h("div", {}, h("h2", {}, facts.title), h("p", { class: "small soft" }, about.filter(Boolean).join("  ·  "))),
       h("div", { class: "row" }, links, h("button", { type: "button", class: "button", onclick: back }, "Choose another")),
     );

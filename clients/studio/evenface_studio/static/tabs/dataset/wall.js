@@ -34,18 +34,20 @@ function face(row, key, bare) {
   const words = [h("strong", {}, row.multiple == null ? "no weight" : times(row.multiple)), h("span", { title: row.id }, nameOf(row.id))];
   return h(
     "button",
-    { type: "button", class: "face", "aria-label": described(row), onclick: () => showDetails(row, key) },
-    !bare && picture(row, key, "face-picture"),
-    h("span", { class: "face-words", "aria-hidden": "true" }, ...words),
+    { type: "button", class: "thumb", "aria-label": described(row), onclick: () => showDetails(row, key) },
+    !bare && picture(row, key, "thumb-picture"),
+    h("span", { class: "thumb-words", "aria-hidden": "true" }, ...words),
   );
 }
 
 function picture(row, key, kind, { eager = false } = {}) {
-  if (row.problem) return h("span", { class: `${kind} face-none` }, short(row.error ?? row.problem));
+  if (row.problem) return h("span", { class: `${kind} thumb-none` }, short(row.error ?? row.problem));
   const image = h("img", { class: kind, alt: "", width: "176", height: "176", loading: eager ? "eager" : "lazy", decoding: "async" });
   image.src = `/api/dataset/sets/${key}/rows/${row.row}/thumbnail`;
   return image;
 }
+
+const chance = (value) => (value < 0.001 ? "below 0.001" : number(value));
 
 const short = (text) => (text.length > 60 ? `${text.slice(0, 60)}…` : text);
 
@@ -55,7 +57,7 @@ const nameOf = (id) => id.split("/").filter(Boolean).at(-1) ?? id;
 function described(row) {
   const parts = [row.id];
   if (row.multiple != null) parts.push(`weight ${times(row.multiple)} the average`);
-  if (row.probability != null) parts.push(`probability of a face ${number(row.probability)}`);
+  if (row.probability != null) parts.push(`probability of a face ${chance(row.probability)}`);
   if (row.error) parts.push(`error: ${row.error}`);
   return parts.join(", ");
 }
@@ -65,7 +67,7 @@ function showDetails(row, key) {
   const facts = [
     ["Id", row.id],
     ["Weight", row.multiple == null ? "none" : `${times(row.multiple)} the average`],
-    ["Probability of a face", row.probability == null ? "not known" : number(row.probability)],
+    ["Probability of a face", row.probability == null ? "not known" : chance(row.probability)],
     row.error && ["Error", row.error],
     row.problem && ["Picture", row.problem],
     ...Object.entries(row.labels),
@@ -74,8 +76,8 @@ function showDetails(row, key) {
   const dialog = h(
     "dialog",
     { class: "details", "aria-labelledby": "dataset-details" },
-    h("div", { class: "row spread" }, h("h2", { id: "dataset-details" }, nameOf(row.id)), close),
-    h("div", { class: "details-body" }, picture(row, key, "face-picture", { eager: true }), h("dl", { class: "facts" }, ...facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]))),
+    h("div", { class: "row apart" }, h("h2", { id: "dataset-details" }, nameOf(row.id)), close),
+    h("div", { class: "details-body" }, picture(row, key, "thumb-picture", { eager: true }), h("dl", { class: "facts" }, ...facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]))),
   );
   dialog.addEventListener("close", () => dialog.remove());
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
