@@ -42,6 +42,8 @@ def _run(args: argparse.Namespace) -> None:
         data=tuple(args.data),
     )
     try:
+        if settings.tls is not None:
+            settings.tls.credentials()  # so that a file that cannot be read is told now
         asyncio.run(_serve(settings))
     except EvenfaceClientError as error:
         raise ConfigError(str(error)) from error

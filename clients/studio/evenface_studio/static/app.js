@@ -14,7 +14,14 @@ const picker = document.getElementById("model");
 const facts = document.getElementById("model-facts");
 const announcer = document.getElementById("announcer");
 
-const state = { served: null, model: null, lost: null, looking: null, handed: null, details: new Map() };
+const state = {
+  served: null,
+  model: null,
+  lost: null,
+  looking: null,
+  handed: null,
+  details: new Map(),
+};
 const mounted = new Map();
 let shown = null;
 
@@ -77,7 +84,6 @@ const context = {
     announcer.textContent = text;
   },
 };
-
 
 async function load() {
   try {

@@ -14,6 +14,11 @@ export class ApiError extends Error {
     Object.assign(this, { kind, title, detail, hint, status });
   }
 
+  /** Whether the same request may do better: not where a file was refused before it was sent. */
+  get mayPass() {
+    return this.status > 0 || this.passes;
+  }
+
   /** Whether it goes away by itself once the service, or the studio, is back. */
   get passes() {
     return this.kind === "unavailable";

@@ -68,8 +68,21 @@ export function faceChooser({ context, onfile, onerror, drawn = true, title = "C
     "div",
     { class: "drop" },
     h("p", { class: "drop-title" }, title),
-    h("div", { class: "drop-file" }, input, h("label", { for: id, class: "button primary" }, icon("upload"), "Choose a picture"), h("span", { class: "soft small" }, "or drop it here, or paste it")),
-    h("div", { class: "drop-picks" }, h("p", { class: "soft small" }, "Or take one that nobody owns:"), sampled, picks, more),
+    h(
+      "div",
+      { class: "drop-file" },
+      input,
+      h("label", { for: id, class: "button primary" }, icon("upload"), "Choose a picture"),
+      h("span", { class: "soft small" }, "or drop it here, or paste it"),
+    ),
+    h(
+      "div",
+      { class: "drop-picks" },
+      h("p", { class: "soft small" }, "Or take one that nobody owns:"),
+      sampled,
+      picks,
+      more,
+    ),
   );
   acceptDrops(element, take);
   return { element, take, refresh };
@@ -102,7 +115,11 @@ export function problemOf(file, limit) {
 
 function pickOf(tile, number, take) {
   const name = `Sampled face ${number + 1}`;
-  const button = h("button", { type: "button", class: "pick", "aria-label": name, title: name }, tile);
+  const button = h(
+    "button",
+    { type: "button", class: "pick", "aria-label": name, title: name },
+    tile,
+  );
   button.addEventListener("click", async () => take(await toFile(tile, `${name}.png`)));
   return button;
 }
@@ -111,7 +128,11 @@ function drawnPick({ file, name }, take) {
   const url = `/static/drawn/${file}`;
   const picture = h("img", { src: url, alt: "", width: 56, height: 56 });
   const label = name[0].toUpperCase() + name.slice(1);
-  const button = h("button", { type: "button", class: "pick", "aria-label": label, title: label }, picture);
+  const button = h(
+    "button",
+    { type: "button", class: "pick", "aria-label": label, title: label },
+    picture,
+  );
   button.addEventListener("click", async () => {
     const blob = await (await fetch(url)).blob();
     take(new File([blob], file, { type: "image/jpeg" }));

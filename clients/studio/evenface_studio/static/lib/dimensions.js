@@ -1,7 +1,7 @@
 // Latent dimensions: each a histogram of the training faces, with the face in it, and a slider.
 
 import { binOf, histogram, reaching } from "./charts.js";
-import { TIPS, choice, percent, slider, signed } from "./controls.js";
+import { choice, percent, signed, slider, TIPS } from "./controls.js";
 import { h, refill } from "./dom.js";
 
 const AT_ONCE = 12;
@@ -25,7 +25,8 @@ export function dimensionList({ latents, space, rarity, onmove }) {
   let shown = AT_ONCE;
 
   const viewOf = (index) => {
-    if (!made.has(index)) made.set(index, dimension(known.get(index), latents[index], space, onmove));
+    if (!made.has(index))
+      made.set(index, dimension(known.get(index), latents[index], space, onmove));
     return made.get(index);
   };
 
@@ -59,7 +60,12 @@ export function dimensionList({ latents, space, rarity, onmove }) {
       },
     });
   draw();
-  const head = h("div", { class: "row spread" }, h("h2", {}, "Latent dimensions", TIPS.latent()), ordering);
+  const head = h(
+    "div",
+    { class: "row spread" },
+    h("h2", {}, "Latent dimensions", TIPS.latent()),
+    ordering,
+  );
   return {
     element: h("section", { class: "card stack" }, head, grid, h("div", { class: "row" }, more)),
     reset() {
@@ -78,7 +84,8 @@ function dimension({ index, edges, counts }, value, { total }, onmove) {
   function mark(now) {
     if (counts.length === 0) return;
     const share = counts[binOf(now, edges)] / total;
-    note.textContent = share === 0 ? "no training face here" : `${percent(share)} of training faces here`;
+    note.textContent =
+      share === 0 ? "no training face here" : `${percent(share)} of training faces here`;
     note.classList.toggle("rare", share < 0.01);
     const label = `${name}: training faces from ${signed(low)} to ${signed(high)}, this face at ${signed(now)}`;
     refill(chart, histogram({ counts, edges: ends, marker: now, label }));
@@ -86,14 +93,26 @@ function dimension({ index, edges, counts }, value, { total }, onmove) {
 
   mark(value);
   if (onmove === null) {
-    const head = h("div", { class: "slider-head" }, h("span", {}, name), h("span", { class: "num" }, signed(value)));
+    const head = h(
+      "div",
+      { class: "slider-head" },
+      h("span", {}, name),
+      h("span", { class: "num" }, signed(value)),
+    );
     return { element: h("div", { class: "dim" }, head, chart, note), set() {} };
   }
   const moved = (now, urgent) => {
     mark(now);
     onmove(index, now, urgent);
   };
-  const control = slider({ name, min: low, max: high, step: (high - low) / 200, value, onmove: moved });
+  const control = slider({
+    name,
+    min: low,
+    max: high,
+    step: (high - low) / 200,
+    value,
+    onmove: moved,
+  });
   control.input.before(chart);
   const element = h("div", { class: "dim" }, control.element, note);
   const set = (now) => {

@@ -1,6 +1,6 @@
 // How sure the model is of a face, and how rare it is, in words and bars.
 
-import { TIPS, percent } from "./controls.js";
+import { percent, TIPS } from "./controls.js";
 import { h, svg } from "./dom.js";
 
 const RARE_TIMES = 3; // as many rare dimensions as the average training face has
@@ -21,7 +21,12 @@ export function judgement({ probability, threshold, is_face: isFace }) {
     h("h2", { class: "verdict-title" }, isFace ? "A face" : "Not a face"),
     h("p", { class: "verdict-number num" }, percent(probability)),
     meter,
-    h("p", { class: "soft small" }, `probability of a face; from ${percent(threshold)} on it counts as one`, TIPS.threshold()),
+    h(
+      "p",
+      { class: "soft small" },
+      `probability of a face; from ${percent(threshold)} on it counts as one`,
+      TIPS.threshold(),
+    ),
   );
   return { element, said };
 }
@@ -30,7 +35,8 @@ export function judgement({ probability, threshold, is_face: isFace }) {
 export function rareness({ rare, expected, total }, size) {
   const verdict = rare === 0 ? "Common" : rare < RARE_TIMES * expected ? "Somewhat rare" : "Rare";
   const dimensions = size === 1 ? "dimension" : "dimensions";
-  const count = rare === 0 ? `In none of ${size} ${dimensions}` : `In ${rare} of ${size} ${dimensions}`;
+  const count =
+    rare === 0 ? `In none of ${size} ${dimensions}` : `In ${rare} of ${size} ${dimensions}`;
   const element = h(
     "div",
     { class: "verdict" },

@@ -50,9 +50,24 @@ export function walkPlayer(count) {
     at(input.valueAsNumber);
   });
   label();
-  const picture = h("div", { class: "frame", role: "img", "aria-label": "The face on the way" }, canvas);
+  const picture = h(
+    "div",
+    { class: "frame", role: "img", "aria-label": "The face on the way" },
+    canvas,
+  );
   return {
-    element: h("div", { class: "player" }, picture, h("div", { class: "player-tools" }, button, h("label", { for: id, class: "sr-only" }, "Step of the walk"), input)),
+    element: h(
+      "div",
+      { class: "player" },
+      picture,
+      h(
+        "div",
+        { class: "player-tools" },
+        button,
+        h("label", { for: id, class: "sr-only" }, "Step of the walk"),
+        input,
+      ),
+    ),
     pause,
     show(given) {
       frames = given;

@@ -15,7 +15,12 @@ export function faceSlot({ context, title, seed, onface }) {
   const name = h("p", { class: "soft small" });
   const trouble = h("div", {});
   const chooser = faceChooser({ context, onfile: take, onerror: complain, drawn: false, title });
-  const changing = h("details", { class: "slot-change" }, h("summary", { class: "button" }, "Change"), chooser.element);
+  const changing = h(
+    "details",
+    { class: "slot-change" },
+    h("summary", { class: "button" }, "Change"),
+    chooser.element,
+  );
   changing.addEventListener("toggle", () => changing.open && chooser.refresh());
   const slot = { element: null, latent: null, take, leave: () => asking.drop() };
 
@@ -47,7 +52,7 @@ export function faceSlot({ context, title, seed, onface }) {
   }
 
   function complain(error) {
-    showError(trouble, error, error.status ? () => take(wished) : null);
+    showError(trouble, error, error.mayPass ? () => take(wished) : null);
   }
 
   async function sampled(signal) {

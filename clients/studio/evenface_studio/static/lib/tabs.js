@@ -18,6 +18,7 @@ export function startTabs(names, open) {
       tab.tabIndex = on ? 0 : -1;
       document.getElementById(names[index]).hidden = !on;
     });
+    document.title = `${tabs[place].textContent} · evenface studio`;
     tabs[place].scrollIntoView({ block: "nearest", inline: "nearest" });
     open(names[place]);
   }

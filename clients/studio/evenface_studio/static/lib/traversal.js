@@ -18,7 +18,11 @@ export function traversal(context) {
     "section",
     { class: "card stack" },
     h("h2", {}, "Dimension by dimension", TIPS.latent()),
-    h("p", { class: "soft small" }, "The first face, with one number of its latent changed from low to high and the others kept."),
+    h(
+      "p",
+      { class: "soft small" },
+      "The first face, with one number of its latent changed from low to high and the others kept.",
+    ),
     list,
     place,
     h("div", { class: "row" }, more),
@@ -79,7 +83,12 @@ function rowOf(row, dimension) {
   return h(
     "li",
     { class: "traversed" },
-    h("span", { class: "num small" }, h("span", { class: "sr-only" }, "Dimension "), String(dimension)),
+    h(
+      "span",
+      { class: "num small" },
+      h("span", { class: "sr-only" }, "Dimension "),
+      String(dimension),
+    ),
     h("div", { role: "img", "aria-label": label, class: "traversed-row" }, row),
   );
 }

@@ -2,11 +2,11 @@
 
 import { getJson, postFile, postForBlob } from "../lib/api.js";
 import { faceChooser, pastedFile } from "../lib/chooser.js";
-import { TIPS, attributeSliders, colorBox } from "../lib/controls.js";
+import { attributeSliders, colorBox, TIPS } from "../lib/controls.js";
 import { dimensionList } from "../lib/dimensions.js";
 import { h, icon, refill, reveal } from "../lib/dom.js";
-import { latest } from "../lib/latest.js";
 import { judgement, rareness } from "../lib/judgement.js";
+import { latest } from "../lib/latest.js";
 import { blank, keep, paint } from "../lib/sheets.js";
 import { showEmpty, showError, showLoading } from "../lib/states.js";
 
@@ -42,7 +42,7 @@ export function mount(panel, context) {
 
   function complain(error) {
     asking.drop();
-    showError(result, error, error.status && file ? () => explore(file) : null);
+    showError(result, error, error.mayPass && file ? () => explore(file) : null);
     reveal(result);
   }
 
@@ -57,7 +57,10 @@ export function mount(panel, context) {
     if (pasted) chooser.take(pasted);
   };
 
-  refill(panel, h("div", { class: "explore" }, h("div", { class: "card" }, chooser.element), result));
+  refill(
+    panel,
+    h("div", { class: "explore" }, h("div", { class: "card" }, chooser.element), result),
+  );
   begin();
   return {
     show() {
@@ -97,10 +100,20 @@ function faceView(context, found, original) {
   const drawable = found.latents !== null && context.can("decode");
   const judged = found.face && judgement(found.face).element;
   const rare = found.rarity && rareness(found.rarity, found.latents.length).element;
-  const pictures = h("div", { class: "pair" }, figure(h("img", { src: original, alt: "" }), "Your picture"));
+  const pictures = h(
+    "div",
+    { class: "portraits" },
+    figure(h("img", { src: original, alt: "" }), "Your picture"),
+  );
   const summary = h("div", { class: "card stack" }, judged, rare);
-  const side = h("div", { class: "explore-side" }, h("div", { class: "card explore-pair" }, pictures), summary);
-  if (!judged) summary.append(h("p", { class: "note" }, "This model does not tell face from non-face."));
+  const side = h(
+    "div",
+    { class: "explore-side" },
+    h("div", { class: "card explore-pair" }, pictures),
+    summary,
+  );
+  if (!judged)
+    summary.append(h("p", { class: "note" }, "This model does not tell face from non-face."));
   if (!drawable) {
     summary.append(h("p", { class: "note" }, lacking(context)));
     const dimensions = found.latents && dimensionList({ ...found, onmove: null });
@@ -156,10 +169,14 @@ function liveFace(context, { latents, space, rarity, details }) {
       draw(urgent);
     },
   });
-  const attributes = attributeSliders(context.model, details.attribute_quality, (values, urgent) => {
-    wish.attributes = values;
-    draw(urgent);
-  });
+  const attributes = attributeSliders(
+    context.model,
+    details.attribute_quality,
+    (values, urgent) => {
+      wish.attributes = values;
+      draw(urgent);
+    },
+  );
   const color = colorBox(context, (on) => {
     wish.color = on;
     draw(true);
@@ -179,20 +196,34 @@ function liveFace(context, { latents, space, rarity, details }) {
   });
   draw(true);
 
-  const live = h("div", { class: "frame", role: "img", "aria-label": "The face as the model draws it" }, canvas);
+  const live = h(
+    "div",
+    { class: "frame", role: "img", "aria-label": "The face as the model draws it" },
+    canvas,
+  );
   return {
     figure: figure(live, caption),
-    buttons: h("div", { class: "stack" }, trouble, h("div", { class: "row" }, reset, download, color)),
+    buttons: h(
+      "div",
+      { class: "stack" },
+      trouble,
+      h("div", { class: "row" }, reset, download, color),
+    ),
     leave: () => drawing.drop(),
     element: h(
       "div",
       { class: "stack" },
       attributes.count > 0 &&
-        h("section", { class: "card stack" }, h("h2", {}, "Attributes", TIPS.attributes()), attributes.element),
+        h(
+          "section",
+          { class: "card stack" },
+          h("h2", {}, "Attributes", TIPS.attributes()),
+          attributes.element,
+        ),
       dimensions.element,
     ),
   };
 }
 
 const figure = (picture, caption) =>
-  h("figure", { class: "face" }, picture, h("figcaption", { class: "soft small" }, caption));
+  h("figure", { class: "portrait" }, picture, h("figcaption", { class: "soft small" }, caption));

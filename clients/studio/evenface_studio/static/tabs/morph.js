@@ -2,7 +2,7 @@
 
 import { postForBlob } from "../lib/api.js";
 import { pastedFile } from "../lib/chooser.js";
-import { TIPS, choice, colorBox } from "../lib/controls.js";
+import { choice, colorBox, TIPS } from "../lib/controls.js";
 import { h, icon, refill } from "../lib/dom.js";
 import { latest } from "../lib/latest.js";
 import { walkPlayer } from "../lib/player.js";
@@ -24,7 +24,11 @@ export function mount(panel, context) {
     view?.leave();
     view = null;
     if (!context.can("decode")) showEmpty(panel, cannot(context));
-    else if (!context.can("encode")) showEmpty(panel, { title: "This model encodes no faces", text: "A walk begins and ends at the latents of faces. Choose another model at the top of the page." });
+    else if (!context.can("encode"))
+      showEmpty(panel, {
+        title: "This model encodes no faces",
+        text: "A walk begins and ends at the latents of faces. Choose another model at the top of the page.",
+      });
     else view = morphView(panel, context);
   }
 
@@ -61,7 +65,11 @@ function morphView(panel, context) {
     (frames) => {
       refill(trouble);
       player.show(frames);
-      refill(stage, player.element, h("div", { class: "stack" }, way, color, stripOf(frames), saves));
+      refill(
+        stage,
+        player.element,
+        h("div", { class: "stack" }, way, color, stripOf(frames), saves),
+      );
       stage.setAttribute("aria-busy", "false");
     },
     (error) => showError(trouble, error, draw),
@@ -71,7 +79,8 @@ function morphView(panel, context) {
 
   function draw() {
     rows.show(slots[0].latent, wish.color);
-    if (slots.every((slot) => slot.latent)) walking.ask({ ...ends(), ...wish, steps: STEPS }, { urgent: true });
+    if (slots.every((slot) => slot.latent))
+      walking.ask({ ...ends(), ...wish, steps: STEPS }, { urgent: true });
   }
 
   async function save(path, steps, name) {
@@ -84,7 +93,12 @@ function morphView(panel, context) {
   }
 
   const saving = (text, path, steps, name) =>
-    h("button", { type: "button", class: "button", onclick: () => save(path, steps, name) }, icon("download"), text);
+    h(
+      "button",
+      { type: "button", class: "button", onclick: () => save(path, steps, name) },
+      icon("download"),
+      text,
+    );
 
   const way = choice({
     legend: "Way",
@@ -115,7 +129,14 @@ function morphView(panel, context) {
     h(
       "div",
       { class: "stack morph" },
-      h("section", { class: "card stack" }, h("h2", {}, "From face to face"), h("div", { class: "slots" }, ...slots.map((slot) => slot.element)), trouble, stage),
+      h(
+        "section",
+        { class: "card stack" },
+        h("h2", {}, "From face to face"),
+        h("div", { class: "slots" }, ...slots.map((slot) => slot.element)),
+        trouble,
+        stage,
+      ),
       rows.element,
     ),
   );

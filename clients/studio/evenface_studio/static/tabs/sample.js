@@ -1,7 +1,7 @@
 // The tab Sample: a sheet of faces that do not exist.
 
 import { getBlob } from "../lib/api.js";
-import { TIPS, attributeSliders, choice, colorBox, slider } from "../lib/controls.js";
+import { attributeSliders, choice, colorBox, slider, TIPS } from "../lib/controls.js";
 import { h, icon, refill, uniqueId } from "../lib/dom.js";
 import { latest } from "../lib/latest.js";
 import { cut, toFile } from "../lib/sheets.js";
@@ -50,10 +50,22 @@ export function mount(panel, context) {
       return;
     }
     showLoading(sheet, "Drawing faces…");
-    const controls = h("section", { class: "card stack sample-controls", "aria-label": "Settings" });
+    const controls = h("section", {
+      class: "card stack sample-controls",
+      "aria-label": "Settings",
+    });
     const attributes = h("section", { class: "card stack sample-attributes", hidden: true });
     const head = h("div", { class: "row spread" }, h("h2", {}, title), download);
-    refill(panel, h("div", { class: "sample" }, controls, h("section", { class: "card stack sample-sheet" }, head, sheet), attributes));
+    refill(
+      panel,
+      h(
+        "div",
+        { class: "sample" },
+        controls,
+        h("section", { class: "card stack sample-sheet" }, head, sheet),
+        attributes,
+      ),
+    );
     try {
       const { model } = context;
       const details = await context.details();
@@ -70,27 +82,40 @@ export function mount(panel, context) {
   return { show() {}, hide() {}, modelChanged: begin };
 }
 
-const filled = (query) => Object.entries(query).filter(([, value]) => value !== "" && value != null);
+const filled = (query) =>
+  Object.entries(query).filter(([, value]) => value !== "" && value != null);
 
 /** Why a model draws nothing, and which ones do. */
 export function cannot(context) {
-  const others = context.able("decode").map((model) =>
-    h(
-      "button",
-      { type: "button", class: "button", onclick: () => context.choose(model) },
-      `Use ${model.name} ${model.version}`,
-    ),
-  );
+  const others = context
+    .able("decode")
+    .map((model) =>
+      h(
+        "button",
+        { type: "button", class: "button", onclick: () => context.choose(model) },
+        `Use ${model.name} ${model.version}`,
+      ),
+    );
   return {
     title: "This model draws no faces",
-    text: others.length > 0 ? "It has no decoder. These have one:" : "It has no decoder, and neither has any other that is served.",
+    text:
+      others.length > 0
+        ? "It has no decoder. These have one:"
+        : "It has no decoder, and neither has any other that is served.",
     actions: others,
   };
 }
 
 function controlsOf(context, details, wish, draw) {
   const seedId = uniqueId("seed");
-  const seed = h("input", { type: "number", id: seedId, min: 0, max: MOST_SEED, step: 1, value: wish.seed });
+  const seed = h("input", {
+    type: "number",
+    id: seedId,
+    min: 0,
+    max: MOST_SEED,
+    step: 1,
+    value: wish.seed,
+  });
   const setSeed = (value) => {
     wish.seed = value;
     draw();
@@ -105,7 +130,11 @@ function controlsOf(context, details, wish, draw) {
   });
 
   const countId = uniqueId("count");
-  const count = h("select", { id: countId }, ...COUNTS.map((n) => h("option", { value: n }, String(n))));
+  const count = h(
+    "select",
+    { id: countId },
+    ...COUNTS.map((n) => h("option", { value: n }, String(n))),
+  );
   count.value = wish.count;
   count.addEventListener("change", () => {
     wish.count = Number(count.value);
@@ -130,7 +159,11 @@ function controlsOf(context, details, wish, draw) {
     tip: TIPS.prior(),
     value: known ? "aggregate" : "normal",
     options: [
-      { value: "aggregate", text: known ? "aggregate posterior" : "aggregate posterior (not in this bundle)", disabled: !known },
+      {
+        value: "aggregate",
+        text: known ? "aggregate posterior" : "aggregate posterior (not in this bundle)",
+        disabled: !known,
+      },
       { value: "normal", text: "standard normal" },
     ],
     onchoose(value) {
@@ -143,7 +176,12 @@ function controlsOf(context, details, wish, draw) {
     draw();
   });
   return [
-    h("div", { class: "field" }, h("label", { for: seedId }, "Seed"), h("div", { class: "row" }, seed, shuffle)),
+    h(
+      "div",
+      { class: "field" },
+      h("label", { for: seedId }, "Seed"),
+      h("div", { class: "row" }, seed, shuffle),
+    ),
     h("div", { class: "field" }, h("label", { for: countId }, "Faces"), count),
     temperature.element,
     prior,
@@ -164,7 +202,11 @@ function fillSheet(sheet, tiles, wished, context) {
   const focused = [...sheet.children].indexOf(document.activeElement);
   const buttons = tiles.map((tile, number) => {
     const name = `Face ${number + 1} of ${tiles.length}: explore it`;
-    const button = h("button", { type: "button", class: "tile", "aria-label": name, title: "Explore this face" }, tile);
+    const button = h(
+      "button",
+      { type: "button", class: "tile", "aria-label": name, title: "Explore this face" },
+      tile,
+    );
     button.addEventListener("click", async () =>
       context.explore(await toFile(tile, `seed ${wished.seed}, face ${number + 1}.png`)),
     );
