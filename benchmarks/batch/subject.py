@@ -70,8 +70,7 @@ def _open(folder: Path) -> tuple[Model, list[bytes]]:
 
 
 def _run(model: Model, pixels: "np.typing.NDArray[np.uint8]") -> None:
-    model.encode(pixels)
-    model.classify(pixels)
+    model.encode_and_classify(pixels)
 
 
 def _local(stack: ExitStack, workers: int) -> Engine:

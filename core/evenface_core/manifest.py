@@ -56,7 +56,8 @@ class TensorSpec(_Part):
 class Function(_Part):
     """A function of the model and the graph that computes it.
 
-    Encode: `images` uint8 [batch, S, S, C] → `mean`, `log_variance` float32 [batch, D].
+    Encode: `images` uint8 [batch, S, S, C] → `mean`, `log_variance` float32 [batch, D], and of a
+    model that classifies also `logits` float32 [batch]; bundles of before have not got these.
     Decode: `latents` float32 [batch, D] (and `conditions` float32 [batch, K] where the model is
     conditional) → `images` uint8 [batch, S, S, C].
     Classify: `images` → `logits` float32 [batch].
@@ -258,6 +259,8 @@ class Manifest(_Part):
             raise ValueError(f"'{min(twice)}' is both a condition and an attribute vector")
         if "colorize" in self.functions and self.preprocessing.channels != 1:
             raise ValueError("functions has 'colorize', but the model's images have colours")
+        if self.encode_classifies and "classify" not in self.functions:
+            raise ValueError("encode gives logits, but functions has no 'classify'")
         strangers = set(self.attribute_quality) - set(self.attribute_vectors)
         if strangers:
             raise ValueError(f"attribute_quality has '{min(strangers)}', which has no vector")
@@ -273,6 +276,12 @@ class Manifest(_Part):
         if self.training_histogram is not None:
             lengths.append(("training_histogram", len(self.training_histogram.edges)))
         return lengths
+
+    @property
+    def encode_classifies(self) -> bool:
+        """Whether the graph of encode gives the logits of classify, too."""
+        encode = self.functions.get("encode")
+        return encode is not None and any(spec.name == "logits" for spec in encode.outputs)
 
     @property
     def attributes(self) -> tuple[str, ...]:

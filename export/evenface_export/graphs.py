@@ -101,10 +101,11 @@ def describe(name: FunctionName, config: ModelConfig) -> Function:
     grey = images.model_copy(update={"shape": (BATCH, side, side, 1)})
     painted = TensorSpec(name="painted", dtype="uint8", shape=(BATCH, side, side, 3))
     conditions = (floats("conditions", known),) if known else ()
+    logits = (floats("logits"),) if config.classifies else ()
     inputs, outputs = {
-        "encode": ((images,), (floats("mean", depth), floats("log_variance", depth))),
+        "encode": ((images,), (floats("mean", depth), floats("log_variance", depth), *logits)),
         "decode": ((floats("latents", depth), *conditions), (images,)),
-        "classify": ((images,), (floats("logits"),)),
+        "classify": ((images,), logits),
         "colorize": ((grey,), (painted,)),
     }[name]
     return Function(graph=f"{name}.onnx", inputs=inputs, outputs=outputs)

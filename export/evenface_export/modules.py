@@ -20,21 +20,25 @@ WHITE = 255.0
 
 
 class Encode(nn.Module):
-    """uint8 [N, S, S, C] to `mean` and `log_variance`, float32 [N, D].
+    """uint8 [N, S, S, C] to `mean` and `log_variance`, float32 [N, D], and `logits`, float32 [N].
 
     Args:
-        network: Pixels [N, C, S, S] in 0 to 255 to [N, 2 D].
+        network: Pixels [N, C, S, S] in 0 to 255 to [N, 2 D], or [N, 1 + 2 D] with logits.
+        classifies: Whether there are logits.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, *, classifies: bool) -> None:
         super().__init__()
         self.network = network
+        self.classifies = classifies
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Encode."""
         outputs = self.network(_planes(images, self.network)).float()
-        mean, log_variance = outputs.chunk(2, dim=1)
-        return mean, log_variance
+        if not self.classifies:
+            return cast(tuple[Tensor, ...], outputs.chunk(2, dim=1))
+        mean, log_variance = outputs[:, 1:].chunk(2, dim=1)
+        return mean, log_variance, outputs[:, 0]
 
 
 class Classify(nn.Module):
@@ -103,8 +107,7 @@ def build_modules(model: FaceModel) -> dict[FunctionName, nn.Module]:
     config = model.config
     modules: dict[FunctionName, nn.Module] = {}
     if config.generates:
-        first = int(config.classifies)
-        modules["encode"] = Encode(_fold(model.encoder, slice(first, None)))
+        modules["encode"] = Encode(_fold(model.encoder, slice(None)), classifies=config.classifies)
     if config.colours and model.decoder is not None:
         modules["colorize"] = Colorize(_for_pixels(_without_norms(model.decoder)))
     elif model.decoder is not None:
@@ -151,11 +154,11 @@ def _for_pixels(layers: list[nn.Module]) -> nn.Sequential:
 def _fold_beside(encoder: Beside, outputs: slice) -> nn.Module:
     """The same of an encoder with a linear path, which adds to all but the logit."""
     network = cast(nn.Sequential, _fold(encoder.network, outputs))
-    if outputs.start < encoder.first:
+    if outputs.stop is not None:
         return network
     linear = copy.deepcopy(encoder.linear).double()
     _first(linear).weight.data /= WHITE
-    return Beside(network, linear.float(), first=encoder.first - outputs.start)
+    return Beside(network, linear.float(), first=encoder.first)
 
 
 def _first(layers: Iterable[nn.Module]) -> nn.Conv2d | nn.Linear | FixedLinear:

@@ -135,7 +135,8 @@ def _expected(model: FaceModel, name: FunctionName, rows: tuple[Array, ...]) -> 
         grey = to_tensor(rows[0].astype(np.uint8, copy=False), _CPU)
         return (to_images(model.decoder(grey)),)
     encoding = model.encode(to_tensor(rows[0].astype(np.uint8, copy=False), _CPU))
-    parts = (encoding.logit,) if name == "classify" else (encoding.mean, encoding.log_variance)
+    latents = (encoding.mean, encoding.log_variance) if name == "encode" else ()
+    parts = (*latents, encoding.logit)
     return tuple(part.numpy() for part in parts if part is not None)
 
 

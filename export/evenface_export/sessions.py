@@ -74,7 +74,7 @@ class ServedModel:
             `mean` and `log_variance`, float32 [M, D].
         """
         parts = [self._run("encode", images[batch]) for batch in batches(rows, "encoding")]
-        mean, log_variance = zip(*parts, strict=True)
+        mean, log_variance, *_ = zip(*parts, strict=True)
         return np.concatenate(mean), np.concatenate(log_variance)
 
     def classify(self, images: UInt8, rows: Int64) -> Float32:

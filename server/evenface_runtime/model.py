@@ -75,7 +75,7 @@ class Model:
         Raises:
             FunctionUnsupported: The model cannot encode.
         """
-        mean, log_variance = self.run("encode", (images,))
+        mean, log_variance, *_ = self.run("encode", (images,))
         return mean, log_variance
 
     def decode(self, latents: Float32, conditions: Float32 | None = None) -> UInt8:
@@ -96,6 +96,16 @@ class Model:
         """
         logits: Float32 = self.run("classify", (images,))[0]
         return logits
+
+    def encode_and_classify(self, images: UInt8) -> tuple[Float32, Float32, Float32]:
+        """Return what `encode` and `classify` do: in one run, but of bundles of before.
+
+        Raises:
+            FunctionUnsupported: The model lacks one of both.
+        """
+        self.require("classify")
+        mean, log_variance, *logits = self.run("encode", (images,))
+        return mean, log_variance, logits[0] if logits else self.classify(images)
 
     def colorize(self, images: UInt8) -> UInt8:
         """Colour grey uint8 [N, S, S, 1]; gives uint8 [N, S, S, 3].

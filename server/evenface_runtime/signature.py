@@ -25,10 +25,11 @@ def signature_of(manifest: Manifest, function: FunctionName) -> Signature:
     images = TensorSpec(
         name="images", dtype="uint8", shape=(_BATCH, spec.size, spec.size, spec.channels)
     )
+    logits = TensorSpec(name="logits", dtype="float32", shape=(_BATCH,))
     if function == "encode":
-        return Signature((images,), (_floats("mean", manifest), _floats("log_variance", manifest)))
+        posterior = (_floats("mean", manifest), _floats("log_variance", manifest))
+        return Signature((images,), (*posterior, logits)[: 2 + manifest.encode_classifies])
     if function == "classify":
-        logits = TensorSpec(name="logits", dtype="float32", shape=(_BATCH,))
         return Signature((images,), (logits,))
     if function == "colorize":
         painted = TensorSpec(name="painted", dtype="uint8", shape=(_BATCH, spec.size, spec.size, 3))

@@ -62,12 +62,13 @@ class Prior(Enum):
 
 
 class EncodeCall(NamedTuple):
-    """Images to latents; with a seed, a posterior sample too."""
+    """Images to latents; with a seed, a posterior sample too; and face or not, if asked for."""
 
     target: Target
     images: ImageSource
-    sample_seed: int | None
-    first_item: int
+    sample_seed: int | None = None
+    first_item: int = 0
+    with_probabilities: bool = False
 
 
 @dataclass(frozen=True)
@@ -152,12 +153,13 @@ class Served(NamedTuple):
 
 
 class Latents(NamedTuple):
-    """Answer to `EncodeCall`: float32 [N, D] each."""
+    """Answer to `EncodeCall`: float32 [N, D] each, and logits [N]."""
 
     served: Served
     mean: Float32
     log_variance: Float32
     sample: Float32 | None
+    logits: Float32 | None
 
 
 @dataclass(frozen=True)

@@ -106,14 +106,17 @@ class Engine:
 
     @_through_door
     async def encode(self, call: EncodeCall, served: ServedModel) -> Latents:
-        """Encode images; with a seed, sample their posteriors too."""
+        """Encode images; with a seed, sample their posteriors too; classify them, if asked to."""
         served.model.require("encode")
+        if call.with_probabilities:
+            served.model.require("classify")
         batch = intake.receive(call.images, served.manifest.preprocessing, self.limits)
         size = served.manifest.latent_size
-        self.limits.check_reply("images", batch.count, 3 * size * _FLOAT32_BYTES)
+        numbers = 3 * size + 2 * call.with_probabilities
+        self.limits.check_reply("images", batch.count, numbers * _FLOAT32_BYTES)
         maths.check_items(call.first_item, 0 if call.sample_seed is None else batch.count)
         with self._admit_images(served, "encode", batch, call.target) as place:
-            mean, log_variance = await self._run(served, "encode", batch, place)
+            mean, log_variance, logits = await self._encode(served, call, batch, place)
             self.latents.note(served.manifest, mean)
             sample = None
             if call.sample_seed is not None:
@@ -122,7 +125,7 @@ class Engine:
                     batch.count, standard_normal, call.sample_seed, items, size
                 )
                 sample = posterior_sample(mean, log_variance, noise)
-        return Latents(_name(served), mean, log_variance, sample)
+        return Latents(_name(served), mean, log_variance, sample, logits)
 
     @_through_door
     async def classify(self, call: ClassifyCall, served: ServedModel) -> Decisions:
@@ -241,6 +244,20 @@ class Engine:
                 return await lane.run(batch.load_small, place)
             pixels = await batch.load(self._workshop, place.deadline)
             return await lane.run((pixels,), place)
+
+    async def _encode(
+        self, served: ServedModel, call: EncodeCall, batch: intake.Batch, place: Place
+    ) -> tuple[Float32, Float32, Float32 | None]:
+        """Mean, log-variance and, if asked for, logits: of bundles of before, by two runs."""
+        if not call.with_probabilities or served.manifest.encode_classifies:
+            mean, log_variance, *logits = await self._run(served, "encode", batch, place)
+            return mean, log_variance, logits[0] if call.with_probabilities else None
+        with self._room.hold("images", batch.bytes_when_loaded):
+            pixels = (await batch.load(self._workshop, place.deadline),)
+            mean, log_variance = await served.lanes["encode"].run(pixels, place)
+            with self._admit(served, "classify", batch.count, call.target) as judging:
+                (found,) = await served.lanes["classify"].run(pixels, judging)
+        return mean, log_variance, found
 
     async def _compute(
         self, items: int, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs

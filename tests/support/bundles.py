@@ -58,6 +58,7 @@ class Tiny:
         attribute_vectors: By name.
         encode_loops: Matrix products that encode spends time on, about 1 ms for 3.
         shift: Added to every mean, so that models can be told apart.
+        joint: Whether encode gives logits, too, as bundles of before do not.
         broken: How the bundle is spoiled, if at all: "domain" and "external" in all graphs,
             "manifest", "shape", "name", "dtype", "rows", "run", "bytes" and "graph" in encode's;
             with "white" it opens, and fails on a batch with a white image.
@@ -70,6 +71,7 @@ class Tiny:
     attribute_vectors: tuple[tuple[str, tuple[float, ...]], ...] = (("smiling", (1, 0, 0, 2)),)
     encode_loops: int = 0
     shift: float = 0.0
+    joint: bool = False
     broken: str = ""
 
 
@@ -145,8 +147,8 @@ def _function(tiny: Tiny, name: FunctionName) -> Function:
     image = TensorSpec(name="images", dtype="uint8", shape=("batch", SIZE, SIZE, CHANNELS))
     latent = TensorSpec(name="latents", dtype="float32", shape=("batch", LATENT))
     graph = f"{name}.onnx"
+    logits = TensorSpec(name="logits", dtype="float32", shape=("batch",))
     if name == "classify":
-        logits = TensorSpec(name="logits", dtype="float32", shape=("batch",))
         return Function(graph=graph, inputs=(image,), outputs=(logits,))
     if name == "decode":
         shape = ("batch", len(tiny.conditions))
@@ -159,7 +161,11 @@ def _function(tiny: Tiny, name: FunctionName) -> Function:
     return Function(
         graph=graph,
         inputs=(image,),
-        outputs=(mean, latent.model_copy(update={"name": "log_variance"})),
+        outputs=(
+            mean,
+            latent.model_copy(update={"name": "log_variance"}),
+            *((logits,) if tiny.joint else ()),
+        ),
     )
 
 
@@ -237,6 +243,11 @@ def _encode(tiny: Tiny) -> _Parts:
     if tiny.broken:
         mean = _spoil_mean(tiny.broken, nodes, weights) or mean
     outputs = [mean, _floats_value("log_variance", batch, LATENT)]
+    if tiny.joint:
+        more_nodes, more_weights = _judged()
+        nodes += more_nodes
+        weights |= more_weights
+        outputs.append(_floats_value("logits", "batch"))
     return nodes, [_images_value("images", batch)], outputs, weights
 
 
@@ -331,17 +342,23 @@ def _decode(tiny: Tiny) -> _Parts:
 def _classify(tiny: Tiny) -> _Parts:
     del tiny
     nodes, weights = _scaled_images()
-    weights |= {
-        "axes": np.array([1, 2, 3], np.int64),
-        "half": np.float32(0.5),
-        "ten": np.float32(10),
-    }
-    nodes += [
-        helper.make_node("ReduceMean", ["scaled", "axes"], ["bright"], keepdims=0),
+    more_nodes, more_weights = _judged()
+    logits = _floats_value("logits", "batch")
+    return nodes + more_nodes, [_images_value("images")], [logits], weights | more_weights
+
+
+def _judged() -> tuple[list[Any], dict[str, Any]]:
+    """`scaled` to `logits`."""
+    nodes = [
+        helper.make_node("ReduceMean", ["scaled", "all_axes"], ["bright"], keepdims=0),
         helper.make_node("Sub", ["bright", "half"], ["centred"]),
         helper.make_node("Mul", ["centred", "ten"], ["logits"]),
     ]
-    return nodes, [_images_value("images")], [_floats_value("logits", "batch")], weights
+    return nodes, {
+        "all_axes": np.array([1, 2, 3], np.int64),
+        "half": np.float32(0.5),
+        "ten": np.float32(10),
+    }
 
 
 def variants(tiny: Tiny, *versions: str) -> list[Tiny]:

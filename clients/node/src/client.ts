@@ -13,6 +13,7 @@ import {
   type Strengths,
   targetOf,
   type UInt64,
+  type Wanted,
 } from "./requests.js";
 import type {
   Classification,
@@ -51,6 +52,8 @@ export interface EncodeOptions extends ModelOptions {
   readonly sampleSeed?: UInt64;
   /** Number of the first image for the noise. */
   readonly firstItem?: UInt64;
+  /** Whether the result says of each image whether it is a face, too. */
+  readonly withProbabilities?: boolean;
 }
 
 /** Options of `classify` and `classifyStream`. */
@@ -100,7 +103,7 @@ export interface WeightOptions extends ModelOptions, Weighing {}
 export class Client extends Connection {
   /** Encode images to the mean and log-variance of their latents. */
   encode(images: Images, options: EncodeOptions = {}): Promise<Encoding> {
-    return this.#operate(options, (operations) => operations.encode(images, seeded(options)));
+    return this.#operate(options, (operations) => operations.encode(images, wantedOf(options)));
   }
 
   /** Decode latents [N, D], finite, to images. */
@@ -163,7 +166,7 @@ export class Client extends Connection {
     images: Images,
     options: EncodeOptions = {},
   ): AsyncGenerator<Outcome<EncodedImage>, void> {
-    return this.stream(options, encodeWire(targetOf(options), seeded(options)), images);
+    return this.stream(options, encodeWire(targetOf(options), wantedOf(options)), images);
   }
 
   /** Classify any number of images on one stream; as `encodeStream`. */
@@ -201,6 +204,7 @@ export class Client extends Connection {
   }
 }
 
-function seeded({ sampleSeed, firstItem }: EncodeOptions) {
-  return sampleSeed === undefined ? undefined : noiseOf(sampleSeed, firstItem);
+function wantedOf({ sampleSeed, firstItem, withProbabilities }: EncodeOptions): Wanted {
+  const noise = sampleSeed === undefined ? undefined : noiseOf(sampleSeed, firstItem);
+  return { noise, withProbabilities };
 }

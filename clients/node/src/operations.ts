@@ -25,6 +25,7 @@ import {
   ofSpan,
   priorOf,
   type Strengths,
+  type Wanted,
 } from "./requests.js";
 import type {
   Classification,
@@ -79,10 +80,10 @@ export class Operations {
   ) {}
 
   /** Encode images. */
-  async encode(images: Images, noise: Noise | undefined): Promise<Encoding> {
+  async encode(images: Images, wanted: Wanted = {}): Promise<Encoding> {
     const chunks = chunked(images, this.served.encodeBudget(this.target));
     const replies = await this.calls.gather(chunks, (chunk) => {
-      const request = encodeRequest(this.target, chunk, noise);
+      const request = encodeRequest(this.target, chunk, wanted);
       return this.calls.unary(FaceService.method.encode, request, placeOf(chunk));
     });
     return encodingFrom(replies);
@@ -189,7 +190,7 @@ export class Operations {
       throw new InvalidRequest("images", "pass either images or latents");
     }
     if (latents !== undefined) return { latents: asFloat32(latentRows(latents)), same: this };
-    const { mean, model } = await this.encode(images!, undefined);
+    const { mean, model } = await this.encode(images!);
     const target = { model: model.name, version: model.version };
     return { latents: mean, same: new Operations(this.calls, this.served, target) };
   }

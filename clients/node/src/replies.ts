@@ -78,23 +78,28 @@ function changeOf(before: ModelRef, after: ModelRef): string {
 
 /** Join replies of Encode. */
 export function encodingFrom(replies: readonly EncodeResponse[]): Encoding {
-  const part = (name: "mean" | "logVariance" | "sample") =>
-    join(replies.map((reply) => fromMessage(reply[name], Float32Array)));
+  type Name = "mean" | "logVariance" | "sample" | "logits" | "probabilities";
+  const part = (name: Name) => join(replies.map((reply) => fromMessage(reply[name], Float32Array)));
+  const asked = (name: Name) => (replies[0]?.[name] ? part(name) : undefined);
   return {
     mean: part("mean"),
     logVariance: part("logVariance"),
-    sample: replies[0]?.sample ? part("sample") : undefined,
+    sample: asked("sample"),
+    logits: asked("logits")?.data,
+    probabilities: asked("probabilities")?.data,
     model: servedBy(replies),
   };
 }
 
 /** Take a reply of a stream apart; each value is a copy, so that none holds the others' memory. */
 export function encodedImages(reply: EncodeResponse): EncodedImage[] {
-  const { mean, logVariance, sample, model } = encodingFrom([reply]);
+  const { mean, logVariance, sample, logits, probabilities, model } = encodingFrom([reply]);
   return Array.from({ length: mean.shape[0] ?? 0 }, (_, i) => ({
     mean: row(mean, i).slice(),
     logVariance: row(logVariance, i).slice(),
     sample: sample && row(sample, i).slice(),
+    logit: logits?.[i],
+    probability: probabilities?.[i],
     model,
   }));
 }

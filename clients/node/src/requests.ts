@@ -35,6 +35,14 @@ export interface Noise {
   readonly first: bigint;
 }
 
+/** What is wanted of images beside mean and log-variance. */
+export interface Wanted {
+  /** Of a sample of each posterior; none for no samples. */
+  readonly noise?: Noise | undefined;
+  /** Whether to tell faces from other images, too. */
+  readonly withProbabilities?: boolean | undefined;
+}
+
 const MAX_UINT64 = 2n ** 64n - 1n;
 const MAX_UINT32 = 2 ** 32 - 1;
 const MAX_FLOAT32 = 3.4028234663852886e38;
@@ -140,9 +148,10 @@ export function placeOfSpan(span: Span): Place {
 export function encodeRequest(
   target: Target,
   chunk: Chunk,
-  noise: Noise | undefined,
+  { noise, withProbabilities = false }: Wanted = {},
 ): EncodeRequest {
-  const request = create(EncodeRequestSchema, { ...target, images: toMessage(chunk.items) });
+  const images = toMessage(chunk.items);
+  const request = create(EncodeRequestSchema, { ...target, images, withProbabilities });
   if (noise) {
     request.sampleSeed = noise.seed;
     request.firstItem = advanced(noise, chunk.start);

@@ -33,6 +33,10 @@ export interface Encoding {
   readonly logVariance: Tensor;
   /** [N, D], mean + σ · ε; undefined where no seed was given. */
   readonly sample: Tensor | undefined;
+  /** [N], logit of "face"; undefined where not asked for. */
+  readonly logits: Float32Array | undefined;
+  /** [N], the logistic function of the logit; likewise. */
+  readonly probabilities: Float32Array | undefined;
   readonly model: ModelRef;
 }
 
@@ -43,6 +47,10 @@ export interface EncodedImage {
   readonly logVariance: Float32Array;
   /** mean + σ · ε; undefined where no seed was given. */
   readonly sample: Float32Array | undefined;
+  /** Of "face"; undefined where not asked for. */
+  readonly logit: number | undefined;
+  /** The logistic function of the logit; likewise. */
+  readonly probability: number | undefined;
   readonly model: ModelRef;
 }
 

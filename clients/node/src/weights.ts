@@ -121,7 +121,7 @@ export class Weigher {
   ): Promise<{ target: Target; rows: Rows }> {
     const { encode } = FaceService.method;
     const replies = await this.#calls.gather(chunks, (chunk) =>
-      this.#calls.unary(encode, encodeRequest(target, chunk, undefined), placeOf(chunk)),
+      this.#calls.unary(encode, encodeRequest(target, chunk), placeOf(chunk)),
     );
     const { mean, model } = encodingFrom(replies);
     return { target: { model: model.name, version: model.version }, rows: mean };

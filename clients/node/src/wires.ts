@@ -12,19 +12,19 @@ import {
   FaceService,
 } from "./gen/evenface/v1/face_service_pb.js";
 import { classifiedImages, encodedImages } from "./replies.js";
-import { classifyRequest, encodeRequest, type Noise } from "./requests.js";
+import { classifyRequest, encodeRequest, type Wanted } from "./requests.js";
 import type { ClassifiedImage, EncodedImage } from "./results.js";
 import type { Target } from "./served.js";
 
 /** EncodeStream. */
 export function encodeWire(
   target: Target,
-  noise: Noise | undefined,
+  wanted: Wanted,
 ): Wire<EncodeStreamRequest, EncodeResponse, EncodedImage> {
   return {
     open: (calls) => calls.duplex(FaceService.method.encodeStream),
     build: (id, chunk) =>
-      create(EncodeStreamRequestSchema, { id, request: encodeRequest(target, chunk, noise) }),
+      create(EncodeStreamRequestSchema, { id, request: encodeRequest(target, chunk, wanted) }),
     split: encodedImages,
   };
 }

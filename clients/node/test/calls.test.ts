@@ -24,6 +24,19 @@ it("encode gives the means and log-variances of the model", () =>
     assert.deepEqual(found.model, { name: "faces", version: "1", manifestDigest });
   }));
 
+it("encode says of each image whether it is a face, where it is asked to", () =>
+  withClient(ROOMY, async (client) => {
+    const found = await client.encode(PIXELS, { withProbabilities: true });
+    const verdict = await client.classify(PIXELS);
+    assert.deepEqual(found.logits, verdict.logits);
+    assert.deepEqual(found.probabilities, verdict.probabilities);
+    const streamed: (number | undefined)[] = [];
+    for await (const { value } of client.encodeStream(PIXELS, { withProbabilities: true })) {
+      streamed.push(value?.probability);
+    }
+    assert.deepEqual(streamed, [...verdict.probabilities]);
+  }));
+
 it("files, their bytes, paths, URLs and raw images are the same images", () =>
   withClient(ROOMY, async (client) => {
     const [path] = FILES;

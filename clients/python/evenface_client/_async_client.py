@@ -21,7 +21,7 @@ from evenface_client._editing import Change, edit
 from evenface_client._inputs import Images, ImageSource
 from evenface_client._operations import Knowledge, Operation, WeightSource
 from evenface_client._requests import Attributes, Noise, Target, Weighing
-from evenface_client._settings import Settings, noise
+from evenface_client._settings import Settings, wanted
 from evenface_client._token import authorization, check_private
 from evenface_client._transport import POLL_SECONDS
 from evenface_client._wires import classify_wire, encode_wire
@@ -88,14 +88,15 @@ class AsyncClient:
         *,
         sample_seed: int | None = None,
         first_item: int = 0,
+        with_probabilities: bool = False,
         model: str = "",
         version: str = "",
         timeout: float | None = None,
     ) -> results.Encoding:
         """Encode images; see `Client.encode`."""
         target = Target(model, version)
-        seeded = noise(sample_seed, first_item)
-        return await self._run(operations.encode(self._knowledge, target, images, seeded), timeout)
+        asked = wanted(sample_seed, first_item, probabilities=with_probabilities)
+        return await self._run(operations.encode(self._knowledge, target, images, asked), timeout)
 
     async def decode(
         self,
@@ -196,6 +197,7 @@ class AsyncClient:
         *,
         sample_seed: int | None = None,
         first_item: int = 0,
+        with_probabilities: bool = False,
         model: str = "",
         version: str = "",
         timeout: float | None = None,
@@ -205,7 +207,8 @@ class AsyncClient:
         `images` may be asynchronous. Close the iterator (`contextlib.aclosing`) where it is not
         read to its end.
         """
-        wire = encode_wire(Target(model, version), noise(sample_seed, first_item))
+        asked = wanted(sample_seed, first_item, probabilities=with_probabilities)
+        wire = encode_wire(Target(model, version), asked)
         return self._stream(wire, images, timeout)
 
     def classify_stream(

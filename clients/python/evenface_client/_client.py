@@ -12,7 +12,7 @@ from evenface_client._editing import Change, edit
 from evenface_client._inputs import Images
 from evenface_client._operations import WeightSource
 from evenface_client._requests import Attributes, Noise, Target, Weighing
-from evenface_client._settings import noise
+from evenface_client._settings import wanted
 from evenface_client._wires import classify_wire, encode_wire
 
 
@@ -50,6 +50,7 @@ class Client(Connection):
         *,
         sample_seed: int | None = None,
         first_item: int = 0,
+        with_probabilities: bool = False,
         model: str = "",
         version: str = "",
         timeout: float | None = None,
@@ -61,13 +62,14 @@ class Client(Connection):
             sample_seed: When given, the result has a sample of each posterior too; that of image
                 i depends on (sample_seed, first_item + i) alone.
             first_item: Number of the first image for the noise.
+            with_probabilities: Whether the result says of each image whether it is a face, too.
             model: See the class.
             version: See the class.
             timeout: See the class.
         """
         target = Target(model, version)
-        seeded = noise(sample_seed, first_item)
-        return self._run(operations.encode(self._knowledge, target, images, seeded), timeout)
+        asked = wanted(sample_seed, first_item, probabilities=with_probabilities)
+        return self._run(operations.encode(self._knowledge, target, images, asked), timeout)
 
     def decode(
         self,
@@ -227,6 +229,7 @@ class Client(Connection):
         *,
         sample_seed: int | None = None,
         first_item: int = 0,
+        with_probabilities: bool = False,
         model: str = "",
         version: str = "",
         timeout: float | None = None,
@@ -243,11 +246,13 @@ class Client(Connection):
             images: The images; an iterable is read as the stream goes on.
             sample_seed: As for `encode`.
             first_item: As for `encode`.
+            with_probabilities: As for `encode`.
             model: See the class.
             version: See the class.
             timeout: See above.
         """
-        wire = encode_wire(Target(model, version), noise(sample_seed, first_item))
+        asked = wanted(sample_seed, first_item, probabilities=with_probabilities)
+        wire = encode_wire(Target(model, version), asked)
         return self._stream(wire, images, timeout)
 
     def classify_stream(

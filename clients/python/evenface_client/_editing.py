@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from evenface_client import _requests, results
 from evenface_client._inputs import Images
 from evenface_client._operations import Knowledge, Operation, decode, encode, latent_rows
-from evenface_client._requests import Target
+from evenface_client._requests import Target, Wanted
 from evenface_client.errors import InvalidRequest
 
 
@@ -41,7 +41,7 @@ class Change:
 def edit(knowledge: Knowledge, target: Target, change: Change) -> Operation[results.Edited]:
     """Encode images, or take latents, and decode them as they are and changed."""
     if change.images is not None:
-        encoded = yield from encode(knowledge, target, change.images, None)
+        encoded = yield from encode(knowledge, target, change.images, Wanted())
         latents, target = encoded.mean, Target(encoded.model.name, encoded.model.version)
     else:
         latents = latent_rows(change.latents).astype(np.float32)

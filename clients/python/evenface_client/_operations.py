@@ -26,7 +26,7 @@ from evenface_client._chunks import (
     spans,
 )
 from evenface_client._inputs import Images
-from evenface_client._requests import Attributes, Call, Noise, Target, Weighing
+from evenface_client._requests import Attributes, Call, Noise, Target, Wanted, Weighing
 from evenface_client.errors import InvalidRequest
 
 T = TypeVar("T")
@@ -107,18 +107,18 @@ def ask(calls: Iterable[Call[Reply]]) -> Operation[list[Reply]]:
 
 
 def encode(
-    knowledge: Knowledge, target: Target, images: Images, noise: Noise | None
+    knowledge: Knowledge, target: Target, images: Images, wanted: Wanted
 ) -> Operation[results.Encoding]:
     """Encode images, in as many requests as the limits ask for."""
     served = yield from knowledge.served()
     budget = served.budget(_POSTERIOR_TENSORS * served.latent_bytes(target))
-    return (yield from _encode_chunks(target, chunked(images, budget), noise))
+    return (yield from _encode_chunks(target, chunked(images, budget), wanted))
 
 
 def _encode_chunks(
-    target: Target, chunks: Iterable[Chunk], noise: Noise | None
+    target: Target, chunks: Iterable[Chunk], wanted: Wanted
 ) -> Operation[results.Encoding]:
-    replies = yield from ask(_requests.encode(target, chunk, noise) for chunk in chunks)
+    replies = yield from ask(_requests.encode(target, chunk, wanted) for chunk in chunks)
     return _replies.encoding(_some(replies, "images"))
 
 
@@ -247,7 +247,7 @@ def resample_weights(
         decisions = yield from _classify_chunks(target, chain(first, chunks), None)
         rows, served_by = decisions.logits, decisions.model
     else:
-        encoded = yield from _encode_chunks(target, chain(first, chunks), None)
+        encoded = yield from _encode_chunks(target, chain(first, chunks), Wanted())
         rows, served_by = encoded.mean, encoded.model
     named = Target(served_by.name, served_by.version)
     return (yield from _weigh_rows(knowledge, named, rows, weighing))

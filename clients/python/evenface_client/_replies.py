@@ -1,7 +1,7 @@
 """Reply messages to results, the replies of several chunks joined."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from evenface.v1 import common_pb2, face_service_pb2, model_service_pb2
@@ -75,11 +75,12 @@ def _change(before: results.ModelRef, after: results.ModelRef) -> str:
 
 def encoding(replies: Sequence[face_service_pb2.EncodeResponse]) -> results.Encoding:
     """Join replies of Encode."""
-    sampled = replies[0].HasField("sample")
     return results.Encoding(
         mean=_join([reply.mean for reply in replies]),
         log_variance=_join([reply.log_variance for reply in replies]),
-        sample=_join([reply.sample for reply in replies]) if sampled else None,
+        sample=_join_asked(replies, "sample"),
+        logits=_join_asked(replies, "logits"),
+        probabilities=_join_asked(replies, "probabilities"),
         model=served_by(replies),
     )
 
@@ -87,8 +88,15 @@ def encoding(replies: Sequence[face_service_pb2.EncodeResponse]) -> results.Enco
 def encoded_images(reply: face_service_pb2.EncodeResponse) -> list[results.EncodedImage]:
     """Take a reply of EncodeStream apart."""
     whole = encoding([reply])
-    samples = [None] * len(whole.mean) if whole.sample is None else list(whole.sample)
-    rows = zip(whole.mean, whole.log_variance, samples, strict=True)
+    nothing = [None] * len(whole.mean)
+    rows = zip(
+        whole.mean,
+        whole.log_variance,
+        nothing if whole.sample is None else whole.sample,
+        nothing if whole.logits is None else whole.logits.tolist(),
+        nothing if whole.probabilities is None else whole.probabilities.tolist(),
+        strict=True,
+    )
     return [results.EncodedImage(*row, whole.model) for row in rows]
 
 
@@ -222,6 +230,16 @@ def _group(group: model_service_pb2.GroupQuality) -> results.GroupQuality:
 def _join(messages: Sequence[common_pb2.Tensor]) -> NDArray[Any]:
     parts = [array(message) for message in messages]
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _join_asked(
+    replies: Sequence[face_service_pb2.EncodeResponse],
+    name: Literal["sample", "logits", "probabilities"],
+) -> NDArray[Any] | None:
+    """The same of a tensor that is there where it was asked for."""
+    if not replies[0].HasField(name):
+        return None
+    return _join([getattr(reply, name) for reply in replies])
 
 
 def _pixels(messages: Sequence[common_pb2.Images]) -> NDArray[np.uint8]:

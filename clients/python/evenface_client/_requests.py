@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from evenface.v1 import common_pb2, face_service_pb2, model_service_pb2
@@ -82,6 +82,18 @@ class Noise:
                 raise InvalidRequest(name, f"{value} is outside 0 to 2^64 - 1")
 
 
+class Wanted(NamedTuple):
+    """What is wanted of images beside mean and log-variance.
+
+    Attributes:
+        noise: Of a sample of each posterior; None for no samples.
+        probabilities: Whether to tell faces from other images, too.
+    """
+
+    noise: Noise | None = None
+    probabilities: bool = False
+
+
 @dataclass(frozen=True)
 class Weighing:
     """How items are weighted.
@@ -141,16 +153,17 @@ def tensor(array: NDArray[np.generic]) -> common_pb2.Tensor:
     )
 
 
-def encode_request(
-    target: Target, chunk: Chunk, noise: Noise | None
-) -> face_service_pb2.EncodeRequest:
+def encode_request(target: Target, chunk: Chunk, wanted: Wanted) -> face_service_pb2.EncodeRequest:
     """A request of Encode or EncodeStream."""
     request = face_service_pb2.EncodeRequest(
-        model=target.model, version=target.version, images=images(chunk)
+        model=target.model,
+        version=target.version,
+        images=images(chunk),
+        with_probabilities=wanted.probabilities,
     )
-    if noise is not None:
-        request.sample_seed = noise.seed
-        request.first_item = noise.first_item + chunk.start
+    if wanted.noise is not None:
+        request.sample_seed = wanted.noise.seed
+        request.first_item = wanted.noise.first_item + chunk.start
     return request
 
 
@@ -163,11 +176,9 @@ def classify_request(
     )
 
 
-def encode(
-    target: Target, chunk: Chunk, noise: Noise | None
-) -> Call[face_service_pb2.EncodeResponse]:
+def encode(target: Target, chunk: Chunk, wanted: Wanted) -> Call[face_service_pb2.EncodeResponse]:
     """A call of Encode."""
-    return Call("Encode", encode_request(target, chunk, noise), chunk.place)
+    return Call("Encode", encode_request(target, chunk, wanted), chunk.place)
 
 
 def classify(

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from evenface_client._channel import Setup
-from evenface_client._requests import Noise
+from evenface_client._requests import Noise, Wanted
 from evenface_client._tracing import trace_context
 from evenface_client._transport import CallOptions
 from evenface_client.errors import EvenfaceClientError, Unavailable
@@ -46,6 +46,6 @@ class Settings:
         )
 
 
-def noise(seed: int | None, first_item: int) -> Noise | None:
-    """Seeded noise where a seed is given."""
-    return None if seed is None else Noise(seed, first_item)
+def wanted(seed: int | None, first_item: int, *, probabilities: bool) -> Wanted:
+    """What is wanted of images: samples where a seed is given."""
+    return Wanted(None if seed is None else Noise(seed, first_item), probabilities)

@@ -5,17 +5,17 @@ from evenface.v1 import face_service_pb2
 from evenface_client import _replies, _requests
 from evenface_client._bulk import Wire
 from evenface_client._chunks import Chunk
-from evenface_client._requests import Noise, Target
+from evenface_client._requests import Target, Wanted
 from evenface_client.results import ClassifiedImage, EncodedImage
 
 
 def encode_wire(
-    target: Target, noise: Noise | None
+    target: Target, wanted: Wanted
 ) -> Wire[face_service_pb2.EncodeStreamResponse, EncodedImage]:
     """The stream EncodeStream."""
 
     def build(number: int, chunk: Chunk) -> face_service_pb2.EncodeStreamRequest:
-        request = _requests.encode_request(target, chunk, noise)
+        request = _requests.encode_request(target, chunk, wanted)
         return face_service_pb2.EncodeStreamRequest(id=number, request=request)
 
     def split(reply: face_service_pb2.EncodeStreamResponse) -> list[EncodedImage]:

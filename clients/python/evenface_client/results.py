@@ -63,12 +63,16 @@ class Encoding:
         mean: float32 [N, D].
         log_variance: float32 [N, D], log σ².
         sample: float32 [N, D], mean + σ · ε; None where no seed was given.
+        logits: float32 [N], logit of "face"; None where not asked for.
+        probabilities: float32 [N], the logistic function of the logit; likewise.
         model: What served.
     """
 
     mean: Float32
     log_variance: Float32
     sample: Float32 | None
+    logits: Float32 | None
+    probabilities: Float32 | None
     model: ModelRef
 
 
@@ -80,12 +84,16 @@ class EncodedImage:
         mean: float32 [D].
         log_variance: float32 [D], log σ².
         sample: float32 [D], mean + σ · ε; None where no seed was given.
+        logit: Of "face"; None where not asked for.
+        probability: The logistic function of the logit; likewise.
         model: What served.
     """
 
     mean: Float32
     log_variance: Float32
     sample: Float32 | None
+    logit: float | None
+    probability: float | None
     model: ModelRef
 
 

@@ -4,10 +4,12 @@ from evenface.v1 import face_service_pb2
 
 from evenface_server.calls import Decisions, Latents, Pictures, Weighting
 from evenface_server.codec.tensors import histogram_message, images, tensor
+from evenface_server.maths import logistic
 
 
 def encode_response(answer: Latents) -> face_service_pb2.EncodeResponse:
     """Pack the answer to Encode."""
+    logits = answer.logits
     return face_service_pb2.EncodeResponse(
         model=answer.served.model,
         version=answer.served.version,
@@ -15,6 +17,8 @@ def encode_response(answer: Latents) -> face_service_pb2.EncodeResponse:
         mean=tensor(answer.mean),
         log_variance=tensor(answer.log_variance),
         sample=None if answer.sample is None else tensor(answer.sample),
+        logits=None if logits is None else tensor(logits),
+        probabilities=None if logits is None else tensor(logistic(logits)),
     )
 
 

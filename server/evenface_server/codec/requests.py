@@ -48,6 +48,7 @@ def encode_call(request: face_service_pb2.EncodeRequest, deadline: float | None)
         images=tensors.image_source(request.images),
         sample_seed=request.sample_seed if request.HasField("sample_seed") else None,
         first_item=request.first_item,
+        with_probabilities=request.with_probabilities,
     )
 
 

@@ -147,6 +147,7 @@ def outputs_of(manifest: Manifest, function: FunctionName) -> Sequence[Tensor]:
     given = [
         Tensor(spec.name, _DATATYPES[spec.dtype], _lengths(spec.shape))
         for spec in signature_of(manifest, function).outputs
+        if spec.name in _OUTPUTS[function]
     ]
     if function == "classify":
         given += [Tensor("probabilities", "FP32", ()), Tensor("is_face", "BOOL", ())]

@@ -51,7 +51,7 @@ def encode_call(request: oip.ModelInferRequest, target: Target, limits: Limits) 
         InvalidInput: As all functions here: names the input that cannot be used.
     """
     given = _inputs(request, ("images",))
-    return EncodeCall(target, _images(given["images"], limits), sample_seed=None, first_item=0)
+    return EncodeCall(target, _images(given["images"], limits))
 
 
 def classify_call(request: oip.ModelInferRequest, target: Target, limits: Limits) -> ClassifyCall:

@@ -58,6 +58,18 @@ def test_encode_draws_a_seeded_sample(either: Caller, pixels: UInt8) -> None:
     np.testing.assert_allclose(encoding.sample, expected, atol=1e-6)
 
 
+def test_encode_tells_faces_too_where_it_is_asked_to(either: Caller, pixels: UInt8) -> None:
+    verdict = either.call("classify", pixels)
+    encoding = either.call("encode", pixels, with_probabilities=True)
+    np.testing.assert_array_equal(encoding.logits, verdict.logits)
+    np.testing.assert_array_equal(encoding.probabilities, verdict.probabilities)
+    streamed = [o.unwrap() for o in either.stream("encode_stream", pixels, with_probabilities=True)]
+    assert [(one.logit, one.probability) for one in streamed] == list(
+        zip(verdict.logits.tolist(), verdict.probabilities.tolist(), strict=True)
+    )
+    assert either.call("encode", pixels).logits is None
+
+
 def test_a_version_can_be_named(either: Caller, pixels: UInt8) -> None:
     encoding = either.call("encode", pixels, model="faces", version="1")
     np.testing.assert_allclose(encoding.mean, expected_mean(pixels), atol=1e-5)

@@ -204,6 +204,16 @@ async def test_a_missing_function_is_failed_precondition(tmp_path: Path) -> None
             assert "it can classify" in found.message
 
 
+async def test_probabilities_of_a_model_that_does_not_classify_are_failed_precondition(
+    tmp_path: Path,
+) -> None:
+    write_tiny_bundle(tmp_path, Tiny(functions=("encode", "decode")))
+    async with running(tmp_path) as server:
+        call = server.face.Encode(encode(images(1), with_probabilities=True))
+        found = await refused(call, StatusCode.FAILED_PRECONDITION)
+    assert "cannot classify; it can decode, encode" in found.message
+
+
 async def test_colours_of_a_model_without_a_colorizer_are_failed_precondition(
     tmp_path: Path,
 ) -> None:

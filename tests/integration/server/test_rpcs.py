@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from evenface.v1 import common_pb2, face_service_pb2
 from evenface.v1.face_service_pb2 import (
+    ClassifyFaceRequest,
     ClassifyFaceStreamRequest,
     DecodeRequest,
+    EncodeRequest,
     EncodeStreamRequest,
     ResampleWeightsRequest,
     SampleRequest,
@@ -38,6 +40,7 @@ from support.bundles import (
     tiny_manifest,
     write_tiny_bundle,
 )
+from support.image_files import png
 from support.messages import array, classify, encode, pixels, raw, tensor
 from support.servers import Running, running
 
@@ -53,6 +56,29 @@ async def test_encode_gives_mean_and_log_variance(server: Running) -> None:
         array(reply.log_variance), expected_log_variance(pictures), atol=CLOSE
     )
     assert not reply.HasField("sample")
+
+
+@pytest.mark.parametrize("joint", [True, False])
+async def test_encode_tells_faces_too_where_it_is_asked_to(tmp_path: Path, *, joint: bool) -> None:
+    write_tiny_bundle(tmp_path, Tiny(joint=joint))
+    pictures = images(3)
+    files = EncodeRequest(with_probabilities=True)
+    files.images.encoded.data.extend(png(image) for image in images(3, size=200))
+    async with running(tmp_path) as server:
+        plain = await server.face.Encode(encode(pictures))
+        reply = await server.face.Encode(encode(pictures, with_probabilities=True))
+        judged = await server.face.ClassifyFace(classify(pictures))
+        read = await server.face.Encode(files)
+        seen = await server.face.ClassifyFace(ClassifyFaceRequest(images=files.images))
+        lanes = server.app.engine.registry.resolve("", "").lanes
+        assert {name: lane.rows for name, lane in lanes.items() if lane.rows} == {}
+    assert not plain.HasField("logits")
+    assert not plain.HasField("probabilities")
+    np.testing.assert_array_equal(array(reply.mean), array(plain.mean))
+    np.testing.assert_allclose(array(reply.logits), expected_logits(pictures), atol=CLOSE)
+    for one, other in ((reply, judged), (read, seen)):
+        np.testing.assert_array_equal(array(one.logits), array(other.logits))
+        np.testing.assert_array_equal(array(one.probabilities), array(other.probabilities))
 
 
 async def test_encode_samples_the_posterior_by_seed_and_item(server: Running) -> None:

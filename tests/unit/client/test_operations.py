@@ -7,7 +7,7 @@ import numpy as np
 from evenface.v1 import face_service_pb2, model_service_pb2
 from evenface_client import _operations as operations
 from evenface_client._operations import Knowledge, WeightSource
-from evenface_client._requests import Call, Target, Weighing
+from evenface_client._requests import Call, Target, Wanted, Weighing
 from support.messages import tensor
 
 LATENTS = 3
@@ -49,7 +49,7 @@ def run(operation: operations.Operation[Any]) -> tuple[Any, list[Call[Any]]]:
 def test_the_limits_are_asked_for_once() -> None:
     knowledge = Knowledge()
     for expected in (["ListModels", "Encode"], ["Encode"]):
-        _, asked = run(operations.encode(knowledge, Target(), [b"x"], None))
+        _, asked = run(operations.encode(knowledge, Target(), [b"x"], Wanted()))
         assert [call.method for call in asked] == expected
 
 

@@ -11,11 +11,12 @@ from torch import nn
 def test_folded_modules_compute_what_the_model_does(model: FaceModel, images: UInt8) -> None:
     expected = model.encode(to_tensor(images, torch.device("cpu")))
     modules = build_modules(model)
-    mean, log_variance = modules["encode"](torch.from_numpy(images))
+    mean, log_variance, judged = modules["encode"](torch.from_numpy(images))
     torch.testing.assert_close(mean, expected.mean, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(log_variance, expected.log_variance, rtol=1e-4, atol=1e-5)
     logits = modules["classify"](torch.from_numpy(images))
-    torch.testing.assert_close(logits, expected.logit, rtol=1e-4, atol=1e-5)
+    for found in (logits, judged):
+        torch.testing.assert_close(found, expected.logit, rtol=1e-4, atol=1e-5)
     decoded = modules["decode"](mean).numpy().astype(int)
     assert np.abs(decoded - to_images(model.decode(mean))).max() <= 1
 

@@ -35,6 +35,22 @@ def test_every_function_computes_its_graph(tmp_path: Path, rows: int) -> None:
     assert abs(model.decode(mean).astype(int) - expected_images(mean)).max() <= 1
 
 
+@pytest.mark.parametrize("joint", [True, False])
+def test_images_are_encoded_and_classified_in_one_call(tmp_path: Path, *, joint: bool) -> None:
+    model = open_model(open_bundle(write_tiny_bundle(tmp_path, Tiny(joint=joint))), "cpu")
+    pictures = images(5)
+    assert len(model.run("encode", (pictures,))) == 2 + joint
+    mean, log_variance, logits = model.encode_and_classify(pictures)
+    np.testing.assert_array_equal(mean, model.encode(pictures)[0])
+    np.testing.assert_array_equal(log_variance, model.encode(pictures)[1])
+    np.testing.assert_allclose(logits, expected_logits(pictures), atol=1e-5)
+
+
+def test_encode_classifies_only_for_a_model_that_does() -> None:
+    with pytest.raises(ValueError, match="encode gives logits, but functions has no 'classify'"):
+        tiny_manifest(Tiny(functions=("encode", "decode"), joint=True))
+
+
 def test_a_conditional_decoder_takes_conditions(tmp_path: Path) -> None:
     bundle = write_tiny_bundle(tmp_path, Tiny(conditions=("beard",)))
     model = open_model(open_bundle(bundle), "cpu", threads=1)

@@ -10,7 +10,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -18,16 +17,15 @@ import numpy as np
 from evenface_client import (
     Client,
     DeadlineExceeded,
+    Encoding,
     EvenfaceClientError,
     InternalServerError,
     InvalidRequest,
     Limits,
-    ModelRef,
     Overloaded,
     TryAgain,
 )
 from evenface_core.errors import JobError
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from evenface_batch.plan import ModelFacts, require_digest
@@ -192,27 +190,6 @@ class Asking:
         return True
 
 
-@dataclass(frozen=True)
-class _Errand:
-    """What is asked about images, and where the answers go.
-
-    Attributes:
-        method: Asks about some of them; gives a row for each.
-        images: All of them.
-        rows: Of all of them.
-        errors: Of all of them.
-    """
-
-    method: Callable[[list[bytes], Client], NDArray[np.float32]]
-    images: Sequence[bytes]
-    rows: NDArray[np.float32]
-    errors: list[str | None]
-
-    def about(self, places: Sequence[int]) -> Callable[[Client], NDArray[np.float32]]:
-        """The call about some of the images."""
-        return partial(self.method, [self.images[place] for place in places])
-
-
 class ServiceScorer:
     """Scores with a service.
 
@@ -233,44 +210,21 @@ class ServiceScorer:
             JobError: The service is gone, has lost the model or replaced its bundle, or fails on
                 everything.
         """
-        errors: list[str | None] = [None] * len(images)
-        means = np.zeros((len(images), self._facts.latent_size), np.float32)
-        logits = np.zeros(len(images), np.float32) if self._facts.classifies else None
+        rows = _Rows(images, self._facts)
         try:
-            self._run(_Errand(self._encode, images, means, errors))
-            if logits is not None:
-                self._run(_Errand(self._classify, images, logits, errors))
+            for left in self._requests(images):
+                self._run_together(rows, left)
         except EvenfaceClientError as error:
             raise JobError(f"the service cannot score: {one_line(str(error))}") from error
-        return Scores(means, logits, errors)
+        return Scores(rows.means, rows.logits, rows.errors)
 
-    def _encode(self, images: list[bytes], client: Client) -> NDArray[np.float32]:
-        found = client.encode(images, model=self._facts.name, version=self._facts.version)
-        self._check(found.model)
-        return found.mean
-
-    def _classify(self, images: list[bytes], client: Client) -> NDArray[np.float32]:
-        found = client.classify(images, model=self._facts.name, version=self._facts.version)
-        self._check(found.model)
-        return found.logits
-
-    def _check(self, model: ModelRef) -> None:
-        """Find out where a bundle was replaced; it costs nothing, as every reply tells."""
-        name = f"{model.name}/{model.version}"
-        require_digest(name, model.manifest_digest, self._facts.digest)
-
-    def _run(self, errand: _Errand) -> None:
-        """Ask about all images without an error; what cannot be used gets one."""
-        for left in self._requests(errand):
-            self._run_together(errand, left)
-
-    def _requests(self, errand: _Errand) -> Iterator[list[int]]:
+    def _requests(self, images: Sequence[bytes]) -> Iterator[list[int]]:
         """Cut to what a request may hold; parts of one call might keep each other out."""
         if self._limits is None:
             self._limits = self._asking.ask(Client.limits)
         some, size = list[int](), 0
-        for place in (place for place, error in enumerate(errand.errors) if error is None):
-            cost = len(errand.images[place]) + _ITEM_BYTES
+        for place, image in enumerate(images):
+            cost = len(image) + _ITEM_BYTES
             most = self._limits.max_message_bytes - _MESSAGE_BYTES
             if some and (len(some) == self._limits.max_items_per_request or size + cost > most):
                 yield some
@@ -280,34 +234,68 @@ class ServiceScorer:
         if some:
             yield some
 
-    def _run_together(self, errand: _Errand, left: list[int]) -> None:
+    def _run_together(self, rows: "_Rows", left: list[int]) -> None:
+        """Score images with one request; what cannot be used gets an error."""
         while left:
             try:
-                errand.rows[left] = self._asking.ask(errand.about(left))
+                rows.fill(left, self._ask(rows, left))
             except InvalidRequest as error:
                 if error.index is None:
                     raise
-                errand.errors[left.pop(error.index)] = _problem(error)
+                rows.errors[left.pop(error.index)] = _problem(error)
             except Refused as refused:
-                self._run_singly(errand, left, refused)
+                self._run_singly(rows, left, refused)
                 return
             else:
                 return
 
-    def _run_singly(self, errand: _Errand, left: list[int], refused: Refused) -> None:
+    def _run_singly(self, rows: "_Rows", left: list[int], refused: Refused) -> None:
         """Find out which images a request fails by."""
         failed = []
         for place in left:
             try:
-                errand.rows[place] = self._asking.ask(errand.about([place]))[0]
+                rows.fill([place], self._ask(rows, [place]))
             except InvalidRequest as error:
-                errand.errors[place] = _problem(error)
+                rows.errors[place] = _problem(error)
             except Refused:
                 failed.append(place)
         if len(failed) == len(left) > 1:
             raise JobError(f"the service fails on every image: {refused}") from refused
         for place in failed:
-            errand.errors[place] = f"the service fails on it: {refused}"
+            rows.errors[place] = f"the service fails on it: {refused}"
+
+    def _ask(self, rows: "_Rows", places: Sequence[int]) -> Encoding:
+        facts, images = self._facts, [rows.images[place] for place in places]
+        found = self._asking.ask(
+            lambda client: client.encode(
+                images,
+                with_probabilities=facts.classifies,
+                model=facts.name,
+                version=facts.version,
+            )
+        )
+        # Every reply tells, so that a bundle that was replaced is found out for nothing.
+        name = f"{found.model.name}/{found.model.version}"
+        require_digest(name, found.model.manifest_digest, facts.digest)
+        return found
+
+
+class _Rows:
+    """Images, and what has been found of them."""
+
+    def __init__(self, images: Sequence[bytes], facts: ModelFacts) -> None:
+        self.images = images
+        self.errors: list[str | None] = [None] * len(images)
+        self.means = np.zeros((len(images), facts.latent_size), np.float32)
+        self.logits = np.zeros(len(images), np.float32) if facts.classifies else None
+
+    def fill(self, places: Sequence[int], found: Encoding) -> None:
+        self.means[places] = found.mean
+        if self.logits is None:
+            return
+        if found.logits is None:
+            raise JobError("the service is too old: it tells nothing of faces as it encodes")
+        self.logits[places] = found.logits
 
 
 def _problem(error: InvalidRequest) -> str:

@@ -103,9 +103,10 @@ class LocalScorer:
             pixels = np.empty((len(good), spec.size, spec.size, spec.channels), np.uint8)
             for row, place in enumerate(good):
                 pixels[row] = loaded[place]
-            means[good] = self._model.encode(pixels)[0]
-            if logits is not None:
-                logits[good] = self._model.classify(pixels)
+            if logits is None:
+                means[good] = self._model.encode(pixels)[0]
+            else:
+                means[good], _, logits[good] = self._model.encode_and_classify(pixels)
         errors = [image if isinstance(image, str) else None for image in loaded]
         return Scores(means, logits, errors)
 

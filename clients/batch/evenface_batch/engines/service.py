@@ -1,7 +1,6 @@
 """The engine of a running service: threads that read images, send them, and wait where it helps.
 
-Every image travels twice, once to be encoded and once to be classified: no call of the API does
-both. Each thread has a connection of its own, as a server's worker serves whole connections.
+Each thread has a connection of its own, as a server's worker serves whole connections.
 """
 
 import os

@@ -68,6 +68,7 @@ class EncodeRequest(_message.Message):
     IMAGES_FIELD_NUMBER: _builtins.int
     SAMPLE_SEED_FIELD_NUMBER: _builtins.int
     FIRST_ITEM_FIELD_NUMBER: _builtins.int
+    WITH_PROBABILITIES_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model; empty for the server's default."""
     version: _builtins.str
@@ -78,6 +79,10 @@ class EncodeRequest(_message.Message):
     """
     first_item: _builtins.int
     """Number of the first item for the noise of `sample_seed`, for requests that continue others."""
+    with_probabilities: _builtins.bool
+    """When set, the reply says of each image whether it is a face, too, as ClassifyFace does, for
+    little more than encoding costs. A model that does not classify answers FAILED_PRECONDITION.
+    """
     @_builtins.property
     def images(self) -> _common_pb2.Images:
         """N images."""
@@ -90,10 +95,11 @@ class EncodeRequest(_message.Message):
         images: _common_pb2.Images | None = ...,
         sample_seed: _builtins.int | None = ...,
         first_item: _builtins.int = ...,
+        with_probabilities: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_sample_seed", b"_sample_seed", "images", b"images", "sample_seed", b"sample_seed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_sample_seed", b"_sample_seed", "first_item", b"first_item", "images", b"images", "model", b"model", "sample_seed", b"sample_seed", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_sample_seed", b"_sample_seed", "first_item", b"first_item", "images", b"images", "model", b"model", "sample_seed", b"sample_seed", "version", b"version", "with_probabilities", b"with_probabilities"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__sample_seed: _TypeAlias = _typing.Literal["sample_seed"]  # noqa: Y015
     _WhichOneofArgType__sample_seed: _TypeAlias = _typing.Literal["_sample_seed", b"_sample_seed"]  # noqa: Y015
@@ -113,6 +119,8 @@ class EncodeResponse(_message.Message):
     LOG_VARIANCE_FIELD_NUMBER: _builtins.int
     SAMPLE_FIELD_NUMBER: _builtins.int
     MANIFEST_DIGEST_FIELD_NUMBER: _builtins.int
+    LOGITS_FIELD_NUMBER: _builtins.int
+    PROBABILITIES_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model that served."""
     version: _builtins.str
@@ -131,6 +139,14 @@ class EncodeResponse(_message.Message):
     def sample(self) -> _common_pb2.Tensor:
         """float32 [N, D]: mean + σ · ε, when asked for."""
 
+    @_builtins.property
+    def logits(self) -> _common_pb2.Tensor:
+        """float32 [N]: logit of "face", when asked for."""
+
+    @_builtins.property
+    def probabilities(self) -> _common_pb2.Tensor:
+        """float32 [N]: probability of "face", the logistic function of the logit, when asked for."""
+
     def __init__(
         self,
         *,
@@ -140,10 +156,12 @@ class EncodeResponse(_message.Message):
         log_variance: _common_pb2.Tensor | None = ...,
         sample: _common_pb2.Tensor | None = ...,
         manifest_digest: _builtins.str = ...,
+        logits: _common_pb2.Tensor | None = ...,
+        probabilities: _common_pb2.Tensor | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["log_variance", b"log_variance", "mean", b"mean", "sample", b"sample"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["log_variance", b"log_variance", "logits", b"logits", "mean", b"mean", "probabilities", b"probabilities", "sample", b"sample"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["log_variance", b"log_variance", "manifest_digest", b"manifest_digest", "mean", b"mean", "model", b"model", "sample", b"sample", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["log_variance", b"log_variance", "logits", b"logits", "manifest_digest", b"manifest_digest", "mean", b"mean", "model", b"model", "probabilities", b"probabilities", "sample", b"sample", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
