@@ -1,10 +1,13 @@
 """What the project promises of itself: dependencies, constraints, pages, commands."""
 
+import json
 import re
 import tomllib
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+import yaml
 from evenface_server.settings import Settings, default_of, option_of
 
 ROOT = Path(__file__).parents[2]
@@ -111,3 +114,36 @@ def test_source_files_stay_within_350_lines() -> None:
         if (count := len(path.read_text().splitlines())) > 350
     }
     assert long == {}
+
+
+def test_all_parts_have_the_version_of_the_newest_release_in_the_changelog() -> None:
+    titles = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert titles[0] == "Unreleased"
+    newest, day = titles[1].split(" - ")
+    assert date.fromisoformat(day).isoformat() == day
+    chart = yaml.safe_load((ROOT / "helm" / "evenface" / "Chart.yaml").read_text())
+    node = json.loads((ROOT / "clients" / "node" / "package.json").read_text())
+    versions = {
+        "pyproject.toml": project()["version"],
+        "Chart.yaml version": chart["version"],
+        "Chart.yaml appVersion": chart["appVersion"],
+        "package.json": node["version"],
+    }
+    assert versions == dict.fromkeys(versions, newest)
+
+
+def test_releases_in_the_changelog_go_back_in_time() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text()
+    found = re.findall(r"^## (\d+)\.(\d+)\.(\d+) - (\S+)$", text, re.MULTILINE)
+    versions = [tuple(map(int, one[:3])) for one in found]
+    days = [one[3] for one in found]
+    assert versions == sorted(set(versions), reverse=True)
+    assert days == sorted(days, reverse=True)
+
+
+def test_nothing_stands_in_the_changelog_twice() -> None:
+    lines = [
+        " ".join(entry.split())
+        for entry in re.split(r"^- ", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)[1:]
+    ]
+    assert len(lines) == len(set(lines))
