@@ -1,5 +1,6 @@
 """Tracers of a process, made from OpenTelemetry's own variables (OTEL_*) as far as its SDK does."""
 
+import logging
 import os
 from importlib.metadata import version
 from typing import Final
@@ -27,6 +28,8 @@ def open_tracing(ratio: float | None) -> Tracing:
     Raises:
         ConfigError: A variable names what there is not.
     """
+    # A collector that is gone is worth a line for each batch that is lost, not for each try.
+    logging.getLogger("opentelemetry.exporter").setLevel(logging.ERROR)
     resource = _resource()
     processor = BatchSpanProcessor(_exporter())
     calls = TracerProvider(_sampler(ratio), resource, shutdown_on_exit=False)
