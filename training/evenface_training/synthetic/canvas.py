@@ -13,7 +13,7 @@ Int64 = NDArray[np.int64]
 UInt8 = NDArray[np.uint8]
 
 
-_CACHED = 2**16  # values; with three planes of as many they fit a core's second cache
+_CACHED = 2**17  # values; with three planes of as many they fit a core's second cache
 
 
 class Patch:
