@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from evenface_studio.dataset.parquet import Cell
+from evenface_studio.dataset.pieces import Cell
 from evenface_studio.dataset.table import Bools, Places
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from evenface_studio.dataset.job import JobPlan, read_plan
 from evenface_studio.dataset.labels import MOST_COLUMNS, LabelCoder
+from evenface_studio.dataset.pieces import Cell, Piece
 from evenface_studio.dataset.table import Bools, Labels, Places, Table
 from evenface_studio.problems import StudioError
 
@@ -31,42 +32,6 @@ _OWN = ("id", "mean", "logit", "probability", "weight", "error")
 _CHANGED = "It was written anew, or parts came or went, while you looked at it."
 
 Stamp = tuple[tuple[str, int, int, int], ...]
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A row group.
-
-    Attributes:
-        file: Its file.
-        part: Number of the file's part, and so of its chunk; -1 for a file that is no part.
-        group: Its number in the file.
-        start: Number of its first row among all.
-        first: Number of its first row in the file.
-        rows: How many.
-    """
-
-    file: Path
-    part: int
-    group: int
-    start: int
-    first: int
-    rows: int
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What a page shows of a row beside its numbers.
-
-    Attributes:
-        id: What the item is called.
-        error: Why it has no mean; None where all is well.
-        part: Number of its part; -1 where there is none.
-    """
-
-    id: str
-    error: str | None
-    part: int
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from evenface_core.images import DEFAULT_LIMITS, Preprocessing, load_image
 from PIL import Image
 
 from evenface_studio.dataset.job import Origins
-from evenface_studio.dataset.parquet import Cell
+from evenface_studio.dataset.pieces import Cell
 from evenface_studio.dataset.roots import IMAGE_SUFFIXES, Roots, read_below
 
 _SPEC = Preprocessing(size=176)

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from evenface_studio.dataset.parquet import Cell
 from evenface_studio.dataset.pictures import Pictures
+from evenface_studio.dataset.pieces import Cell
 from evenface_studio.dataset.table import Bools, Filter, Order, Places, Table, chosen, ordered
 from evenface_studio.problems import StudioError
 
