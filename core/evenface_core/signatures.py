@@ -11,7 +11,7 @@ import io
 import json
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ SIGNATURE_FILE = "model.sig"
 
 _MAX_BYTES = 2**20
 _KEY = re.compile(rb"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----\n?", re.DOTALL)
-_CHANGED = re.compile(r"Hash mismatch for \\*'([^'\\]+)")
+_ALGORITHM = "sha256"
 _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 
 
@@ -66,18 +66,34 @@ class Trust:
     def check(self, bundle: Bundle, signature: bytes | None = None) -> None:
         """Make sure that someone trusted has signed all that a bundle holds, and nothing else.
 
+        That is the bundle as it was opened, whose manifest `Bundle.read` goes by, and not only
+        what lies in its folder by now.
+
         Args:
             bundle: A bundle whose files have been compared with its manifest.
             signature: What its signature file holds, where that is not in its folder.
 
         Raises:
-            BundleError: It is not signed, by none of them, or differs from what was signed.
+            BundleError: It is not signed, by none of them, or differs from what was signed; or
+                the file of keys cannot be used (any more).
         """
         data = read_signature(bundle.path) if signature is None else signature
         _check_cover(bundle, data)
+        with contextlib.ExitStack() as stack:
+            try:
+                verifiers = stack.enter_context(self._verifiers())
+            except Exception as error:
+                raise BundleError(
+                    f"{bundle.path}: {SIGNATURE_FILE} cannot be checked: {self.path}: "
+                    f"{_said(error)}"
+                ) from error
+            self._verify(bundle, data, verifiers)
+
+    def _verify(self, bundle: Bundle, signature: bytes, verifiers: list["Config"]) -> None:
+        """Check that one of the keys has made the signature."""
         problems = []
-        with tempfile.NamedTemporaryFile(suffix=".sig") as file, self._verifiers() as verifiers:
-            file.write(data)
+        with tempfile.NamedTemporaryFile(suffix=".sig") as file:
+            file.write(signature)
             file.flush()
             for verifier in verifiers:
                 try:
@@ -141,30 +157,51 @@ def _fitted(verifier: "Config") -> "Config":
 
 
 def _check_cover(bundle: Bundle, signature: bytes) -> None:
-    """Check that the files that a signature names are those of a bundle.
+    """Check that the files that a signature names are those of a bundle, to the last bit.
 
     The signature's own statement says so, which the library compares with the signature later.
     """
     try:
         envelope = json.loads(signature)["dsseEnvelope"]
         predicate = json.loads(base64.b64decode(envelope["payload"]))["predicate"]
-        signed = {str(file["name"]) for file in predicate["resources"]}
+        signed = {
+            str(file["name"]): (file["algorithm"], file["digest"])
+            for file in predicate["resources"]
+        }
         method = predicate["serialization"]["method"]
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise BundleError(f"{bundle.path}: {SIGNATURE_FILE} is no signature of a model") from error
     if method != "files":
         raise BundleError(f"{bundle.path}: {SIGNATURE_FILE} signs '{method}', not whole files")
-    held = {MANIFEST_FILE, *bundle.manifest.files}
-    for names, problem in ((held - signed, "leaves out"), (signed - held, "covers also")):
+    entries = bundle.manifest.files.items()
+    held = {MANIFEST_FILE: bundle.digest, **{name: entry.sha256 for name, entry in entries}}
+    left_out, more = held.keys() - signed.keys(), signed.keys() - held.keys()
+    for names, problem in ((left_out, "leaves out"), (more, "covers also")):
         if names:
             raise BundleError(
                 f"{bundle.path}: {SIGNATURE_FILE} {problem} {', '.join(sorted(names))}; it must "
                 f"cover {MANIFEST_FILE} and the files that this lists, and no others"
             )
+    _check_digests(bundle, held, signed)
+
+
+def _check_digests(
+    bundle: Bundle, held: Mapping[str, str], signed: Mapping[str, tuple[object, object]]
+) -> None:
+    if others := sorted({str(algorithm) for algorithm, _ in signed.values()} - {_ALGORITHM}):
+        raise BundleError(
+            f"{bundle.path}: {SIGNATURE_FILE} signs digests by {', '.join(others)}, "
+            f"not by {_ALGORITHM}"
+        )
+    if changed := sorted(name for name, digest in held.items() if signed[name][1] != digest):
+        raise BundleError(
+            f"{bundle.path}: {SIGNATURE_FILE} does not hold: not what was signed: "
+            f"{', '.join(changed)}"
+        )
 
 
 def _said(error: Exception) -> str:
     """What an error says in a line, or its name where it says nothing."""
-    if changed := _CHANGED.findall(str(error)):  # followed by digests as bytes
-        return f"not what was signed: {', '.join(changed)}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     return " ".join(str(error).split()) or type(error).__name__

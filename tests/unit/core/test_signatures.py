@@ -12,6 +12,7 @@ import pytest
 from evenface_core.bundle import open_bundle
 from evenface_core.errors import BundleError, ConfigError
 from evenface_core.signatures import SIGNATURE_FILE, Trust
+from model_signing import hashing, signing
 from support.bundles import Tiny, write_tiny_bundle
 from support.signing import Authority, Signer
 
@@ -93,6 +94,35 @@ def test_a_graph_changed_together_with_its_digest_is_refused(
         shutil.copy(file, bundle)
     changed = "not what was signed: encode.onnx, manifest.json"
     assert changed in refusal(bundle, signer.public)
+
+
+def test_a_bundle_that_was_opened_before_the_signed_one_took_its_place_is_refused(
+    bundle: Path, signer: Signer, tmp_path: Path
+) -> None:
+    forged = write_tiny_bundle(tmp_path / "forged", Tiny(shift=1.0))
+    opened = open_bundle(forged)
+    for file in bundle.iterdir():
+        shutil.copy(file, forged)
+    with pytest.raises(BundleError, match=r"not what was signed: encode.onnx, manifest.json"):
+        Trust(signer.public).check(opened)
+
+
+def test_digests_of_another_kind_are_refused_by_name(bundle: Path, signer: Signer) -> None:
+    (bundle / SIGNATURE_FILE).unlink()
+    hashed = hashing.Config().use_file_serialization(hashing_algorithm="blake2")
+    config = signing.Config().use_elliptic_key_signer(private_key=signer.private)
+    config.set_hashing_config(hashed).sign(bundle, bundle / SIGNATURE_FILE)
+    assert "signs digests by blake2b, not by sha256" in refusal(bundle, signer.public)
+
+
+def test_keys_that_have_gone_since_the_start_are_named_and_let_nothing_in(
+    bundle: Path, signer: Signer
+) -> None:
+    signer.public.unlink()
+    said = refusal(bundle, signer.public)
+    assert f"model.sig cannot be checked: {signer.public}: No such file" in said
+    signer.public.write_bytes(b"-----BEGIN")  # half of it written
+    assert "model.sig cannot be checked" in refusal(bundle, signer.public)
 
 
 def test_a_version_that_was_changed_in_the_manifest_alone_is_refused(
