@@ -221,11 +221,14 @@ def _kit(settings: Settings) -> Kit:
         return Kit()
     try:
         from evenface_server.tracing import open_tracing  # noqa: PLC0415 - of an extra
+
+        return open_tracing(settings.tracing_ratio)
     except ImportError as error:
         raise ConfigError(
             f"tracing needs the extra 'tracing': pip install 'evenface[tracing]' ({error})"
         ) from error
-    return open_tracing(settings.tracing_ratio)
+    except ValueError as error:  # the SDK's, also at import
+        raise ConfigError(f"tracing: OpenTelemetry's variables (OTEL_*): {error}") from error
 
 
 def _refusals(engine: Engine) -> Mapping[str, Refusal]:

@@ -112,7 +112,7 @@ class TracedRpcs:
         attributes = {
             RPC_SYSTEM_NAME: _SYSTEM,
             RPC_METHOD: name,
-            CLIENT_ADDRESS: call.peer.address.rpartition(":")[0],
+            CLIENT_ADDRESS: call.peer.address.rpartition(":")[0].strip("[]"),
         }
         return self._tracer.start_span(name, caller, SpanKind.SERVER, attributes)
 

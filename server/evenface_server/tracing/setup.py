@@ -2,8 +2,10 @@
 
 import logging
 import os
+import re
 from importlib.metadata import version
 from typing import Final
+from urllib.parse import unquote
 
 from evenface_core.errors import ConfigError
 from opentelemetry.sdk.resources import Resource
@@ -15,6 +17,8 @@ from evenface_server.tracing.kit import Tracing
 
 _NAME: Final = "evenface"
 _HTTP, _GRPC = "http/protobuf", "grpc"
+_HEADERS: Final = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 _PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 
 
@@ -28,8 +32,12 @@ def open_tracing(ratio: float | None) -> Tracing:
     Raises:
         ConfigError: A variable names what there is not.
     """
-    # A collector that is gone is worth a line for each batch that is lost, not for each try.
-    logging.getLogger("opentelemetry.exporter").setLevel(logging.ERROR)
+    for name in _HEADERS:
+        _check_headers(name, os.environ.get(name, ""))
+    # A collector that is gone is worth a line for each batch that is lost, not for each try, and
+    # a caller's context that cannot be read is worth none: it would be the caller's to write.
+    logging.getLogger("opentelemetry").setLevel(logging.ERROR)
+    logging.getLogger("opentelemetry.sdk").setLevel(logging.WARNING)
     resource = _resource()
     processor = BatchSpanProcessor(_exporter())
     calls = TracerProvider(_sampler(ratio), resource, shutdown_on_exit=False)
@@ -38,6 +46,14 @@ def open_tracing(ratio: float | None) -> Tracing:
         provider.add_span_processor(processor)
     own = version(_NAME)
     return Tracing(calls.get_tracer(_NAME, own), batches.get_tracer(_NAME, own), processor)
+
+
+def _check_headers(name: str, value: str) -> None:
+    """Check them before the SDK does, which shows in the log what it cannot use."""
+    for item in filter(None, map(str.strip, value.split(","))):
+        key, is_pair, text = item.partition("=")
+        if not (is_pair and _HEADER_NAME.fullmatch(key.strip()) and unquote(text).isprintable()):
+            raise ConfigError(f"{name} is no list of NAME=VALUE with commas between them")
 
 
 def _sampler(ratio: float | None) -> Sampler | None:

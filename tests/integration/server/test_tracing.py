@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import pytest
 from evenface_client import Client, InvalidRequest
 from opentelemetry.sdk.trace import TracerProvider
@@ -222,6 +223,12 @@ def test_spans_go_by_grpc_where_the_usual_variable_says_so(
     ("environment", "options", "problem"),
     [
         ({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}, (), "OTEL_EXPORTER_OTLP_PROTOCOL is 'http/"),
+        ({"OTEL_PROPAGATORS": "fax"}, (), "tracing: OpenTelemetry's variables (OTEL_*): Propag"),
+        (
+            {"OTEL_EXPORTER_OTLP_HEADERS": "Bearer secret"},
+            (),
+            "OTEL_EXPORTER_OTLP_HEADERS is no list of NAME=VALUE",
+        ),
         ({}, ("--tracing-ratio", "1.5"), "--tracing-ratio is '1.5': Input should be less"),
         ({}, ("--no-tracing", "--tracing-ratio", "0.5"), "tracing_ratio needs tracing"),
     ],
@@ -234,6 +241,24 @@ def test_what_cannot_be_is_told_in_one_line(
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {problem}")
     assert done.stderr.count("\n") == 1
+    assert "secret" not in done.stdout + done.stderr
+
+
+def test_callers_write_nothing_into_the_log_by_contexts_that_are_none(
+    tiny_models: Path, collector: Collector
+) -> None:
+    with server_process(tiny_models, "--tracing", "--workers", "1") as server:
+        with grpc.insecure_channel(server.address) as channel:
+            ask = channel.unary_unary("/evenface.v1.ModelService/ListModels")
+            trace = "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
+            ask(b"", metadata=[("baggage", "mischief"), ("traceparent", trace + "-mischief" * 99)])
+            states = ("mischief", "mischief=" + "1" * 9000, ",".join(f"m{n}=1" for n in range(99)))
+            for state in states:
+                ask(b"", metadata=[("traceparent", trace), ("tracestate", state)])
+        found = collector.wait_for_count("evenface.v1.ModelService/ListModels", 4)
+        server.end()
+    assert len({one.trace for one in found}) == 2
+    assert {line["event"] for line in server.lines if line["level"] == "warning"} == set()
 
 
 def test_the_extra_that_is_missing_is_named(tiny_models: Path, tmp_path: Path) -> None:
