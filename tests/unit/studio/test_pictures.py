@@ -10,8 +10,8 @@ from evenface_core.errors import InvalidInput
 from evenface_core.images import decode_image
 from evenface_studio.dataset.job import read_origins, read_plan
 from evenface_studio.dataset.opening import open_parquet
-from evenface_studio.dataset.parquet import Cell
 from evenface_studio.dataset.pictures import Pictures
+from evenface_studio.dataset.pieces import Cell
 from evenface_studio.dataset.roots import Roots
 from support.datasets import jpeg
 from support.scored_files import Lines, write_parts
