@@ -36,7 +36,7 @@ Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def middlewares(settings: Settings) -> list[Middleware]:
     """Those of the application, outermost first."""
-    return [_tell_errors, _only_our_names(settings.host), _only_our_page]
+    return [_telling_errors(settings.server), _only_our_names(settings.host), _only_our_page]
 
 
 async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
@@ -45,20 +45,23 @@ async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
         response.headers.setdefault(name, value)
 
 
-@web.middleware
-async def _tell_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except Exception as error:
-        problem = problems.of_error(error)
-        if isinstance(error, web.HTTPException) and (
-            problem is None or error.status < web.HTTPBadRequest.status_code
-        ):
-            raise
-        if problem is None:
-            _LOG.exception("%s %s", request.method, request.path)
-            problem = problems.unforeseen()
-        return problem.response()
+def _telling_errors(server: str) -> Middleware:
+    @web.middleware
+    async def tell(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except Exception as error:
+            problem = problems.of_error(error, server)
+            if isinstance(error, web.HTTPException) and (
+                problem is None or error.status < web.HTTPBadRequest.status_code
+            ):
+                raise
+            if problem is None:
+                _LOG.exception("%s %s", request.method, request.path)
+                problem = problems.unforeseen()
+            return problem.response()
+
+    return tell
 
 
 def _only_our_names(listening: str) -> Middleware:

@@ -99,13 +99,18 @@ _OF_CLIENT: tuple[tuple[type[EvenfaceClientError], Problem], ...] = (
 _SERVICE_FAULT = Problem(502, "fault", "The service made a mistake")
 
 
-def of_error(error: Exception) -> Problem | None:
-    """The problem that an error is; None for one that nobody foresaw."""
+def of_error(error: Exception, server: str) -> Problem | None:
+    """The problem that an error is; None for one that nobody foresaw.
+
+    Args:
+        error: What was raised.
+        server: The service's address.
+    """
     match error:
         case StudioError():
             return error.problem
         case EvenfaceClientError():
-            return _of_client(error)
+            return _of_client(error, server)
         case EvenfaceError():
             return replace(_INPUT, detail=str(error))
         case web.HTTPException():
@@ -124,12 +129,14 @@ def unforeseen() -> Problem:
     )
 
 
-def _of_client(error: EvenfaceClientError) -> Problem:
+def _of_client(error: EvenfaceClientError, server: str) -> Problem:
     found = next((form for kind, form in _OF_CLIENT if isinstance(error, kind)), None)
     if found is None:
         hint = f"Look for request {error.request_id} in the service's log."
         return replace(_SERVICE_FAULT, detail=str(error), hint=hint)
-    return replace(found, detail=str(error))
+    # What gRPC says of a connection that it does not get is long, and helps nobody.
+    unreached = isinstance(error, Unavailable) and "connect" in str(error)
+    return replace(found, detail=f"Nothing answers at {server}." if unreached else str(error))
 
 
 def _of_http(error: web.HTTPException) -> Problem:

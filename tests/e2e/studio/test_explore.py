@@ -249,6 +249,7 @@ def test_models_of_other_kinds_show_what_they_can(browser: Browser, kinds: Studi
 
         picker.select_option(label="grey · version 1")
         expect(panel.get_by_text("does not tell face from non-face")).to_be_visible()
+        expect(panel.get_by_text("no training histogram")).to_be_visible()
         grey = wait_for_other_pixels(page, before)
         panel.get_by_role("checkbox", name="In colour").check()
         red = np.array(wait_for_other_pixels(page, grey)).reshape(-1, 4)

@@ -36,7 +36,7 @@ from evenface_studio.problems import of_error
 def test_an_error_says_what_happened_and_what_to_do(
     error: Exception, status: int, kind: str
 ) -> None:
-    problem = of_error(error)
+    problem = of_error(error, "faces:1")
     assert problem is not None
     assert (problem.status, problem.kind) == (status, kind)
     assert problem.title
@@ -46,10 +46,17 @@ def test_an_error_says_what_happened_and_what_to_do(
 
 
 def test_a_fault_of_the_service_names_the_request_for_its_log() -> None:
-    problem = of_error(InternalServerError("oh", request_id="abc"))
+    problem = of_error(InternalServerError("oh", request_id="abc"), "faces:1")
     assert problem is not None
     assert "abc" in problem.hint
 
 
 def test_what_nobody_foresaw_is_no_problem_with_words() -> None:
-    assert of_error(ZeroDivisionError("secret")) is None
+    assert of_error(ZeroDivisionError("secret"), "faces:1") is None
+
+
+def test_a_connection_that_cannot_be_had_is_told_in_plain_words() -> None:
+    error = Unavailable("connections to all backends failing; last error: UNKNOWN: refused")
+    problem = of_error(error, "faces:1")
+    assert problem is not None
+    assert problem.detail == "Nothing answers at faces:1."

@@ -2,7 +2,7 @@
 
 import { ApiError, getJson } from "./lib/api.js";
 import { h } from "./lib/dom.js";
-import { showError } from "./lib/states.js";
+import { showAway, showError } from "./lib/states.js";
 import { startTabs } from "./lib/tabs.js";
 import { startTheme } from "./lib/theme.js";
 
@@ -152,7 +152,7 @@ function lose(error) {
   const said = state.lost?.title;
   state.lost = error;
   if (said === error.title) return;
-  showError(unhide(banner), error, look);
+  showAway(unhide(banner), error, look);
   lookLater();
 }
 

@@ -77,7 +77,7 @@ export function dimensionList({ latents, space, rarity, onmove }) {
 function dimension({ index, edges, counts }, value, { total }, onmove) {
   const ends = reaching(edges, value);
   const [low, high] = [ends[0], ends[ends.length - 1]];
-  const chart = h("div", { class: "dim-chart" });
+  const chart = h("div", { class: "dim-chart", hidden: counts.length === 0 });
   const note = h("p", { class: "soft small" });
   const name = `Dimension ${index}`;
 

@@ -40,7 +40,12 @@ export function showLoading(place, text = "Loading…") {
 export function showError(place, error, retry = null) {
   if (isAbort(error)) return place;
   place.setAttribute("aria-busy", "false");
-  const box = h(
+  if (retry && error.passes) return showWaiting(place, retry);
+  return refill(place, problem(error, retry));
+}
+
+function problem(error, retry) {
+  return h(
     "div",
     { class: "state state-error", role: "alert" },
     icon("warning", 32),
@@ -54,8 +59,24 @@ export function showError(place, error, retry = null) {
         h("button", { type: "button", class: "button", onclick: () => retry() }, "Try again"),
       ),
   );
-  if (retry && error.passes) onceBack(box, retry);
+}
+
+/** The top of the page says that the service is away, and looks for it: here we wait for that. */
+function showWaiting(place, retry) {
+  const box = h(
+    "div",
+    { class: "state" },
+    h("p", { class: "state-title" }, "Waiting for the service"),
+    h("p", { class: "state-text" }, "This goes on by itself once it is back."),
+  );
+  onceBack(box, retry);
   return refill(place, box);
+}
+
+/** Shows at the top of the page that the service is away. */
+export function showAway(place, error, look) {
+  place.setAttribute("aria-busy", "false");
+  return refill(place, problem(error, look));
 }
 
 /** Runs a function once the service is back, if its error is still on the page then. */

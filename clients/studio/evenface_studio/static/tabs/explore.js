@@ -112,10 +112,12 @@ function faceView(context, found, original) {
     h("div", { class: "card explore-pair" }, pictures),
     summary,
   );
-  if (!judged)
-    summary.append(h("p", { class: "note" }, "This model does not tell face from non-face."));
+  if (!judged) summary.append(note("This model does not tell face from non-face."));
+  if (found.latents && !rare) {
+    summary.append(note("This model has no training histogram, so nobody knows how rare it is."));
+  }
   if (!drawable) {
-    summary.append(h("p", { class: "note" }, lacking(context)));
+    summary.append(note(lacking(context)));
     const dimensions = found.latents && dimensionList({ ...found, onmove: null });
     return { element: h("div", { class: "explore-face" }, side, dimensions?.element), leave() {} };
   }
@@ -124,6 +126,8 @@ function faceView(context, found, original) {
   summary.append(live.buttons);
   return { element: h("div", { class: "explore-face" }, side, live.element), leave: live.leave };
 }
+
+const note = (text) => h("p", { class: "note" }, text);
 
 function lacking(context) {
   const able = context.able("decode");
