@@ -66,8 +66,11 @@ class LocalModel:
         )
 
     def only(self, facts: ModelFacts) -> "LocalModel":
-        """This bundle as these facts are of it, and no other that takes its place."""
-        return replace(self, digest=facts.digest)
+        """This bundle as these facts are of it, and no other that takes its place.
+
+        Its signature has been checked for them, and what has the digest is what was signed.
+        """
+        return replace(self, digest=facts.digest, trust=None)
 
     def open(self) -> "LocalScorer":
         """Open its graphs.

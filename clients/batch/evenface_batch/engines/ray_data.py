@@ -90,7 +90,7 @@ class RayEngine:
         with connected(self._address, self._workers, self._gpus) as ray:
             workers = self._workers or _room(ray, self._gpus)
             model = self._model.only(self.model())
-            crew = Crew(replace(model, trust=None), _files(model), output, workers, self._gpus)
+            crew = Crew(model, _files(model), output, workers, self._gpus)
             size = min(_WINDOW_BYTES * workers, _MOST_WINDOW_BYTES)
             for window in _windows(first, coming, size):
                 yield from self._score(ray, crew, window)
