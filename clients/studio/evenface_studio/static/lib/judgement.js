@@ -24,8 +24,8 @@ export function judgement({ probability, threshold, is_face: isFace }) {
     h(
       "p",
       { class: "soft small" },
-      `probability of a face; from ${percent(threshold)} on it counts as one`,
-      TIPS.threshold(),
+      `probability of a face; from ${percent(threshold)} on it counts `,
+      h("span", { class: "unbroken" }, "as one", TIPS.threshold()),
     ),
   );
   return { element, said };

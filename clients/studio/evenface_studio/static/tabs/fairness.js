@@ -183,7 +183,7 @@ function rateTable(column, groups, { models, small }, range) {
     return h(
       "tr",
       {},
-      h("th", { scope: "row" }, group.value, isFew(group) && h("span", { class: "badge" }, "few faces")),
+      h("th", { scope: "row" }, `${group.value} `, isFew(group) && h("span", { class: "badge" }, "few faces")),
       h("td", { class: "cell-drawing" }, intervals(marks, range)),
       h("td", {}, ...group.models.map((one, place) => rateText(one, place, pair))),
       pair && h("td", {}, differenceText(group.difference)),

@@ -11,7 +11,7 @@ const SECONDS = 600;
 // Rules of thumb of the population stability index (Lewis 1994; Siddiqi 2006).
 const [SHIFT, OTHER] = [0.1, 0.25];
 
-const perSecond = (value) => `${number(value)} /s`;
+const perSecond = (value) => `${number(value)}\u00a0/s`;
 
 /** Fills the panel; see app.js for what the page calls and what `context` has. */
 export function mount(panel) {
@@ -38,7 +38,7 @@ export function mount(panel) {
   const figures = h("div");
   const methods = h("section", { class: "card stack" });
   const drift = h("section", { class: "card stack" });
-  const body = h("div", { class: "stack" }, figures, h("div", { class: "plots" }, ...charts.map(({ figure }) => figure)), h("div", { class: "abreast" }, methods, drift));
+  const body = h("div", { class: "stack" }, figures, h("div", { class: "plots" }, ...charts.map(({ figure }) => figure)), h("div", { class: "live-tables" }, methods, drift));
   refill(
     panel,
     h(
@@ -157,7 +157,7 @@ function current(now, { window }) {
     { name: "With an error", value: share == null ? "–" : percent(share), note: now.errors == null ? within : `${perSecond(now.errors)}` },
     { name: "99 % faster than", value: duration(now.p99), note: now.p50 == null ? "nobody asked for anything" : `half: ${duration(now.p50)}; in the queue: ${duration(now.wait_p99)}` },
     { name: "In the queue", value: now.queue == null ? "–" : some(now.queue, "row"), note: now.held ? `${bytes(now.held)} of requests and replies held` : "no request is held" },
-    { name: "Batch, mean", value: now.batch == null ? "–" : `${number(now.batch)} rows`, note: now.images == null ? within : `${number(now.images)} images or latents /s` },
+    { name: "Batch, mean", value: now.batch == null ? "–" : `${number(now.batch)} rows`, note: now.images == null ? within : `${number(now.images)} images or latents\u00a0/s` },
     { name: "Workers", value: now.workers == null ? "–" : count(now.workers), note: now.connections == null ? null : some(now.connections, "connection") },
   ];
 }
@@ -172,7 +172,7 @@ function drawMethods(place, { methods, rejections, table_window: window }) {
         { class: "scroll", tabindex: "0", role: "region", "aria-label": "Requests by method" },
         h(
           "table",
-          { class: "figures" },
+          { class: "figures methods" },
           h("caption", { class: "sr-only" }, `Requests by method in the last ${window} seconds`),
           h("thead", {}, h("tr", {}, head("Method"), head("Requests"), head("Errors"), head("Median"), head("99 %"))),
           h("tbody", {}, ...methods.map(methodRow)),
@@ -187,11 +187,15 @@ function drawMethods(place, { methods, rejections, table_window: window }) {
   );
 }
 
+/** A method's name, which may go on in a new line after its service's. */
+const breakable = (method) =>
+  method.split(/(?<=\/)/).flatMap((part, place) => (place ? [h("wbr"), part] : [part]));
+
 const methodRow = ({ method, is_stream: stream, requests, errors, codes, p50, p99 }) =>
   h(
     "tr",
     {},
-    h("th", { scope: "row" }, method, stream && h("span", { class: "badge" }, "stream")),
+    h("th", { scope: "row" }, ...breakable(method), " ", stream && h("span", { class: "badge" }, "stream")),
     h("td", { class: "num" }, perSecond(requests)),
     h("td", { class: errors ? "num bad" : "num" }, errors ? `${perSecond(errors)} ${Object.keys(codes).join(", ")}` : "0"),
     h("td", { class: "num" }, duration(p50)),
