@@ -149,3 +149,31 @@ def test_parts_that_are_links_are_not_followed(tmp_path: Path) -> None:
     job = write_parts(tmp_path / "job", LINES.cut(0, 5), [])
     (job / "parts" / "part-000000001.parquet").symlink_to(secret)
     assert len(open_rows(job)[1]) == 5
+
+
+def test_labels_may_be_numbers_truths_and_dictionaries(tmp_path: Path) -> None:
+    path = tmp_path / "labelled.parquet"
+    columns = {
+        "id": pa.array(["a", "b", "c"], pa.large_string()),
+        "weight": pa.array([1.0, 2.0, 3.0]),
+        "age": pa.array([20, 3, None]),
+        "smiles": pa.array([True, False, None]),
+        "tone": pa.array(["dark", None, "light"]).dictionary_encode(),
+        "score": pa.array([0.5, 0.6, 0.7]),
+    }
+    pq.write_table(pa.table(columns), path)
+    rows, table = open_rows(path)
+    assert {name: labels.values for name, labels in table.labels.items()} == {
+        "age": ("3", "20"),
+        "smiles": ("false", "true"),
+        "tone": ("dark", "light"),
+    }
+    assert [cell.id for cell in rows.cells(np.array([2, 0]))] == ["c", "a"]
+
+
+@pytest.mark.timeout(20)
+def test_pipes_in_a_job_are_not_waited_for(tmp_path: Path) -> None:
+    job = write_parts(tmp_path, LINES.cut(0, 5), [])
+    for name in ("job.json", "listing.jsonl.gz", "parts/part-000000001.parquet"):
+        os.mkfifo(job / name)
+    assert len(open_rows(job)[1]) == 5

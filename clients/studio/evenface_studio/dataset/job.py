@@ -123,11 +123,13 @@ def _origin(line: Mapping[str, Any]) -> Origin:
 
 
 def _plain(path: Path) -> Path:
-    """A file that is no link, as a link may lead to where the studio must not look.
+    """The path of a file that is no pipe, which might never end.
+
+    Nor is it a link, which may lead to where the studio must not look.
 
     Raises:
-        OSError: It is one.
+        OSError: It is none.
     """
-    if path.is_symlink():
-        raise PermissionError(1, "is a link", str(path))
+    if path.is_symlink() or not path.is_file():
+        raise FileNotFoundError(2, "is no plain file", str(path))
     return path

@@ -2,10 +2,12 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from evenface_studio.dataset.roots import Roots, read_below
 from evenface_studio.dataset.table import NO_LABEL, Codes, Labels
@@ -29,18 +31,22 @@ class LabelCoder:
         """Whether it has."""
         return self._codes is None
 
-    def put(self, start: int, values: Iterable[object]) -> None:
-        """Take values of rows that follow one another."""
-        for row, value in enumerate(values, start):
-            if self._codes is None:
-                return
-            if value is None or value == "":
-                continue
-            number = self._numbers.setdefault(str(value), len(self._numbers))
-            if number >= MOST_VALUES:
-                self._codes = None
-            else:
-                self._codes[row] = number
+    def put(self, start: int, values: Any) -> None:  # noqa: ANN401 - pyarrow has no types
+        """Take values of rows that follow one another, as an Arrow array of strings."""
+        if self._codes is None:
+            return
+        encoded = values.dictionary_encode()
+        numbers = [NO_LABEL]  # the last place, -1, is that of null
+        for name in reversed(encoded.dictionary.to_pylist()):
+            numbers.insert(0, self._number(name))
+        if len(self._numbers) > MOST_VALUES:
+            self._codes = None
+            return
+        places = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        self._codes[start : start + len(values)] = np.array(numbers, np.int16)[places]
+
+    def _number(self, name: str) -> int:
+        return self._numbers.setdefault(name, len(self._numbers)) if name else NO_LABEL
 
     def labels(self) -> Labels | None:
         """The column, its values in order; None where it is no label column.
@@ -110,7 +116,8 @@ class LabelFile:
             if column == _KEY or not column or len(found) == MOST_COLUMNS:
                 continue
             coder = LabelCoder(len(names))
-            coder.put(0, (line and line[place] for line in lines))
+            values = [None if line is None else line[place] for line in lines]
+            coder.put(0, pa.array(values, pa.string()))
             labels = coder.labels()
             if labels is not None:
                 found[column] = labels

@@ -5,6 +5,7 @@ needed: those of a page from the row groups that have them, all of them to look 
 that has changed since is noticed before anything is read from it.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -177,10 +178,13 @@ def _files(path: Path) -> list[Path]:
         return [path]
     folder = path / "parts"
     try:
-        # A link may lead to where the studio must not look.
-        names = folder.iterdir() if not folder.is_symlink() else ()
-        found = sorted(one for one in names if _PART.fullmatch(one.name) and not one.is_symlink())
+        # Neither links, which may lead to where the studio must not look, nor pipes.
+        with os.scandir(folder) as entries:
+            plain = [one.name for one in entries if one.is_file(follow_symlinks=False)]
     except OSError:
+        plain = []
+    found = [folder / name for name in sorted(plain) if _PART.fullmatch(name)]
+    if folder.is_symlink():
         found = []
     if not found:
         raise StudioError(
@@ -250,8 +254,8 @@ def _is_text(kind: Any) -> bool:  # noqa: ANN401
 
 
 def _label_columns(schema: Any) -> Iterator[str]:  # noqa: ANN401
-    tests = (_is_text, pa.types.is_boolean, pa.types.is_integer, pa.types.is_dictionary)
-    names = (field.name for field in schema if any(test(field.type) for test in tests))
+    tests = (_is_text, pa.types.is_boolean, pa.types.is_integer)
+    names = (field.name for field in schema if any(test(_plain(field.type)) for test in tests))
     yield from [name for name in names if name not in _OWN][:MOST_COLUMNS]
 
 
@@ -278,7 +282,7 @@ def _read(
                 if "error" in own:
                     failed[at:end] = batch.column("error").is_valid().to_numpy(zero_copy_only=False)
                 for name in wanted:
-                    coders[name].put(at, batch.column(name).to_pylist())
+                    coders[name].put(at, _as_text(batch.column(name)))
                 at = end
     return Table(weights, probabilities, failed, _labels(coders))
 
@@ -293,6 +297,15 @@ def _has_errors(parquet: Any) -> bool:  # noqa: ANN401
         if statistics is None or statistics.null_count != facts.num_rows:
             return True
     return False
+
+
+def _plain(kind: Any) -> Any:  # noqa: ANN401
+    """A type, or that of the values of a dictionary."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _as_text(column: Any) -> Any:  # noqa: ANN401
+    return column.cast(_plain(column.type)).cast(pa.string())
 
 
 def _numbers(column: Any) -> NDArray[np.float64]:  # noqa: ANN401

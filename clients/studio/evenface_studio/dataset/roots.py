@@ -119,7 +119,7 @@ def kind_of(path: Path) -> Kind:
         raise StudioError(
             "Cannot be read", f"{path}: {error.strerror}", "Check its rights."
         ) from error
-    if path.suffix.lower() == ".parquet":
+    if path.suffix.lower() == ".parquet" and path.is_file():
         return "parquet"
     raise StudioError(
         "Wrong kind of file",

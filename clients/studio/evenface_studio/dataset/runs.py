@@ -1,6 +1,7 @@
 """Folders that are being encoded: begun, looked after, cancelled."""
 
 import asyncio
+import logging
 import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,6 +12,8 @@ from evenface_studio import problems
 from evenface_studio.dataset.encoding import Progress
 from evenface_studio.dataset.shown import DataSet
 from evenface_studio.problems import StudioError
+
+_LOG = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 2
 _KEPT = 50
@@ -114,7 +117,10 @@ class Runs:
         try:
             made = await work(progress)
         except ExceptionGroup as several:  # of a task group, in which one failure ends the others
-            raise _first(several) from several
+            first = _first(several)
+            if problems.of_error(first) is None:
+                _LOG.exception("encoding a folder")
+            raise first from several
         self._finished(made)
         return made
 

@@ -16,7 +16,8 @@ from evenface_studio.problems import StudioError
 
 MOST_SETS = 16
 MOST_TOTAL_ROWS = 40_000_000
-_LOOKS = 4  # filters whose rows are kept for each data set
+_LOOKS = 4  # filters whose rows are kept for each data set,
+_LOOKED_ROWS = 8_000_000  # or fewer, where it has so many
 _CELLS = 2000  # rows whose ids are kept, for the thumbnails of the pages at hand
 
 
@@ -98,7 +99,8 @@ class DataSet:
             found = self._looks.get(look)
             if found is None:
                 found = self._looks[look] = self._choose(look)
-                if len(self._looks) > _LOOKS:
+                most = min(_LOOKS, max(1, _LOOKED_ROWS // max(1, len(self.table))))
+                while len(self._looks) > most:
                     self._looks.popitem(last=False)
             self._looks.move_to_end(look)
             return found

@@ -180,9 +180,9 @@ class Summary:
 
 
 def average_weight(table: Table) -> float | None:
-    """The mean of the weights of all rows; None where no weight is above 0."""
+    """The mean of the weights of all rows; None where it is not above 0."""
     known = table.weights[~np.isnan(table.weights)]
-    return float(known.mean()) if len(known) and known.any() else None
+    return (float(known.mean()) if len(known) else 0.0) or None
 
 
 def weight_edges(table: Table) -> Float64:
