@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 Row = tuple[float | None, float | None, bool, str | None]
 
 VALUES = ("a", "b", "c")
+WEIGHTS = st.sampled_from([0.0, 0.25, 1.0, 3.0]) | st.floats(0, 1e6, allow_subnormal=False)
 ROWS = st.lists(
     st.tuples(
-        st.none() | st.sampled_from([0.0, 0.25, 1.0, 3.0]) | st.floats(0, 1e6, allow_subnormal=False),
+        st.none() | WEIGHTS,
         st.none() | st.floats(0, 1, width=32),
         st.booleans(),
         st.none() | st.sampled_from(VALUES),
