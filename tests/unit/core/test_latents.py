@@ -76,6 +76,12 @@ def test_a_spherical_walk_keeps_its_distance_from_the_centre() -> None:
         interpolate_spherical(start, end, 1, centre)
 
 
+def test_a_spherical_walk_begins_and_ends_at_the_latents_to_the_last_bit() -> None:
+    start, end, centre = np.random.default_rng(0).standard_normal((3, 100)).astype(np.float32)
+    path = interpolate_spherical(start, end, 9, centre)
+    assert np.array_equal(path[[0, -1]], [start, end])
+
+
 @pytest.mark.parametrize("end", [[2.0, 2.0], [-1.0, -1.0], [0.0, 0.0], [1.0, 1.0]])
 def test_a_spherical_walk_without_a_circle_is_straight(end: list[float]) -> None:
     start, last = np.ones(2, np.float32), np.array(end, np.float32)
