@@ -158,6 +158,7 @@ async def test_a_run_without_a_service_says_what_to_do(photos: Path) -> None:
     async with studio_over("127.0.0.1:9", photos) as studio:
         state = await studio.encoded(photos)
         assert (state["state"], state["error"]["kind"]) == ("failed", "unavailable")
+        assert "127.0.0.1:9" in state["error"]["detail"]
         assert "make serve" in state["error"]["hint"]
 
 

@@ -68,7 +68,7 @@ def context(app: web.Application, settings: Settings) -> None:
         ConfigError: A root is not there.
     """
     shelf = Shelf()
-    app[_STATE] = state = _State(Roots(settings.data), shelf, Runs(shelf.put))
+    app[_STATE] = state = _State(Roots(settings.data), shelf, Runs(shelf.put, settings.server))
 
     async def ending(_: web.Application) -> AsyncIterator[None]:
         yield

@@ -29,11 +29,13 @@ class Run:
     Attributes:
         progress: How far it is.
         asked: When somebody last asked for it, by the loop's clock.
+        server: The service's address, for errors.
         task: What works on it.
     """
 
     progress: Progress
     asked: float
+    server: str
     task: "asyncio.Task[DataSet]" = field(repr=False)
 
     def told(self) -> Mapping[str, Any]:
@@ -42,7 +44,9 @@ class Run:
         if self.task.cancelled():
             state["state"] = "cancelled"
         elif self.task.done() and (error := self.task.exception()) is not None:
-            problem = problems.of_error(error) if isinstance(error, Exception) else None
+            problem = (
+                problems.of_error(error, self.server) if isinstance(error, Exception) else None
+            )
             told = problem or problems.unforeseen()
             state |= {"state": "failed", "error": {key: getattr(told, key) for key in _TOLD}}
         elif self.task.done():
@@ -58,10 +62,12 @@ class Runs:
 
     Args:
         finished: Takes each data set that is ready.
+        server: The service's address, for errors.
     """
 
-    def __init__(self, finished: Callable[[DataSet], None]) -> None:
+    def __init__(self, finished: Callable[[DataSet], None], server: str) -> None:
         self._finished = finished
+        self._server = server
         self._runs: OrderedDict[str, Run] = OrderedDict()
 
     def begin(self, work: Work) -> str:
@@ -82,7 +88,7 @@ class Runs:
         name, loop = secrets.token_urlsafe(12), asyncio.get_running_loop()
         progress = Progress()
         task = loop.create_task(self._work(work, progress))
-        self._runs[name] = run = Run(progress, loop.time(), task)
+        self._runs[name] = run = Run(progress, loop.time(), self._server, task)
         loop.call_later(_FORGOTTEN_SECONDS, self._look_after, run)
         while len(self._runs) > _KEPT:
             self._runs.popitem(last=False)[1].task.cancel()
@@ -118,7 +124,7 @@ class Runs:
             made = await work(progress)
         except ExceptionGroup as several:  # of a task group, in which one failure ends the others
             first = _first(several)
-            if problems.of_error(first) is None:
+            if problems.of_error(first, self._server) is None:
                 _LOG.exception("encoding a folder")
             raise first from several
         self._finished(made)
