@@ -112,7 +112,6 @@ def interpolate_spherical(start: Float32, end: Float32, steps: int, centre: Floa
     direction = (np.sin((1 - share) * angle) * first + np.sin(share * angle) * last) / np.sin(angle)
     distance = (1 - share) * radii[0] + share * radii[1]
     walked: Float32 = (centre + distance * direction).astype(np.float32)
-    walked[[0, -1]] = start, end
     return walked
 
 

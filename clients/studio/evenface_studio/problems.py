@@ -99,12 +99,12 @@ _OF_CLIENT: tuple[tuple[type[EvenfaceClientError], Problem], ...] = (
 _SERVICE_FAULT = Problem(502, "fault", "The service made a mistake")
 
 
-def of_error(error: Exception, server: str) -> Problem | None:
+def of_error(error: Exception, server: str = "the service's address") -> Problem | None:
     """The problem that an error is; None for one that nobody foresaw.
 
     Args:
         error: What was raised.
-        server: The service's address.
+        server: The service's address, where it is known.
     """
     match error:
         case StudioError():
