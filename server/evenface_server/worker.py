@@ -125,12 +125,19 @@ class Worker:
 
             app = open_app(settings, self._metrics, log, Path(self._folder), on_lost=self._on_lost)
         except (EvenfaceError, OSError) as error:
-            self._channel.send(Failed(one_line(error)))
-            self._finish(EXIT_CONFIG)
+            self._give_up(one_line(error))
+            return
+        except Exception as error:  # noqa: BLE001 - it would be neither ready nor gone for ever
+            _LOG.exception("worker cannot start")
+            self._give_up(f"{type(error).__name__}: {one_line(error)}")
             return
         self._app, self._grace = app, settings.drain_grace
         self._channel.send(Ready(app.device))
         self._spawn(self._report_on_and_on())
+
+    def _give_up(self, reason: str) -> None:
+        self._channel.send(Failed(reason))
+        self._finish(EXIT_CONFIG)
 
     def _adopt(self, connected: socket.socket | None) -> None:
         self._adopted += 1

@@ -261,23 +261,21 @@ def test_callers_write_nothing_into_the_log_by_contexts_that_are_none(
     assert {line["event"] for line in server.lines if line["level"] == "warning"} == set()
 
 
-def test_the_extra_that_is_missing_is_named(tiny_models: Path, tmp_path: Path) -> None:
-    (tmp_path / "opentelemetry.py").write_text("raise ImportError('there is none')")
-    arguments = (
-        "--models",
-        str(tiny_models),
-        "--port",
-        "0",
-        "--no-metrics",
-        "--workers",
-        "1",
-        "--tracing",
-    )
-    done = run_server(*arguments, environment={"PYTHONPATH": str(tmp_path)})
+@pytest.mark.parametrize(
+    ("fault", "problem"),
+    [
+        ("ImportError", "tracing needs the extra 'tracing': pip install 'evenface[tracing]'"),
+        ("RuntimeError", "RuntimeError: there is none"),
+    ],
+)
+def test_an_extra_that_is_missing_or_broken_ends_the_start_with_a_word(
+    tiny_models: Path, tmp_path: Path, fault: str, problem: str
+) -> None:
+    (tmp_path / "opentelemetry.py").write_text(f"raise {fault}('there is none')")
+    arguments = ("--models", str(tiny_models), "--port", "0", "--no-metrics", "--workers", "1")
+    done = run_server(*arguments, "--tracing", environment={"PYTHONPATH": str(tmp_path)})
     assert done.returncode == 2
-    assert "error: tracing needs the extra 'tracing': pip install 'evenface[tracing]'" in (
-        done.stderr
-    )
+    assert f"error: {problem}" in done.stderr
 
 
 @pytest.mark.parametrize("module", ["evenface_server.app", "evenface_client"])
