@@ -112,6 +112,10 @@
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
 - {name: OTEL_RESOURCE_ATTRIBUTES, value: "k8s.pod.name=$(POD_NAME),k8s.namespace.name={{ $.Release.Namespace }}"}
 - {name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ .endpoint | quote }}}
+{{- if .headers.secret }}
+- name: OTEL_EXPORTER_OTLP_HEADERS
+  valueFrom: {secretKeyRef: {name: {{ .headers.secret | quote }}, key: {{ .headers.key | quote }}}}
+{{- end }}
 {{- range $name, $value := .variables }}
 - {name: {{ $name }}, value: {{ $value | quote }}}
 {{- end }}

@@ -362,5 +362,7 @@ def test_traces_go_to_the_collector_with_the_pods_name() -> None:
     assert variables["OTEL_SERVICE_NAME"] == "faces"
     attributes = str(variables["OTEL_RESOURCE_ATTRIBUTES"])
     assert attributes == "k8s.pod.name=$(POD_NAME),k8s.namespace.name=faces"
+    (headers,) = [one for one in container["env"] if one["name"] == "OTEL_EXPORTER_OTLP_HEADERS"]
+    assert headers["valueFrom"]["secretKeyRef"] == {"name": "collector-token", "key": "headers"}
     names = [one["name"] for one in container["env"]]  # a variable is known from there on
     assert names.index("POD_NAME") < names.index("OTEL_RESOURCE_ATTRIBUTES")
