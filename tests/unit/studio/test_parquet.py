@@ -1,5 +1,6 @@
 """Rows of Parquet: pages of a job against its lists, and files that are no job's."""
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -177,3 +178,38 @@ def test_pipes_in_a_job_are_not_waited_for(tmp_path: Path) -> None:
     for name in ("job.json", "listing.jsonl.gz", "parts/part-000000001.parquet"):
         os.mkfifo(job / name)
     assert len(open_rows(job)[1]) == 5
+
+
+@pytest.mark.parametrize("column", ["id", "error"])
+def test_texts_that_are_too_long_are_refused_before_they_are_decoded(
+    tmp_path: Path, column: str
+) -> None:
+    long = dataclasses.replace(LINES, **{f"{column}s": ["x" * 4097] * 100})
+    with pytest.raises(StudioError, match=f"'{column}' has texts of more than 4,096 bytes"):
+        open_rows(write_file(tmp_path / "long.parquet", long, group=100))
+
+
+def test_few_long_texts_in_many_rows_are_no_labels_and_take_little_memory(tmp_path: Path) -> None:
+    texts = pa.array(["a" * 10**6, "b" * 10**6])
+    codes = pa.array(np.arange(30_000, dtype=np.int32) % 2)
+    ids = [str(row) for row in range(30_000)]
+    columns = {
+        "id": ids,
+        "weight": np.ones(30_000),
+        "notes": pa.DictionaryArray.from_arrays(codes, texts),
+        "tone": [("dark", "light")[row % 2] for row in range(30_000)],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "notes.parquet")
+    before = pa.default_memory_pool().max_memory()
+    _, table = open_rows(tmp_path / "notes.parquet")
+    assert list(table.labels) == ["tone"]
+    assert table.labels["tone"].codes[:3].tolist() == [0, 1, 0]
+    assert pa.default_memory_pool().max_memory() - before < 2**29  # of the 30 GB of all its texts
+
+
+def test_rows_without_an_id_have_no_text(tmp_path: Path) -> None:
+    columns = {"id": pa.array(["a", None]), "weight": [1.0, 2.0]}
+    pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
+    rows, _ = open_rows(tmp_path / "rows.parquet")
+    found = rows.containing("A")
+    assert (found.dtype, found.tolist()) == (np.bool_, [True, False])

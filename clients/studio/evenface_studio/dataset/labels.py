@@ -16,6 +16,8 @@ LABELS_FILE = "labels.csv"
 MOST_VALUES = 100  # different ones in a column that is a label
 MOST_COLUMNS = 20
 _KEY = "file"
+_NO_VALUES = 2  # "" and null
+_MOST_CODED = 2**16  # bytes of all different values: longer ones are no labels
 _MOST_BYTES = 32 * 2**20  # some 500,000 lines
 
 
@@ -32,20 +34,22 @@ class LabelCoder:
         return self._codes is None
 
     def put(self, start: int, values: Any) -> None:  # noqa: ANN401 - pyarrow has no types
-        """Take values of rows that follow one another, as an Arrow array of strings."""
+        """Take values of rows that follow one another, as an Arrow array of any kind."""
         if self._codes is None:
             return
-        encoded = values.dictionary_encode()
-        numbers = [NO_LABEL]  # the last place, -1, is that of null
-        for name in reversed(encoded.dictionary.to_pylist()):
-            numbers.insert(0, self._number(name))
+        coded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
+        different = coded.dictionary
+        if len(different) > MOST_VALUES + _NO_VALUES or different.nbytes > _MOST_CODED:
+            self._codes = None
+            return
+        numbers = [self._number(name) for name in different.cast(pa.string()).to_pylist()]
         if len(self._numbers) > MOST_VALUES:
             self._codes = None
             return
-        places = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-        self._codes[start : start + len(values)] = np.array(numbers, np.int16)[places]
+        places = coded.indices.fill_null(len(numbers)).to_numpy(zero_copy_only=False)
+        self._codes[start : start + len(places)] = np.array([*numbers, NO_LABEL], np.int16)[places]
 
-    def _number(self, name: str) -> int:
+    def _number(self, name: str | None) -> int:
         return self._numbers.setdefault(name, len(self._numbers)) if name else NO_LABEL
 
     def labels(self) -> Labels | None:

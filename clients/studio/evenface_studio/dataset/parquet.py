@@ -24,12 +24,14 @@ from evenface_studio.dataset.job import JobPlan, read_plan
 from evenface_studio.dataset.labels import MOST_COLUMNS, LabelCoder
 from evenface_studio.dataset.pieces import Cell, Piece
 from evenface_studio.dataset.table import Bools, Labels, Places, Table
+from evenface_studio.dataset.texts import are_long, require_short, require_short_ones
 from evenface_studio.problems import StudioError
 
 MOST_ROWS = 20_000_000
 _PART = re.compile(r"part-(\d{9,})\.parquet")
 _BATCH = 2**16  # rows that are read at a time
 _OWN = ("id", "mean", "logit", "probability", "weight", "error")
+_MOST_NUMBER = 1e290  # so that sums of many stay numbers
 _CHANGED = "It was written anew, or parts came or went, while you looked at it."
 
 Stamp = tuple[tuple[str, int, int, int], ...]
@@ -94,7 +96,9 @@ class ParquetRows:
             StudioError: The files have changed.
         """
         found = [
-            pc.match_substring(names, text, ignore_case=True).to_numpy(zero_copy_only=False)
+            pc.match_substring(names.fill_null(""), text, ignore_case=True).to_numpy(
+                zero_copy_only=False
+            )
             for names in self.names()
         ]
         return np.concatenate(found) if found else np.zeros(0, np.bool_)
@@ -148,14 +152,23 @@ def open_rows(path: Path) -> tuple[ParquetRows, Table]:
 
 
 @contextmanager
-def opened(file: Path) -> Iterator[Any]:
+def opened(file: Path, coded: Sequence[str] = ()) -> Iterator[Any]:
     """Lend a `pyarrow.parquet.ParquetFile`.
+
+    Args:
+        file: To be read.
+        coded: Columns of which texts are to come in the form of dictionaries.
 
     Raises:
         StudioError: It cannot be read, also where that shows only as it is read.
     """
     try:
-        with pq.ParquetFile(file, pre_buffer=False, memory_map=False) as parquet:
+        facts = pq.read_metadata(file)
+        there = {facts.schema.column(place).path for place in range(facts.num_columns)}
+        read = [name for name in coded if name in there]
+        with pq.ParquetFile(
+            file, metadata=facts, pre_buffer=False, memory_map=False, read_dictionary=read
+        ) as parquet:
             yield parquet
     except (OSError, pa.ArrowException, IndexError) as error:
         reason = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
@@ -269,20 +282,24 @@ def _read(
     starts = {piece.file: piece.start for piece in reversed(pieces)}
     for file in files:
         at = starts.get(file, rows)
-        with opened(file) as parquet:
+        with opened(file, ("id", "error", *columns)) as parquet:
             there = set(parquet.schema_arrow.names)
             own = [name for name in ("weight", "probability") if name in there]
-            own += ["error"] if "error" in there and _has_errors(parquet) else []
+            texts = ["id", "error"] if "error" in there and _has_errors(parquet) else ["id"]
+            require_short(file, parquet, texts)
             wanted = [name for name in columns if name in there and not coders[name].gave_up]
-            for batch in parquet.iter_batches(_BATCH, columns=[*own, *wanted]):
+            wanted = [name for name in wanted if not are_long(parquet, name)]
+            for batch in parquet.iter_batches(_BATCH, columns=[*own, *texts, *wanted]):
                 end = at + len(batch)
+                for name in texts:
+                    require_short_ones(file, batch.column(name), name)
                 for name, target in (("weight", weights), ("probability", probabilities)):
                     if name in own:
                         target[at:end] = _numbers(batch.column(name))
-                if "error" in own:
+                if "error" in texts:
                     failed[at:end] = batch.column("error").is_valid().to_numpy(zero_copy_only=False)
                 for name in wanted:
-                    coders[name].put(at, _as_text(batch.column(name)))
+                    coders[name].put(at, batch.column(name))
                 at = end
     return Table(weights, probabilities, failed, _labels(coders))
 
@@ -304,13 +321,9 @@ def _plain(kind: Any) -> Any:  # noqa: ANN401
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
-def _as_text(column: Any) -> Any:  # noqa: ANN401
-    return column.cast(_plain(column.type)).cast(pa.string())
-
-
 def _numbers(column: Any) -> NDArray[np.float64]:  # noqa: ANN401
     values = np.array(column.cast(pa.float64()).to_numpy(zero_copy_only=False))
-    values[~(np.isfinite(values) & (values >= 0))] = np.nan
+    values[~((values >= 0) & (values <= _MOST_NUMBER))] = np.nan
     return values
 
 
