@@ -63,7 +63,8 @@ class Encoding:
         mean: float32 [N, D].
         log_variance: float32 [N, D], log σ².
         sample: float32 [N, D], mean + σ · ε; None where no seed was given.
-        logits: float32 [N], logit of "face"; None where not asked for.
+        logits: float32 [N], logit of "face"; None where not asked for, or with servers that do not
+            know of it.
         probabilities: float32 [N], the logistic function of the logit; likewise.
         model: What served.
     """
