@@ -98,7 +98,7 @@ def latents_of(rows: list[list[float]]) -> Float32:
 def _json(text: str) -> Any:  # noqa: ANN401 - whatever is in it
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _no_json(str(error)) from error
 
 

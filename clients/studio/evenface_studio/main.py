@@ -3,7 +3,9 @@
 import argparse
 import asyncio
 import contextlib
+import ipaddress
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +17,11 @@ from evenface_core.errors import ConfigError
 
 from evenface_studio.app import make_app
 from evenface_studio.settings import DEFAULT_METRICS, Settings
+
+_WARNING = (
+    "warning: there is no sign-in: whoever reaches this address uses the service with the studio's "
+    "token and reads what --data names. Better keep to 127.0.0.1, and reach it through ssh -L."
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,24 +60,27 @@ async def _serve(settings: Settings) -> None:
     # A page that asks for something newer hangs up; what it had asked for is cancelled.
     runner = web.AppRunner(make_app(settings), handler_cancellation=True, access_log=None)
     await runner.setup()
+    ending = _told_to_end()  # from before anybody can know that it listens
     try:
         site = web.TCPSite(runner, settings.host, settings.port)
         await site.start()
         host, port = runner.addresses[0][:2]
         shown = f"[{host}]" if ":" in host else host
         print(f"evenface-studio: http://{shown}:{port}/ shows {settings.server}", flush=True)  # noqa: T201
-        await _told_to_end()
+        if not all(ipaddress.ip_address(one[0]).is_loopback for one in runner.addresses):
+            print(_WARNING, file=sys.stderr, flush=True)  # noqa: T201
+        await ending.wait()
     finally:
         await runner.cleanup()
 
 
-async def _told_to_end() -> None:
+def _told_to_end() -> asyncio.Event:
     ending = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):  # on Windows
             loop.add_signal_handler(number, ending.set)
-    await ending.wait()
+    return ending
 
 
 def _parser() -> argparse.ArgumentParser:

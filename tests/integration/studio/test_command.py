@@ -47,6 +47,22 @@ def test_a_port_that_is_taken_is_one_line() -> None:
     assert port in line
 
 
+@pytest.mark.parametrize(("host", "warns"), [("127.0.0.1", False), ("0.0.0.0", True)])  # noqa: S104
+def test_an_address_that_others_reach_comes_with_a_warning(host: str, warns: bool) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "evenface_studio", "--port", "0", "--host", host],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.terminate()
+        _, said = process.communicate(timeout=60)
+    assert said.startswith("warning: there is no sign-in") is warns
+    assert process.returncode == 0
+
+
 def test_help_says_where_it_listens() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "evenface_studio", "--help"],

@@ -118,6 +118,12 @@ async def test_a_sheet_that_makes_no_sense_is_refused(page: Page, query: dict[st
     assert (await error_of(reply))["hint"]
 
 
+async def test_json_that_is_nested_too_deep_is_refused(page: Page) -> None:
+    reply = await page.client.post("/api/explore/decode", data="[" * 50_000)
+    assert reply.status == 400
+    assert "JSON" in (await error_of(reply))["detail"]
+
+
 async def test_a_service_that_is_down_is_told_and_found_again(studio_models: Path) -> None:
     async with running(studio_models, default_model="faces") as server:
         address = server.address

@@ -44,7 +44,7 @@ export function rareness({ rare, expected, total }, size) {
     h(
       "p",
       { class: "small" },
-      `${count} it lies where fewer than 1 % of ${total.toLocaleString("en")} training faces do. `,
+      `${count} it lies where fewer than 1\u00a0% of ${total.toLocaleString("en")} training faces do. `,
       h("span", { class: "soft" }, `The average training face does in ${expected.toFixed(1)}.`),
     ),
   );
