@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -249,7 +250,7 @@ def test_callers_write_nothing_into_the_log_by_contexts_that_are_none(
 ) -> None:
     with server_process(tiny_models, "--tracing", "--workers", "1") as server:
         with grpc.insecure_channel(server.address) as channel:
-            ask = channel.unary_unary("/evenface.v1.ModelService/ListModels")
+            ask: Any = channel.unary_unary("/evenface.v1.ModelService/ListModels")
             trace = "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
             ask(b"", metadata=[("baggage", "mischief"), ("traceparent", trace + "-mischief" * 99)])
             states = ("mischief", "mischief=" + "1" * 9000, ",".join(f"m{n}=1" for n in range(99)))
