@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -184,7 +185,8 @@ def test_pipes_in_a_job_are_not_waited_for(tmp_path: Path) -> None:
 def test_texts_that_are_too_long_are_refused_before_they_are_decoded(
     tmp_path: Path, column: str
 ) -> None:
-    long = dataclasses.replace(LINES, **{f"{column}s": ["x" * 4097] * 100})
+    texts: dict[str, Any] = {f"{column}s": ["x" * 4097] * 100}
+    long = dataclasses.replace(LINES, **texts)
     with pytest.raises(StudioError, match=f"'{column}' has texts of more than 4,096 bytes"):
         open_rows(write_file(tmp_path / "long.parquet", long, group=100))
 
@@ -212,4 +214,5 @@ def test_rows_without_an_id_have_no_text(tmp_path: Path) -> None:
     pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
     rows, _ = open_rows(tmp_path / "rows.parquet")
     found = rows.containing("A")
-    assert (found.dtype, found.tolist()) == (np.bool_, [True, False])
+    assert found.dtype == np.bool_
+    assert found.tolist() == [True, False]
