@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WIDE, NARROW = 1440, 375
@@ -78,6 +78,7 @@ def studio_process(server: str, *options: str, port: int = 0) -> Iterator[Studio
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Start Chromium; for the tests of a module, as an event loop runs meanwhile."""
+    expect.set_options(timeout=_PATIENCE * 1000 / 3)  # a machine that is busy is no failure
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(_ARGUMENTS))
         yield browser
