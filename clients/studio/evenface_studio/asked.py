@@ -15,9 +15,16 @@ from evenface_studio.problems import StudioError
 Float32 = NDArray[np.float32]
 
 MAX_FACES = 256  # in one reply
+MAX_LATENT = 65536  # that a bundle's latents have at most
+# Of a body: a walk's two latents, each number with its comma. All others wait while it is parsed.
+MAX_JSON_BYTES = 2 * MAX_LATENT * 24
+
+_OF_SERVICE = {"model", "version"}  # which `service.model_of` reads
+_BODY = "request"
+_IN_JSON = {"attributes", "labels"}  # mappings, which a query has as text
 
 AskedT = TypeVar("AskedT", bound="Asked")
-Latent = Annotated[list[float], Field(min_length=1, max_length=65536)]
+Latent = Annotated[list[float], Field(min_length=1, max_length=MAX_LATENT)]
 
 
 class Asked(BaseModel):
@@ -39,17 +46,17 @@ class Drawing(Asked):
 
 
 def asked_in_query(asked: type[AskedT], request: web.Request) -> AskedT:
-    """Read what a query asks for, but for the model, which `service.model_of` reads.
+    """Read what a query asks for, but for the model.
 
     Raises:
         ConfigError: A key or value is wrong.
-        StudioError: `attributes` is no JSON.
+        StudioError: A mapping is no JSON.
     """
-    values: dict[str, Any] = {
-        key: value for key, value in request.query.items() if key not in {"model", "version"}
+    values = {
+        key: _json(value, key) if key in _IN_JSON else value
+        for key, value in request.query.items()
+        if key not in _OF_SERVICE
     }
-    if "attributes" in values:
-        values["attributes"] = _json(values["attributes"])
     return parse(asked, values, source="query")
 
 
@@ -58,12 +65,12 @@ async def asked_in_body(asked: type[AskedT], request: web.Request) -> AskedT:
 
     Raises:
         ConfigError: A key or value is wrong.
-        StudioError: The body is no JSON object.
+        StudioError: The body is no JSON object, or longer than any that the page needs.
     """
-    values = _json(await request.text())
+    values = _json(await _body_of(request), _BODY)
     if not isinstance(values, Mapping):
-        raise _no_json("expected an object")
-    return parse(asked, values, source="request")
+        raise _no_json(_BODY, "expected an object")
+    return parse(asked, values, source=_BODY)
 
 
 async def file_of(request: web.Request) -> bytes:
@@ -78,6 +85,14 @@ async def file_of(request: web.Request) -> bytes:
             "This file is empty", "It has no bytes.", "Choose a picture: JPEG, PNG or WebP."
         )
     return data
+
+
+async def _body_of(request: web.Request) -> bytes:
+    try:
+        return await request.clone(client_max_size=MAX_JSON_BYTES).read()
+    except web.HTTPRequestEntityTooLarge as error:
+        problem = f"it is longer than {MAX_JSON_BYTES:,} bytes"
+        raise _no_json(_BODY, problem, error.status, "too-large") from error
 
 
 def latents_of(rows: list[list[float]]) -> Float32:
@@ -95,15 +110,21 @@ def latents_of(rows: list[list[float]]) -> Float32:
     return latents
 
 
-def _json(text: str) -> Any:  # noqa: ANN401 - whatever is in it
+def _json(text: str | bytes, name: str) -> Any:  # noqa: ANN401 - whatever is in it
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _no_json(str(error)) from error
+        raise _no_json(name, str(error)) from error
 
 
-def _no_json(problem: str) -> StudioError:
-    return StudioError("This request cannot be read", f"JSON: {problem}.", "Load the page again.")
+def _no_json(name: str, problem: str, status: int = 400, kind: str = "invalid") -> StudioError:
+    return StudioError(
+        "This request cannot be read",
+        f"{name}: this JSON cannot be used: {problem}.",
+        "Load the page again.",
+        status=status,
+        kind=kind,
+    )
 
 
 def _no_latents(problem: str) -> StudioError:

@@ -216,7 +216,7 @@ async def test_what_cannot_be_asked_for_is_named(
     async with studio_over(server, tmp_path) as studio:
         key = await studio.opened("one.parquet")
         error = (await studio.get(f"sets/{key}/rows", 400, **query))["error"]
-        assert error["detail"].startswith(f"{field}:")
+        assert f"'{field}'" in error["detail"] or error["detail"].startswith(f"{field}:")
 
 
 async def test_a_page_beyond_the_last_is_the_last(server: str, tmp_path: Path) -> None:
@@ -307,4 +307,4 @@ async def test_a_body_that_is_no_object_is_refused(server: str, photos: Path) ->
             await studio.post("open", body, 400)
         for rule in ("none", "lab; rm"):
             error = (await studio.post("runs", {"path": "photos", "rule": rule}, 400))["error"]
-            assert error["detail"].startswith("rule:")
+            assert "'rule' is" in error["detail"]

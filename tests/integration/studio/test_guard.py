@@ -1,11 +1,15 @@
 """Who may ask the studio, and what it says when something is wrong."""
 
+import io
+import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from evenface_studio.app import STATIC
+from evenface_studio.asked import MAX_JSON_BYTES, MAX_LATENT
+from evenface_studio.settings import MAX_UPLOAD_BYTES
 from support.bundles import images
 from support.image_files import bomb, png
 from support.servers import running
@@ -118,10 +122,31 @@ async def test_a_sheet_that_makes_no_sense_is_refused(page: Page, query: dict[st
     assert (await error_of(reply))["hint"]
 
 
-async def test_json_that_is_nested_too_deep_is_refused(page: Page) -> None:
-    reply = await page.client.post("/api/explore/decode", data="[" * 50_000)
+@pytest.mark.parametrize("body", [b"[" * 50_000, b'{"\xff": 1}'], ids=["nested", "no text"])
+async def test_json_that_cannot_be_read_is_refused(page: Page, body: bytes) -> None:
+    reply = await page.client.post("/api/explore/decode", data=body)
     assert reply.status == 400
     assert "JSON" in (await error_of(reply))["detail"]
+
+
+@pytest.mark.parametrize("path", ["/api/morph/walk", "/api/dataset/open"])
+async def test_json_that_is_longer_than_any_that_the_page_needs_is_refused(
+    studio_models: Path, path: str
+) -> None:
+    async with (
+        running(studio_models, default_model="faces") as server,
+        studio_over(server.address, max_upload=MAX_UPLOAD_BYTES) as page,
+    ):
+        number = -0.123456789012345678
+        longest = {"start": [number] * MAX_LATENT, "end": [number] * (MAX_LATENT - 1)}
+        body = io.BytesIO(json.dumps(longest).encode())
+        understood = await page.client.post("/api/morph/walk", data=body)
+        assert "rows differ" in (await error_of(understood))["detail"]
+        longer = io.BytesIO(b"[" + b"0," * (MAX_JSON_BYTES // 2) + b"0]")
+        reply = await page.client.post(path, data=longer)
+        assert reply.status == 413
+        told = await error_of(reply)
+        assert (told["kind"], "bytes" in told["detail"]) == ("too-large", True)
 
 
 async def test_a_service_that_is_down_is_told_and_found_again(studio_models: Path) -> None:

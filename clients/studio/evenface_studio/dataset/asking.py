@@ -1,26 +1,20 @@
-"""What the page asks of a data set, checked."""
+"""What the page asks of a data set."""
 
-import json
-from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
+from evenface_studio.asked import Asked
 from evenface_studio.dataset.encoding import Rule
 from evenface_studio.dataset.shown import Look
 from evenface_studio.dataset.table import Errors, Filter, Order
-from evenface_studio.problems import StudioError
 
 MOST_A_PAGE = 120
-_Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+_Share = Annotated[float, Field(ge=0, le=1)]
 _Text = Annotated[str, Field(max_length=300)]
 
 
-class _Asked(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Opening(_Asked):
+class Opening(Asked):
     """A place to open."""
 
     path: Annotated[str, Field(min_length=1, max_length=4096)]
@@ -35,7 +29,7 @@ class Starting(Opening):
     least: _Share = 0.0
 
 
-class Looking(_Asked):
+class Looking(Asked):
     """Rows to look at; see `Filter` and `Look`."""
 
     low: _Share = 0.0
@@ -61,40 +55,3 @@ class Looking(_Asked):
             tuple(sorted(self.labels.items())),
         )
         return Look(chosen, self.text, self.order)
-
-
-Asked = TypeVar("Asked", bound=_Asked)
-
-
-def asked(kind: type[Asked], values: Mapping[str, Any]) -> Asked:
-    """Check what the page has sent.
-
-    Raises:
-        StudioError: Names the first field that is wrong, its value and its limit.
-    """
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        name = ".".join(map(str, first["loc"])) or "request"
-        given = str(first["input"])[:100]
-        raise _wrong(f"{name}: {first['msg']}, not {given!r}.") from error
-
-
-def looking(query: Mapping[str, str]) -> Looking:
-    """Check the query of a request for rows; `labels` is JSON there.
-
-    Raises:
-        StudioError: As `asked`.
-    """
-    values: dict[str, Any] = dict(query)
-    if "labels" in values:
-        try:
-            values["labels"] = json.loads(values["labels"])
-        except (ValueError, RecursionError) as error:
-            raise _wrong("labels: is no JSON.") from error
-    return asked(Looking, values)
-
-
-def _wrong(detail: str) -> StudioError:
-    return StudioError("This cannot be asked for", detail, "Change it, and try again.")

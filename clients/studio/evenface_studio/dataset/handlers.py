@@ -1,7 +1,6 @@
 """The routes of the tab Dataset; what takes a second goes to threads."""
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -12,8 +11,9 @@ import numpy as np
 from aiohttp import web
 from evenface_core.errors import InvalidInput
 
+from evenface_studio.asked import asked_in_body, asked_in_query
 from evenface_studio.dataset import table as tables
-from evenface_studio.dataset.asking import Looking, Opening, Starting, asked, looking
+from evenface_studio.dataset.asking import Looking, Opening, Starting
 from evenface_studio.dataset.encoding import (
     MOST_IMAGES,
     RULES,
@@ -107,7 +107,7 @@ async def _places(request: web.Request) -> web.Response:
 
 async def _open(request: web.Request) -> web.Response:
     """Open a job or a file; of a folder say what encoding it would mean."""
-    state, wanted = request.app[_STATE], asked(Opening, await _json(request))
+    state, wanted = request.app[_STATE], await asked_in_body(Opening, request)
     path = await asyncio.to_thread(state.roots.resolve, wanted.path)
     if await asyncio.to_thread(kind_of, path) == "folder":
         names = await asyncio.to_thread(list_images, path)
@@ -119,7 +119,7 @@ async def _open(request: web.Request) -> web.Response:
 
 
 async def _begin(request: web.Request) -> web.Response:
-    state, wanted = request.app[_STATE], asked(Starting, await _json(request))
+    state, wanted = request.app[_STATE], await asked_in_body(Starting, request)
     path = await asyncio.to_thread(state.roots.resolve, wanted.path)
     task = Task(path, wanted.model, wanted.version, wanted.rule, wanted.least)
     client = service_of(request).client
@@ -287,15 +287,4 @@ async def _in_thread(
 
 def _looked_at(request: web.Request) -> tuple[_State, DataSet, Looking]:
     state = request.app[_STATE]
-    return state, state.shelf.get(request.match_info["key"]), looking(request.query)
-
-
-async def _json(request: web.Request) -> Mapping[str, Any]:
-    try:
-        found = json.loads(await request.text())
-    except (ValueError, RecursionError) as error:
-        problem = "The request is no JSON."
-        raise StudioError("This cannot be asked for", problem, "Load the page again.") from error
-    if not isinstance(found, dict):
-        raise StudioError("This cannot be asked for", "It is no object.", "Load the page again.")
-    return found
+    return state, state.shelf.get(request.match_info["key"]), asked_in_query(Looking, request)
