@@ -1,5 +1,6 @@
 """What the page asks for, checked: JSON bodies, queries, files."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from evenface_studio.problems import StudioError
+from evenface_studio.service import service_of
 
 Float32 = NDArray[np.float32]
 
@@ -77,9 +79,9 @@ async def file_of(request: web.Request) -> bytes:
     """The file that a request carries.
 
     Raises:
-        StudioError: It is empty.
+        StudioError: It is empty, or takes too long to arrive.
     """
-    data = await request.read()
+    data = await _arrived(request)
     if not data:
         raise StudioError(
             "This file is empty", "It has no bytes.", "Choose a picture: JPEG, PNG or WebP."
@@ -89,10 +91,26 @@ async def file_of(request: web.Request) -> bytes:
 
 async def _body_of(request: web.Request) -> bytes:
     try:
-        return await request.clone(client_max_size=MAX_JSON_BYTES).read()
+        return await _arrived(request.clone(client_max_size=MAX_JSON_BYTES))
     except web.HTTPRequestEntityTooLarge as error:
         problem = f"it is longer than {MAX_JSON_BYTES:,} bytes"
         raise _no_json(_BODY, problem, error.status, "too-large") from error
+
+
+async def _arrived(request: web.Request) -> bytes:
+    """All that a request carries, once it is there."""
+    seconds = service_of(request).settings.upload_seconds
+    try:
+        async with asyncio.timeout(seconds):
+            return await request.read()
+    except TimeoutError as error:
+        raise StudioError(
+            "This took too long to arrive",
+            f"It was not there after {seconds:g} s.",
+            "Try again, or choose a smaller file.",
+            status=408,
+            kind="late",
+        ) from error
 
 
 def latents_of(rows: list[list[float]]) -> Float32:

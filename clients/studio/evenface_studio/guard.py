@@ -36,7 +36,12 @@ Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def middlewares(settings: Settings) -> list[Middleware]:
     """Those of the application, outermost first."""
-    return [_telling_errors(settings.server), _only_our_names(settings.host), _only_our_page]
+    return [
+        _telling_errors(settings.server),
+        _only_our_names(settings.host),
+        _only_our_page,
+        _only_so_many(settings.max_at_once),
+    ]
 
 
 async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
@@ -91,6 +96,29 @@ async def _only_our_page(request: web.Request, handler: Handler) -> web.StreamRe
             kind="denied",
         )
     return await handler(request)
+
+
+def _only_so_many(most: int) -> Middleware:
+    working = 0
+
+    @web.middleware
+    async def count(request: web.Request, handler: Handler) -> web.StreamResponse:
+        nonlocal working
+        if working >= most:
+            raise StudioError(
+                "The studio is busy",
+                f"It answers {working} requests already, and at most {most} at once.",
+                "Try again in a few seconds.",
+                status=503,
+                kind="overloaded",
+            )
+        working += 1
+        try:
+            return await handler(request)
+        finally:
+            working -= 1
+
+    return count
 
 
 def is_our_name(host: str, listening: str) -> bool:

@@ -1,17 +1,20 @@
 """The tab Live: the service's metrics, looked at once a second while somebody looks."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
+from evenface_core.errors import ConfigError
+from yarl import URL
 
+from evenface_studio.asked import Asked, asked_in_query
 from evenface_studio.history import POINTS, TABLE_SECONDS, WINDOW_SECONDS, History
 from evenface_studio.metrics import NotOurs, Scrape, read
-from evenface_studio.problems import StudioError
-from evenface_studio.settings import Settings
+from evenface_studio.settings import DEFAULT_METRICS, Settings
 
 EVERY_SECONDS = 1.0
 _PATIENCE_SECONDS = 2.0
@@ -31,7 +34,7 @@ class Watch:
         seen: When somebody last looked, by the loop's clock.
     """
 
-    url: str
+    url: URL
     history: History = field(default_factory=History)
     problem: str | None = None
     seen: float = 0.0
@@ -75,7 +78,7 @@ class Watch:
     def told(self, since: int) -> Mapping[str, Any]:
         """What has come after a point, ready for JSON."""
         return {
-            "url": self.url,
+            "url": str(self.url.with_user(None).with_query(None)),  # without what lets us in
             "problem": self.problem,
             "points": self.history.since(since),
             "last": self.history.last,
@@ -88,13 +91,27 @@ class Watch:
         }
 
 
+class Looking(Asked):
+    """A look at what there is.
+
+    Attributes:
+        since: Number of the last point that the page has; 0 for none.
+    """
+
+    since: int = 0
+
+
 _WATCH = web.AppKey("watch", Watch)
 _SESSION = web.AppKey("metrics_session", ClientSession)
 
 
 def context(app: web.Application, settings: Settings) -> None:
-    """Prepare the application for the tab."""
-    app[_WATCH] = watch = Watch(settings.metrics)
+    """Prepare the application for the tab.
+
+    Raises:
+        ConfigError: The metrics' URL cannot be used.
+    """
+    app[_WATCH] = watch = Watch(_url(settings.metrics))
 
     async def session(running: web.Application) -> AsyncIterator[None]:
         timeout = ClientTimeout(total=_PATIENCE_SECONDS)
@@ -112,17 +129,22 @@ def routes() -> list[web.RouteDef]:
 
 
 async def _live(request: web.Request) -> web.Response:
-    try:
-        since = int(request.query.get("since", "0"))
-    except ValueError as error:
-        detail = f"since: must be a whole number, not {request.query['since'][:40]!r}."
-        raise StudioError("This cannot be asked for", detail, "Load the page again.") from error
-    watch = request.app[_WATCH]
+    asked, watch = asked_in_query(Looking, request), request.app[_WATCH]
     await watch.look(request.app[_SESSION])
-    return web.json_response(watch.told(since))
+    return web.json_response(watch.told(asked.since))
 
 
-async def _fetch(session: ClientSession, url: str) -> str:
+def _url(text: str) -> URL:
+    with contextlib.suppress(ValueError):
+        url = URL(text)
+        if url.scheme in {"http", "https"} and url.host:
+            return url
+    raise ConfigError(
+        f"metrics: needs a URL as {DEFAULT_METRICS}, not {text.rsplit('@', maxsplit=1)[-1]!r}"
+    )
+
+
+async def _fetch(session: ClientSession, url: URL) -> str:
     async with session.get(url, allow_redirects=False) as reply:
         if reply.status != _OK:
             raise NotOurs(f"it answers with status {reply.status}")

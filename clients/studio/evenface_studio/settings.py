@@ -1,6 +1,6 @@
 """What the studio is told on its command line."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from evenface_client import TLS
@@ -23,14 +23,18 @@ class Settings:
         metrics: URL of the service's metrics, which the Live tab shows.
         data: Folders and Parquet files that the Dataset tab may read, and nothing outside them.
         max_upload: Bytes that one request of the page may have.
+        upload_seconds: Time that these may take to arrive; 16 MiB need 1.2 Mbit/s.
+        max_at_once: Requests that are answered at the same time; a browser has six of a page.
     """
 
     server: str = "127.0.0.1:50051"
     host: str = "127.0.0.1"
     port: int = 7860
-    tls: TLS | None = None
-    token: str | None = None
+    tls: TLS | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
     timeout: float = 30.0
-    metrics: str = DEFAULT_METRICS
+    metrics: str = field(default=DEFAULT_METRICS, repr=False)  # it may hold a password
     data: tuple[Path, ...] = ()
     max_upload: int = MAX_UPLOAD_BYTES
+    upload_seconds: float = 120.0
+    max_at_once: int = 64

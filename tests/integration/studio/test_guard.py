@@ -1,8 +1,11 @@
 """Who may ask the studio, and what it says when something is wrong."""
 
+import asyncio
 import io
 import json
 import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +150,50 @@ async def test_json_that_is_longer_than_any_that_the_page_needs_is_refused(
         assert reply.status == 413
         told = await error_of(reply)
         assert (told["kind"], "bytes" in told["detail"]) == ("too-large", True)
+
+
+@asynccontextmanager
+async def unfinished(page: Page, times: int = 1) -> AsyncIterator[list[asyncio.StreamReader]]:
+    """Uploads that have begun and do not go on."""
+    async with AsyncExitStack() as opened:
+        readers = []
+        for _ in range(times):
+            reader, writer = await asyncio.open_connection(page.client.host, page.client.port)
+            opened.callback(writer.close)
+            head = "POST /api/explore/face HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n"
+            writer.write(head.encode() + b"some")
+            readers.append(reader)
+        yield readers
+
+
+async def test_an_upload_that_does_not_go_on_is_given_up(studio_models: Path) -> None:
+    async with (
+        running(studio_models, default_model="faces") as server,
+        studio_over(server.address, upload_seconds=0.1) as page,
+        unfinished(page) as [reader],
+        asyncio.timeout(30),
+    ):
+        assert b" 408 " in await reader.readline()
+        assert b"not there after 0.1 s" in await reader.readuntil(b"}}")
+
+
+async def test_more_requests_than_are_answered_at_once_are_told_to_come_again(
+    studio_models: Path,
+) -> None:
+    async with (
+        running(studio_models, default_model="faces") as server,
+        studio_over(server.address, max_at_once=3) as page,
+        asyncio.timeout(30),
+    ):
+        async with unfinished(page, 3):
+            reply = await page.get("/api/models")
+            while reply.status == 200:  # until the three have been seen
+                reply = await page.get("/api/models")
+            assert reply.status == 503
+            assert (await error_of(reply))["kind"] == "overloaded"
+        while reply.status == 503:
+            reply = await page.get("/api/models")
+        assert reply.status == 200
 
 
 async def test_a_service_that_is_down_is_told_and_found_again(studio_models: Path) -> None:

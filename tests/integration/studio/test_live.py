@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from evenface_client import AsyncClient, EvenfaceClientError
+from evenface_client import TLS, AsyncClient, EvenfaceClientError
+from evenface_core.errors import ConfigError
 from evenface_studio import live
 from evenface_studio.app import make_app
 from evenface_studio.settings import Settings
@@ -118,6 +119,23 @@ async def test_a_server_that_is_not_there_is_told(tiny_models: Path) -> None:
         settings = Settings(server=server.address, metrics="http://127.0.0.1:9/metrics")
         async with TestClient(TestServer(make_app(settings))) as client:
             assert "127.0.0.1:9" in (await told(client))["problem"]
+
+
+async def test_what_lets_the_studio_in_is_shown_nowhere() -> None:
+    url = "http://me:hidden@127.0.0.1:9/metrics?token=hidden"
+    settings = Settings(metrics=url, token="hidden", tls=TLS(key="hidden"))  # noqa: S106
+    assert "hidden" not in repr(settings)
+    async with TestClient(TestServer(make_app(Settings(metrics=url)))) as client:
+        found = await told(client)
+        assert found["url"] == "http://127.0.0.1:9/metrics"
+        assert "hidden" not in str(found)
+
+
+@pytest.mark.parametrize("url", ["", "9464", "ftp://a/b", "http://", "http://me:hidden@["])
+def test_a_url_that_metrics_cannot_have_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(ConfigError, match="metrics: needs a URL") as told:
+        make_app(Settings(metrics=url))
+    assert "hidden" not in str(told.value)
 
 
 async def test_nobody_who_looks_means_nobody_who_asks(
