@@ -8,8 +8,11 @@ from evenface_core.pictures import grid
 from numpy.typing import NDArray
 from PIL import Image
 
+from evenface_studio.told import nonsense
+
 UInt8 = NDArray[np.uint8]
 
+_CHANNELS = (1, 3)
 _FRAME_MS = 80
 _PAUSE_MS = 800
 
@@ -22,7 +25,12 @@ def sheet(images: UInt8, columns: int, *, scale: int = 1, gap: int = 0) -> bytes
         columns: Faces in a row.
         scale: Whole-number enlargement.
         gap: White pixels between faces.
+
+    Raises:
+        StudioError: There are no pixels, or of other channels, which no service of ours sends.
     """
+    if not images.size or images.shape[-1] not in _CHANNELS:
+        raise nonsense(f"images of shape {images.shape}")
     buffer = io.BytesIO()
     picture = Image.fromarray(grid(images, columns, scale=scale, gap=gap))
     picture.save(buffer, "PNG", compress_level=1)  # it travels no further than this machine

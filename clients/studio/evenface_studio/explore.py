@@ -8,6 +8,7 @@ import numpy as np
 from aiohttp import web
 from evenface_client import (
     Classification,
+    Encoding,
     InvalidRequest,
     ModelDetails,
     Unsupported,
@@ -28,6 +29,7 @@ from evenface_studio.latents import spans
 from evenface_studio.problems import StudioError
 from evenface_studio.rarity import RARE, activity, rarity
 from evenface_studio.service import details_of, model_of, service_of
+from evenface_studio.told import nonsense, told
 
 MAX_DIMENSIONS = 256  # that the page gets to see: the most active ones
 
@@ -64,13 +66,27 @@ async def _face(request: web.Request) -> web.Response:
         _where_able(service.client.classify(data, **named)),
         details_of(request),
     )
-    return web.json_response(
+    latent = None if encoding is None else _latent(encoding, details)
+    return told(
         {
-            "latents": None if encoding is None else encoding.mean[0].tolist(),
+            "latents": None if latent is None else latent.tolist(),
             "face": None if judged is None else judgement(judged),
-            "rarity": None if encoding is None else rareness(details, encoding.mean[0]),
+            "rarity": None if latent is None else rareness(details, latent),
         }
     )
+
+
+def _latent(encoding: Encoding, details: ModelDetails) -> Float32:
+    """The latent of the one image, as float32 [D] with D ≥ 1.
+
+    Raises:
+        StudioError: There is none, or one of another size than the model's, or no number.
+    """
+    size, mean = details.info.latent_size, encoding.mean
+    if mean.shape != (1, size) or not size or not np.isfinite(mean).all():
+        raise nonsense(f"no latent of {size} finite numbers")
+    latent: Float32 = mean[0]
+    return latent
 
 
 async def _where_able(asking: Awaitable[AnswerT]) -> AnswerT | None:
@@ -103,11 +119,17 @@ async def _decode(request: web.Request) -> web.Response:
 
 
 async def _space(request: web.Request) -> web.Response:
-    return web.json_response(space(await details_of(request)))
+    return told(space(await details_of(request)))
 
 
 def judgement(judged: Classification) -> Mapping[str, Any]:
-    """Face or not, of the first image; ready for JSON."""
+    """Face or not, of the one image; ready for JSON.
+
+    Raises:
+        StudioError: There is no probability of it.
+    """
+    if judged.probabilities.shape != (1,) or judged.is_face.shape != (1,):
+        raise nonsense("no probability of one image")
     return {
         "probability": float(judged.probabilities[0]),
         "threshold": judged.threshold,
@@ -116,10 +138,16 @@ def judgement(judged: Classification) -> Mapping[str, Any]:
 
 
 def rareness(details: ModelDetails, latent: Float32) -> Mapping[str, Any] | None:
-    """How rare a face is, ready for JSON; None for a model without a histogram."""
+    """How rare a face is, ready for JSON; None for a model without a histogram.
+
+    Raises:
+        StudioError: The histogram is of other latents.
+    """
     histogram = details.training_histogram
     if histogram is None or histogram.total == 0:
         return None
+    if len(histogram.counts) != len(latent):
+        raise nonsense(f"a histogram of {len(histogram.counts)} dimensions for {len(latent)}")
     found = rarity(histogram, latent)
     return {
         "rare": found.rare,

@@ -9,6 +9,7 @@ from evenface_client import ModelDetails
 
 from evenface_studio import groups
 from evenface_studio.service import model_of, service_of
+from evenface_studio.told import told
 
 _FIGURES = (
     ("true_positive_rate", "True positive rate", "percent"),
@@ -38,7 +39,7 @@ async def _compare(request: web.Request) -> web.Response:
     if other := request.query.get("other"):
         named.append({"model": other, "version": request.query.get("other_version", "")})
     found = [await client.model(one["model"], one["version"]) for one in named]
-    return web.json_response(compared(found))
+    return told(compared(found))
 
 
 def compared(models: Sequence[ModelDetails]) -> Mapping[str, Any]:

@@ -8,6 +8,8 @@ from statistics import fmean, pvariance
 from evenface_client import GroupQuality, ModelDetails
 from evenface_core.intervals import wilson_interval
 
+from evenface_studio.told import nonsense
+
 SMALL = 50  # held-out faces below which a rate says little: its interval is 7 points and more wide
 _PAIR = 2
 
@@ -93,8 +95,14 @@ class Spread:
 
 
 def treatment(group: GroupQuality) -> Treatment:
-    """What a bundle says of a group, with its interval."""
+    """What a bundle says of a group, with its interval.
+
+    Raises:
+        StudioError: Its rate is none.
+    """
     rate = group.true_positive_rate if group.count else None
+    if rate is not None and not 0 <= rate <= 1:
+        raise nonsense(f"a rate of {rate:g} for {group.column} = {group.value}")
     low, high = (None, None) if rate is None else wilson_interval(rate, group.count)
     weighted = group.weighted_share
     return Treatment(

@@ -15,6 +15,7 @@ from evenface_studio.asked import Asked, asked_in_query
 from evenface_studio.history import POINTS, TABLE_SECONDS, WINDOW_SECONDS, History
 from evenface_studio.metrics import NotOurs, Scrape, read
 from evenface_studio.settings import DEFAULT_METRICS, Settings
+from evenface_studio.told import told
 
 EVERY_SECONDS = 1.0
 _PATIENCE_SECONDS = 2.0
@@ -131,7 +132,7 @@ def routes() -> list[web.RouteDef]:
 async def _live(request: web.Request) -> web.Response:
     asked, watch = asked_in_query(Looking, request), request.app[_WATCH]
     await watch.look(request.app[_SESSION])
-    return web.json_response(watch.told(asked.since))
+    return told(watch.told(asked.since))
 
 
 def _url(text: str) -> URL:

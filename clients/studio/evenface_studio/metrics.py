@@ -63,7 +63,8 @@ def read(text: str, at: float) -> Scrape:
     try:
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
-                if sample.name in GROWING or sample.name in GAUGES:
+                ours = sample.name in GROWING or sample.name in GAUGES
+                if ours and math.isfinite(sample.value):
                     series = (sample.name, tuple(sorted(sample.labels.items())))
                     found[series] = float(sample.value)
     except Exception as error:  # the parser raises whatever its slices and numbers raise

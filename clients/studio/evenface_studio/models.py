@@ -7,6 +7,7 @@ from aiohttp import web
 from evenface_client import ModelDetails, ModelInfo
 
 from evenface_studio.service import details_of, service_of
+from evenface_studio.told import told
 
 
 def routes() -> list[web.RouteDef]:
@@ -18,7 +19,7 @@ async def _models(request: web.Request) -> web.Response:
     service = service_of(request)
     served = await service.client.models()
     limits = await service.client.limits()  # known now
-    return web.json_response(
+    return told(
         {
             "server": service.settings.server,
             "max_upload": service.settings.max_upload,
@@ -29,7 +30,7 @@ async def _models(request: web.Request) -> web.Response:
 
 
 async def _model(request: web.Request) -> web.Response:
-    return web.json_response(described(await details_of(request)))
+    return told(described(await details_of(request)))
 
 
 def summary(model: ModelInfo) -> Mapping[str, Any]:

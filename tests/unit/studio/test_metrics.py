@@ -18,11 +18,14 @@ evenface_queue_rows{function="encode",model="faces",version="1"} 3.0
 # TYPE grpc_server_handled_total counter
 grpc_server_handled_total{grpc_code="OK",grpc_method="Encode",grpc_type="unary"} 12.0
 process_cpu_seconds_total 3.5
+# TYPE evenface_latent_drift gauge
+evenface_latent_drift{model="faces",statistic="mean",version="1"} NaN
+evenface_latent_drift{model="faces",statistic="max",version="1"} +Inf
 """
 BOUNDS = (0.001, 0.01, 0.1, 1.0, math.inf)
 
 
-def test_what_matters_of_the_text_is_read() -> None:
+def test_what_matters_of_the_text_is_read_where_it_is_a_number() -> None:
     found = read(TEXT, 1.0)
     assert {name: value for (name, _), value in found.counters.items()} == {
         "grpc_server_handled_total": 12.0

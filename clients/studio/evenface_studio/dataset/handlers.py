@@ -31,6 +31,7 @@ from evenface_studio.dataset.shown import DataSet, Shelf
 from evenface_studio.problems import StudioError
 from evenface_studio.service import service_of
 from evenface_studio.settings import Settings
+from evenface_studio.told import told
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -95,7 +96,7 @@ def routes() -> list[web.RouteDef]:
 async def _places(request: web.Request) -> web.Response:
     state = request.app[_STATE]
     found = await asyncio.to_thread(state.roots.listed)
-    return web.json_response(
+    return told(
         {
             "roots": [str(path) for path in state.roots.paths],
             "places": [{"path": state.roots.shown(one.path), "kind": one.kind} for one in found],
@@ -112,10 +113,10 @@ async def _open(request: web.Request) -> web.Response:
     if await asyncio.to_thread(kind_of, path) == "folder":
         names = await asyncio.to_thread(list_images, path)
         shown = state.roots.shown(path)
-        return web.json_response({"kind": "folder", "path": shown, "images": len(names)})
+        return told({"kind": "folder", "path": shown, "images": len(names)})
     opened = await _in_thread(state.heavy, open_parquet, state.roots, path)
     state.shelf.put(opened)
-    return web.json_response({"kind": "set", "key": opened.key})
+    return told({"kind": "set", "key": opened.key})
 
 
 async def _begin(request: web.Request) -> web.Response:
@@ -127,23 +128,23 @@ async def _begin(request: web.Request) -> web.Response:
     async def work(progress: Progress) -> DataSet:
         return await encode_folder(client, state.roots, task, progress)
 
-    return web.json_response({"run": state.runs.begin(work)})
+    return told({"run": state.runs.begin(work)})
 
 
 async def _run(request: web.Request) -> web.Response:
-    return web.json_response(request.app[_STATE].runs.get(request.match_info["run"]).told())
+    return told(request.app[_STATE].runs.get(request.match_info["run"]).told())
 
 
 async def _cancel(request: web.Request) -> web.Response:
     run = request.app[_STATE].runs.get(request.match_info["run"])
     run.task.cancel()
     await asyncio.wait([run.task])
-    return web.json_response(run.told())
+    return told(run.told())
 
 
 async def _summary(request: web.Request) -> web.Response:
     state, found, wanted = _looked_at(request)
-    return web.json_response(await _in_thread(state.heavy, _summed_up, found, wanted))
+    return told(await _in_thread(state.heavy, _summed_up, found, wanted))
 
 
 def _summed_up(found: DataSet, wanted: Looking) -> Mapping[str, Any]:
@@ -175,7 +176,7 @@ def _telling(columns: Mapping[str, list[str]]) -> str | None:
 
 async def _rows(request: web.Request) -> web.Response:
     state, found, wanted = _looked_at(request)
-    return web.json_response(await _in_thread(state.heavy, _page, found, wanted))
+    return told(await _in_thread(state.heavy, _page, found, wanted))
 
 
 def _page(found: DataSet, wanted: Looking) -> Mapping[str, Any]:
