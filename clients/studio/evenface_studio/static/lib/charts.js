@@ -1,6 +1,6 @@
-// Charts as SVG: bars, histograms, lines. Each has a title and a text that says what it shows.
+// Histograms as SVG, and the frame of any chart: a picture with a text that says what it shows.
 
-import { h, svg, uniqueId } from "./dom.js";
+import { svg, uniqueId } from "./dom.js";
 
 /**
  * A histogram with an optional marker. Bars are as wide as their bins and as high as the density in
@@ -40,50 +40,6 @@ export function binOf(value, edges) {
 }
 
 /**
- * Horizontal bars with names and values, as a table that is drawn: rows of
- * {name, value (0 to 1 of `most`), text, tone?: "own"|"other"|"muted"}.
- */
-export function bars({ rows, label, most = 1 }) {
-  const line = ({ name, value, text, tone = "other" }) =>
-    h(
-      "tr",
-      {},
-      h("th", { scope: "row" }, name),
-      h(
-        "td",
-        { class: "bars-track" },
-        svg(
-          "svg",
-          { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" },
-          svg("rect", { width: 100, height: 10, class: "track" }),
-          svg("rect", { width: share(value, most), height: 10, class: `bar bar-${tone}` }),
-        ),
-      ),
-      h("td", { class: "bars-value" }, text),
-    );
-  return h(
-    "table",
-    { class: "bars" },
-    h("caption", { class: "sr-only" }, label),
-    h("tbody", {}, ...rows.map(line)),
-  );
-}
-
-/**
- * Lines over time or position: series of {name, values, tone}, all as long as each other.
- * @param {{series: {name: string, values: number[], tone?: string}[], label: string,
- *          width?: number, height?: number, top?: number}} what
- */
-export function lines({ series, label, width = 320, height = 96, top = null }) {
-  const all = series.flatMap(({ values }) => values).filter(Number.isFinite);
-  const most = top ?? Math.max(...all, 1e-9);
-  const drawn = series.map(({ values, tone = "own" }) =>
-    svg("path", { d: path(values, most, width, height), class: `line line-${tone}` }),
-  );
-  return frame(label, width, height, drawn);
-}
-
-/**
  * An SVG picture that a screen reader reads as its label. It fills its place in both directions, so
  * it has no text; lines keep their width (`vector-effect` in style.css).
  */
@@ -104,23 +60,3 @@ export function frame(label, width, height, children) {
 }
 
 const markerAt = (x, height) => svg("line", { x1: x, x2: x, y1: 0, y2: height, class: "marker" });
-
-function path(values, most, width, height) {
-  const step = width / Math.max(values.length - 1, 1);
-  const point = (value, place) => `${place * step} ${height - 1 - (height - 2) * (value / most)}`;
-  // A gap in the values is a gap in the line.
-  let open = false;
-  return values
-    .map((value, place) => {
-      if (!Number.isFinite(value)) {
-        open = false;
-        return "";
-      }
-      const move = open ? "L" : "M";
-      open = true;
-      return `${move}${point(value, place)}`;
-    })
-    .join("");
-}
-
-const share = (value, most) => Math.min(Math.max((100 * value) / most, 0), 100);
