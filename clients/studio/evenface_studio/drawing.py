@@ -15,6 +15,18 @@ UInt8 = NDArray[np.uint8]
 _CHANNELS = (1, 3)
 _FRAME_MS = 80
 _PAUSE_MS = 800
+_KEPT_SIZE = 128  # least pixels of a face in a file that people keep
+
+
+def kept_scale(images: UInt8) -> int:
+    """Whole-number enlargement of faces, uint8 [N, S, S, C], in files that people keep.
+
+    Raises:
+        StudioError: As `sheet`.
+    """
+    _check(images)
+    size: int = images.shape[1]
+    return max(_KEPT_SIZE // size, 1)
 
 
 def sheet(images: UInt8, columns: int, *, scale: int = 1, gap: int = 0) -> bytes:
@@ -29,8 +41,7 @@ def sheet(images: UInt8, columns: int, *, scale: int = 1, gap: int = 0) -> bytes
     Raises:
         StudioError: There are no pixels, or of other channels, which no service of ours sends.
     """
-    if not images.size or images.shape[-1] not in _CHANNELS:
-        raise nonsense(f"images of shape {images.shape}")
+    _check(images)
     buffer = io.BytesIO()
     picture = Image.fromarray(grid(images, columns, scale=scale, gap=gap))
     picture.save(buffer, "PNG", compress_level=1)  # it travels no further than this machine
@@ -58,6 +69,11 @@ def walk(images: UInt8, *, scale: int) -> bytes:
         loop=0,
     )
     return buffer.getvalue()
+
+
+def _check(images: UInt8) -> None:
+    if not images.size or images.shape[-1] not in _CHANNELS:
+        raise nonsense(f"images of shape {images.shape}")
 
 
 def png(data: bytes) -> web.Response:

@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from evenface_studio.asked import MAX_FACES, Drawing, Latent, asked_in_body, latents_of
-from evenface_studio.drawing import download, png, sheet, walk
+from evenface_studio.drawing import download, kept_scale, png, sheet, walk
 from evenface_studio.latents import centre, spans
 from evenface_studio.service import details_of, model_of, service_of
 
 MAX_STEPS = 64
 
-_KEPT_SIZE = 128  # least pixels of a face in a file
 _GAP = 4
 
 Float32 = NDArray[np.float32]
@@ -71,13 +70,13 @@ async def _walk(request: web.Request) -> web.Response:
 
 async def _strip(request: web.Request) -> web.Response:
     decoded = await _walked(request)
-    made = sheet(decoded.images, len(decoded.images), scale=_scale(decoded), gap=_GAP)
+    made = sheet(decoded.images, len(decoded.images), scale=kept_scale(decoded.images), gap=_GAP)
     return download(made, "morph.png")
 
 
 async def _animation(request: web.Request) -> web.Response:
     decoded = await _walked(request)
-    return download(walk(decoded.images, scale=_scale(decoded)), "morph.gif")
+    return download(walk(decoded.images, scale=kept_scale(decoded.images)), "morph.gif")
 
 
 async def _traversal(request: web.Request) -> web.Response:
@@ -119,8 +118,3 @@ def varied(details: ModelDetails, latent: Float32, dimensions: list[int], steps:
         raise InvalidInput("dimensions", f"{beyond} is outside 0 to {len(ranges) - 1}")
     rows = [traverse(latent, one, np.linspace(*ranges[one], steps)) for one in dimensions]
     return np.concatenate(rows)
-
-
-def _scale(decoded: Decoded) -> int:
-    size: int = decoded.images.shape[1]
-    return max(_KEPT_SIZE // size, 1)

@@ -7,12 +7,11 @@ from evenface_client import Samples
 from pydantic import Field
 
 from evenface_studio.asked import MAX_FACES, Drawing, asked_in_query
-from evenface_studio.drawing import download, png, sheet
+from evenface_studio.drawing import download, kept_scale, png, sheet
 from evenface_studio.service import model_of, service_of
 
 _COLUMNS = 8
 _PAPER_PIXELS = 2  # between the faces of a sheet that is kept
-_KEPT_SIZE = 128  # least pixels of a face on it
 
 _LAST_SEED = 2**53 - 1  # the last that a page can say exactly
 
@@ -47,7 +46,7 @@ async def _sheet(request: web.Request) -> web.Response:
 async def _file(request: web.Request) -> web.Response:
     """The sheet as people keep it."""
     asked, drawn = await _drawn(request)
-    scale = max(_KEPT_SIZE // drawn.images.shape[1], 1)
+    scale = kept_scale(drawn.images)
     made = sheet(drawn.images, _COLUMNS, scale=scale, gap=_PAPER_PIXELS * scale)
     return download(made, f"{drawn.model.name}-{drawn.model.version}-seed-{asked.seed}.png")
 

@@ -3,7 +3,9 @@
 import io
 
 import numpy as np
-from evenface_studio.drawing import sheet, walk
+import pytest
+from evenface_studio.drawing import kept_scale, sheet, walk
+from evenface_studio.problems import StudioError
 from PIL import Image, ImageSequence
 from support.bundles import images
 
@@ -25,3 +27,16 @@ def test_a_walk_goes_there_and_back_and_rests_at_both_ends() -> None:
         read.seek(1)
         assert first > read.info["duration"]
     assert frames == [(level, (16, 16)) for level in (0, 80, 160, 240, 160, 80)]
+
+
+@pytest.mark.parametrize(
+    ("size", "scale"), [(1, 128), (60, 2), (64, 2), (65, 1), (128, 1), (300, 1)]
+)
+def test_faces_are_enlarged_to_be_kept_but_small_ones_alone(size: int, scale: int) -> None:
+    assert kept_scale(np.zeros((2, size, size, 3), np.uint8)) == scale
+
+
+@pytest.mark.parametrize("shape", [(2, 0, 0, 3), (0, 8, 8, 3), (2, 8, 8, 4)])
+def test_images_that_cannot_be_are_the_service_s_mistake(shape: tuple[int, ...]) -> None:
+    with pytest.raises(StudioError, match="images of shape"):
+        kept_scale(np.zeros(shape, np.uint8))

@@ -122,11 +122,13 @@ class Runs:
     async def _work(self, work: Work, progress: Progress) -> DataSet:
         try:
             made = await work(progress)
-        except ExceptionGroup as several:  # of a task group, in which one failure ends the others
-            first = _first(several)
+        except Exception as error:
+            first = _first(error)
             if problems.of_error(first, self._server) is None:
                 _LOG.exception("encoding a folder")
-            raise first from several
+            if first is error:
+                raise
+            raise first from error
         self._finished(made)
         return made
 
@@ -142,6 +144,6 @@ class Runs:
             loop.call_later(left, self._look_after, run)
 
 
-def _first(group: ExceptionGroup[Exception]) -> Exception:
-    first = group.exceptions[0]
-    return _first(first) if isinstance(first, ExceptionGroup) else first
+def _first(error: Exception) -> Exception:
+    """The error itself, or the first of a task group, in which one failure ends the others."""
+    return _first(error.exceptions[0]) if isinstance(error, ExceptionGroup) else error
