@@ -3,30 +3,14 @@
 from dataclasses import replace
 
 import pytest
-from evenface_client import GroupQuality, ModelDetails, ModelInfo
+from evenface_client import GroupQuality, ModelDetails
 from evenface_studio import groups
 from evenface_studio.fairness import compared
-
-INFO = ModelInfo(
-    name="faces",
-    version="1",
-    is_default=True,
-    kind="dbvae",
-    image_size=64,
-    channels=3,
-    latent_size=100,
-    functions=("encode", "classify"),
-    attributes=(),
-    decision_threshold=0.5,
-    quality={"accuracy": 0.9},
-    provenance={"data_digest": "d"},
-    manifest_digest="",
-)
+from support.model_infos import model_info
 
 
 def details(*found: GroupQuality, **changes: object) -> ModelDetails:
-    info = replace(INFO, **changes)  # type: ignore[arg-type]
-    return ModelDetails(info, "", found, None, None)
+    return ModelDetails(model_info(**changes), "", found, None, None)
 
 
 def group(value: str, count: int, rate: float | None, **changes: object) -> GroupQuality:

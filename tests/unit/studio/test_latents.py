@@ -4,28 +4,22 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from evenface_client import Histogram, ModelDetails, ModelInfo
+from evenface_client import Histogram, ModelDetails
 from evenface_core.errors import InvalidInput
 from evenface_studio.asked import latents_of
 from evenface_studio.explore import rareness, space
 from evenface_studio.latents import centre, spans
 from evenface_studio.morph import varied
 from evenface_studio.problems import StudioError
+from support.model_infos import model_info
 
-INFO = ModelInfo(
-    name="faces",
-    version="1",
-    is_default=True,
+INFO = model_info(
     kind="vae",
     image_size=16,
-    channels=3,
     latent_size=3,
     functions=("encode", "decode"),
-    attributes=(),
-    decision_threshold=0.5,
     quality={},
     provenance={},
-    manifest_digest="",
 )
 PLAIN = ModelDetails(INFO, "", (), None, None)
 KNOWN = replace(PLAIN, aggregate_posterior=np.array([[1.0, 2, 3], [0.5, 1, 2]]))
