@@ -93,7 +93,7 @@ export const pastedFile = (event) =>
   [...(event.clipboardData?.files ?? [])].find((file) => file.type.startsWith("image/")) ?? null;
 
 /** What is wrong with a file before it is sent; null for nothing. */
-export function problemOf(file, limit) {
+function problemOf(file, limit) {
   if (file.size > limit) {
     return new ApiError({
       kind: "too-large",

@@ -46,7 +46,7 @@ export const axis = (ticks) =>
   h("div", { class: "plot-axis", "aria-hidden": "true" }, ...ticks.map((tick) => h("span", {}, tick)));
 
 /** The same numbers as a table, folded. */
-export function asTable(caption, heads, rows) {
+function asTable(caption, heads, rows) {
   const body = h("tbody");
   const table = h(
     "table",

@@ -18,7 +18,7 @@ const SHORTCUTS = [
 ];
 
 /** What is chosen when nothing is. */
-export const NOTHING = Object.freeze({
+const NOTHING = Object.freeze({
   order: "rarest",
   text: "",
   low: 0,
