@@ -111,7 +111,8 @@ async def test_a_folder_is_encoded_weighted_and_exported(
         expected = await client.resample_weights([photos / name for name in good])
     exported = read_weights(tmp_path / "weights.csv")
     assert exported.ids.to_pylist() == good
-    assert exported.values.tolist() == expected.weights.tolist()
+    # In other batches a latent differs in its last bits.
+    np.testing.assert_allclose(exported.values, expected.weights, rtol=1e-6)
 
 
 async def test_weights_by_what_is_hard_keep_the_effective_sample_size_asked_for(
