@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from benchmarks.serving.floors import Floor, decode_floor, session_floor
 from benchmarks.serving.graph import Reference
 from benchmarks.serving.h2load import LoadFailed
-from benchmarks.serving.measure import Figures, WrongAnswer, running
+from benchmarks.serving.measure import Figures, Running, WrongAnswer, running
+from benchmarks.serving.medians import median
 from benchmarks.serving.processes import ServerFailed, cores
-from benchmarks.serving.subjects import Subject
+from benchmarks.serving.subjects import EVENFACE, Subject
 from benchmarks.serving.venvs import NotInstallable
 from benchmarks.serving.workloads import PORTRAIT, SMALL, Scenario
 
 SESSION_ROWS = (1, 32, 64)
+BESIDE_ROWS = 32
+BULK = ("batch", "stream", "stream-1")
 FILES = {"jpeg": SMALL, "portrait": PORTRAIT}
 START = "start"  # in place of a scenario, for a server that did not start
 
@@ -42,12 +45,15 @@ class Round:
     Attributes:
         sessions: The bare session by rows in a batch.
         decoding: JPEG decoding alone by scenario.
+        beside: The bare session in batches of `BESIDE_ROWS`, just before and just after evenface's
+            run of a scenario of `BULK`: a shared machine's speed changes within a round.
         figures: By subject and scenario; what a subject does not offer is missing.
         failures: Reasons by subject and scenario, or START.
     """
 
     sessions: Mapping[int, Floor]
     decoding: Mapping[str, Floor]
+    beside: Mapping[str, Floor]
     figures: Mapping[str, Mapping[str, Figures]]
     failures: Mapping[str, Mapping[str, str]]
 
@@ -90,13 +96,14 @@ def _run_round(
         for scenario in scenarios
         if scenario.key in FILES
     }
+    beside: dict[str, Floor] = {}
     figures: dict[str, dict[str, Figures]] = {}
     failures: dict[str, dict[str, str]] = {}
     for subject in subjects:
         figures[subject.name], failures[subject.name] = measure_subject(
-            subject, scenarios, plan, reference, say
+            subject, scenarios, plan, reference, say, beside
         )
-    return Round(sessions, decoding, figures, failures)
+    return Round(sessions, decoding, beside, figures, failures)
 
 
 def measure_subject(
@@ -105,8 +112,17 @@ def measure_subject(
     plan: Plan,
     reference: Reference,
     say: Callable[[str], None],
+    beside: dict[str, Floor] | None = None,
 ) -> tuple[dict[str, Figures], dict[str, str]]:
     """Start a subject and measure it in some scenarios.
+
+    Args:
+        subject: What to start.
+        scenarios: In this order.
+        plan: How much.
+        reference: What the right answers are.
+        say: Told what is going on.
+        beside: Gets the bare session beside evenface in scenarios of `BULK`.
 
     Returns:
         Figures by scenario, and reasons by scenario where there are none.
@@ -117,7 +133,10 @@ def measure_subject(
         with running(subject, reference) as server:
             for scenario in scenarios:
                 try:
-                    found = server.measure(scenario, plan.seconds, plan.warm_up)
+                    if beside is None or subject.name != EVENFACE or scenario.key not in BULK:
+                        found = server.measure(scenario, plan.seconds, plan.warm_up)
+                    else:
+                        found, beside[scenario.key] = _with_session(server, scenario, plan)
                 except (WrongAnswer, LoadFailed) as error:
                     failures[scenario.key] = str(error)
                     say(f"{subject.name} {scenario.key}: {error}")
@@ -129,6 +148,15 @@ def measure_subject(
         failures[START] = str(error)
         say(f"{subject.name}: {error}")
     return figures, failures
+
+
+def _with_session(server: Running, scenario: Scenario, plan: Plan) -> tuple[Figures | None, Floor]:
+    def session() -> Floor:
+        return session_floor(server.reference.graph, BESIDE_ROWS, plan.seconds / 2, cores())
+
+    before = session()
+    found = server.measure(scenario, plan.seconds, plan.warm_up)
+    return found, median([before, session()])
 
 
 def _brief(figures: Figures) -> str:

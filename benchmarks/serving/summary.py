@@ -8,10 +8,8 @@ from benchmarks.serving.floors import Floor
 from benchmarks.serving.limits import bulk_limit, file_limit, unary_limit
 from benchmarks.serving.measure import Figures
 from benchmarks.serving.medians import median
-from benchmarks.serving.rounds import FILES, Round
+from benchmarks.serving.rounds import BULK, FILES, Round
 from benchmarks.serving.subjects import EVENFACE, NOOP, Subject
-
-_BULK = ("batch", "stream", "stream-1")
 
 
 @dataclass(frozen=True)
@@ -88,9 +86,9 @@ def _limit_ratios(rounds: Sequence[Round], cores: int) -> list[Ratio]:
     for against, client in (("no-op + session", 0), ("no-op + session + client", 1)):
         compare.rate("single", f"cores / CPU of {against}", _unary_limit(cores, client))
     compare.cpu("single", "no-op + session", _microseconds(_unary_limit(1, 0)))
-    for key in _BULK:
+    for key in BULK:
         compare.rate(key, "session on the cores that the client leaves", _bulk_limit(cores, key))
-        compare.cpu(key, "session", _microseconds(_session_rate))
+        compare.cpu(key, "session", _beside_cpu(key))
     for key in FILES:
         compare.rate(key, "JPEG decoding alone", _decoding(key))
         compare.rate(key, "cores / CPU of no-op + decoding + session", _file_limit(cores, key))
@@ -182,9 +180,8 @@ def _session_cpu(each: Round) -> float:
     return min(floor.cpu_per_image for floor in each.sessions.values())
 
 
-def _session_rate(each: Round) -> float:
-    """Images a core-second of the session."""
-    return 1 / _session_cpu(each)
+def _beside_cpu(key: str) -> _Figure:
+    return lambda each: 1e6 * each.beside[key].cpu_per_image
 
 
 def _microseconds(one_core: _Figure) -> _Figure:
@@ -203,7 +200,7 @@ def _unary_limit(cores: int, client: int) -> _Figure:
 
 def _bulk_limit(cores: int, key: str) -> _Figure:
     return lambda each: bulk_limit(
-        max(floor.images_per_second for floor in each.sessions.values()),
+        each.beside[key].images_per_second,
         cores,
         _of(each, EVENFACE, key).client_cores,
     )

@@ -39,7 +39,7 @@ def one_round(**own: Figures) -> Round:
         "MLServer": {"batch": "0 succeeded"}
     }
     sessions = {1: floor(5000, 400e-6), 32: floor(10_000, 200e-6), 64: floor(9000, 210e-6)}
-    return Round(sessions, {}, servers, failures)
+    return Round(sessions, {}, {"batch": floor(9500, 210e-6)}, servers, failures)
 
 
 def summary_of(*rounds: Round) -> Summary:
@@ -112,10 +112,11 @@ def test_the_unary_ratio_is_against_no_op_and_session_cpu_of_the_same_round() ->
     assert (cpu.other, cpu.evenface) == pytest.approx((500, 500))
 
 
-def test_bulk_is_compared_with_the_best_batch_on_what_the_client_leaves() -> None:
+def test_bulk_is_compared_with_the_session_beside_it_on_what_the_client_leaves() -> None:
     found = summary_of(one_round(batch=figures(225, 6e-3, images=32)))
-    (ratio,) = [each for each in found.ratios if each.unit == "images/s"]
-    assert (ratio.other, ratio.evenface, ratio.ratio) == pytest.approx((9000, 7200, 0.8))
+    rate, cpu = found.ratios
+    assert (rate.other, rate.evenface, rate.ratio) == pytest.approx((8550, 7200, 7200 / 8550))
+    assert (cpu.other, cpu.evenface) == pytest.approx((210, 187.5))
 
 
 def test_peers_are_compared_by_protocol() -> None:
