@@ -1,4 +1,7 @@
-"""Faces as files that the page shows or keeps: sheets as PNG, walks as GIF."""
+"""Faces as files that the page shows or keeps: sheets as PNG, walks as GIF.
+
+The largest take a second, so that handlers have them made in threads.
+"""
 
 import io
 

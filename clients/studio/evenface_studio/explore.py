@@ -115,7 +115,7 @@ async def _decode(request: web.Request) -> web.Response:
         color=asked.color,
         **model_of(request),
     )
-    return png(sheet(decoded.images, asked.columns))
+    return png(await asyncio.to_thread(sheet, decoded.images, asked.columns))
 
 
 async def _space(request: web.Request) -> web.Response:

@@ -1,5 +1,6 @@
 """The tab Morph: walks from one face to another, and along each dimension of one."""
 
+import asyncio
 from typing import Annotated, Literal
 
 import numpy as np
@@ -64,26 +65,29 @@ def routes() -> list[web.RouteDef]:
 
 async def _walk(request: web.Request) -> web.Response:
     """All steps in one row, for the page to cut."""
-    decoded = await _walked(request)
-    return png(sheet(decoded.images, len(decoded.images)))
+    images = (await _walked(request)).images
+    return png(await asyncio.to_thread(sheet, images, len(images)))
 
 
 async def _strip(request: web.Request) -> web.Response:
-    decoded = await _walked(request)
-    made = sheet(decoded.images, len(decoded.images), scale=kept_scale(decoded.images), gap=_GAP)
+    images = (await _walked(request)).images
+    scale = kept_scale(images)
+    made = await asyncio.to_thread(sheet, images, len(images), scale=scale, gap=_GAP)
     return download(made, "morph.png")
 
 
 async def _animation(request: web.Request) -> web.Response:
-    decoded = await _walked(request)
-    return download(walk(decoded.images, scale=kept_scale(decoded.images)), "morph.gif")
+    images = (await _walked(request)).images
+    made = await asyncio.to_thread(walk, images, scale=kept_scale(images))
+    return download(made, "morph.gif")
 
 
 async def _traversal(request: web.Request) -> web.Response:
     asked = await asked_in_body(Traversal, request)
     details = await details_of(request)
     rows = varied(details, latents_of([asked.latent])[0], asked.dimensions, asked.steps)
-    return png(sheet((await _decoded(request, rows, asked)).images, asked.steps))
+    images = (await _decoded(request, rows, asked)).images
+    return png(await asyncio.to_thread(sheet, images, asked.steps))
 
 
 async def _walked(request: web.Request) -> Decoded:

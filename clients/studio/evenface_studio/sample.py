@@ -1,5 +1,6 @@
 """The tab Sample: sheets of faces that do not exist."""
 
+import asyncio
 from typing import Literal
 
 from aiohttp import web
@@ -40,14 +41,15 @@ def routes() -> list[web.RouteDef]:
 async def _sheet(request: web.Request) -> web.Response:
     """All faces in one row, for the page to cut."""
     _, drawn = await _drawn(request)
-    return png(sheet(drawn.images, len(drawn.images)))
+    return png(await asyncio.to_thread(sheet, drawn.images, len(drawn.images)))
 
 
 async def _file(request: web.Request) -> web.Response:
     """The sheet as people keep it."""
     asked, drawn = await _drawn(request)
     scale = kept_scale(drawn.images)
-    made = sheet(drawn.images, _COLUMNS, scale=scale, gap=_PAPER_PIXELS * scale)
+    gap = _PAPER_PIXELS * scale
+    made = await asyncio.to_thread(sheet, drawn.images, _COLUMNS, scale=scale, gap=gap)
     return download(made, f"{drawn.model.name}-{drawn.model.version}-seed-{asked.seed}.png")
 
 

@@ -1,7 +1,10 @@
 """What the tabs Explore, Sample and Morph get to show, over a real server."""
 
 import asyncio
+import importlib
 import io
+import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -134,6 +137,44 @@ async def test_a_traversal_has_a_row_for_each_dimension(page: Page) -> None:
     body = {"latent": [0.0] * 4, "dimensions": [3, 1], "steps": 5}
     rows = await pixels_of(await page.post("/api/morph/traversal", body))
     assert rows.shape == (2 * SIZE, 5 * SIZE, 3)
+
+
+LATENT = [0.0] * 4
+ENDS = {"start": LATENT, "end": [1.0] * 4}
+
+
+@pytest.mark.parametrize(
+    ("maker", "path", "body"),
+    [
+        ("explore.sheet", "/api/explore/decode", {"latents": [LATENT]}),
+        ("sample.sheet", "/api/sample/sheet", None),
+        ("sample.sheet", "/api/sample/file", None),
+        ("morph.sheet", "/api/morph/walk", ENDS),
+        ("morph.sheet", "/api/morph/strip", ENDS),
+        ("morph.walk", "/api/morph/animation", ENDS),
+        ("morph.sheet", "/api/morph/traversal", {"latent": LATENT, "dimensions": [0]}),
+    ],
+)
+async def test_others_are_answered_while_faces_become_a_file(
+    page: Page, monkeypatch: pytest.MonkeyPatch, maker: str, path: str, body: object
+) -> None:
+    module, name = maker.split(".")
+    make = getattr(importlib.import_module(f"evenface_studio.{module}"), name)
+    begun, others = threading.Event(), threading.Event()
+
+    def slow(*args: Any, **named: Any) -> bytes:  # noqa: ANN401
+        begun.set()
+        assert others.wait(30), "nobody else was answered meanwhile"
+        made: bytes = make(*args, **named)
+        return made
+
+    monkeypatch.setattr(f"evenface_studio.{maker}", slow)
+    asking = page.get(path, model="faces") if body is None else page.post(path, body)
+    waiting = asyncio.ensure_future(asking)
+    await asyncio.to_thread(begun.wait, 30)
+    assert (await page.get("/api/models")).status == 200
+    others.set()
+    assert (await waiting).status == 200
 
 
 async def test_many_may_ask_at_once(page: Page) -> None:
