@@ -39,5 +39,20 @@ def make_app(settings: Settings) -> web.Application:
     return app
 
 
+def make_runner(settings: Settings) -> web.AppRunner:
+    """What serves the application.
+
+    Args:
+        settings: Of the studio.
+    """
+    return web.AppRunner(
+        make_app(settings),
+        # A page that asks for something newer hangs up; what it had asked for is cancelled.
+        handler_cancellation=True,
+        keepalive_timeout=settings.idle_seconds,
+        access_log=None,
+    )
+
+
 async def _page(_: web.Request) -> web.FileResponse:
     return web.FileResponse(STATIC / "index.html")

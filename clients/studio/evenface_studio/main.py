@@ -15,7 +15,7 @@ from evenface_client.cli import arguments
 from evenface_core.cli import guarded
 from evenface_core.errors import ConfigError
 
-from evenface_studio.app import make_app
+from evenface_studio.app import make_runner
 from evenface_studio.settings import DEFAULT_METRICS, Settings
 
 _WARNING = (
@@ -57,8 +57,7 @@ def _run(args: argparse.Namespace) -> None:
 
 
 async def _serve(settings: Settings) -> None:
-    # A page that asks for something newer hangs up; what it had asked for is cancelled.
-    runner = web.AppRunner(make_app(settings), handler_cancellation=True, access_log=None)
+    runner = make_runner(settings)
     await runner.setup()
     ending = _told_to_end()  # from before anybody can know that it listens
     try:

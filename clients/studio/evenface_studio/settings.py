@@ -24,6 +24,7 @@ class Settings:
         data: Folders and Parquet files that the Dataset tab may read, and nothing outside them.
         max_upload: Bytes that one request of the page may have.
         upload_seconds: Time that these may take to arrive; 16 MiB need 1.2 Mbit/s.
+        idle_seconds: Time that a connection may be open without a whole request's head.
         max_at_once: Requests that are answered at the same time; a browser has six of a page.
     """
 
@@ -37,4 +38,5 @@ class Settings:
     data: tuple[Path, ...] = ()
     max_upload: int = MAX_UPLOAD_BYTES
     upload_seconds: float = 120.0
+    idle_seconds: float = 60.0
     max_at_once: int = 64

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evenface_studio.app import STATIC
+from aiohttp import web
+from evenface_studio.app import STATIC, make_runner
 from evenface_studio.asked import MAX_JSON_BYTES, MAX_LATENT
-from evenface_studio.settings import MAX_UPLOAD_BYTES
+from evenface_studio.settings import MAX_UPLOAD_BYTES, Settings
 from support.bundles import images
 from support.image_files import bomb, png
 from support.servers import running
@@ -175,6 +176,47 @@ async def test_an_upload_that_does_not_go_on_is_given_up(studio_models: Path) ->
     ):
         assert b" 408 " in await reader.readline()
         assert b"not there after 0.1 s" in await reader.readuntil(b"}}")
+
+
+@asynccontextmanager
+async def listening(settings: Settings) -> AsyncIterator[int]:
+    """The studio as the command serves it; its port."""
+    runner = make_runner(settings)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\nHost: local"])
+async def test_a_connection_that_asks_for_nothing_is_closed(said: bytes) -> None:
+    async with listening(Settings(idle_seconds=0.1)) as port, asyncio.timeout(30):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(said)
+        assert await reader.read() == b""
+        writer.close()
+
+
+async def test_a_request_that_takes_longer_than_a_connection_may_idle_is_answered(
+    studio_models: Path,
+) -> None:
+    async with (
+        running(studio_models, default_model="faces") as server,
+        listening(Settings(server=server.address, idle_seconds=0.3)) as port,
+        asyncio.timeout(30),
+    ):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = "POST /api/explore/face HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n"
+        writer.write(head.encode() + b"some")
+        idle, other = await asyncio.open_connection("127.0.0.1", port)
+        assert await idle.read() == b""  # and so the time of the one before is over, too
+        writer.write(b" text")
+        assert b" 400 " in await reader.readline()
+        assert b"not a JPEG" in await reader.readuntil(b"}}")
+        writer.close()
+        other.close()
 
 
 async def test_more_requests_than_are_answered_at_once_are_told_to_come_again(
