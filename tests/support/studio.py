@@ -13,7 +13,15 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WIDE, NARROW = 1440, 375
@@ -167,6 +175,32 @@ def serious_findings(page: Page) -> list[str]:
         if one["impact"] in _SERIOUS
         for node in one["nodes"]
     ]
+
+
+def tab_to(page: Page, target: Locator, *, most: int = 60) -> None:
+    """Press Tab until something has the focus, which must be seen then."""
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        if target.evaluate("(element) => element === document.activeElement"):
+            break
+    expect(target).to_be_focused()
+    expect(target).to_be_in_viewport()
+    assert target.evaluate("(element) => getComputedStyle(element).outlineStyle") != "none"
+
+
+def is_seen(target: Locator) -> bool:
+    """Whether nothing lies over the corners of something, nor cuts them off."""
+    target.scroll_into_view_if_needed()
+    seen: bool = target.evaluate(
+        """(element) => {
+          const { left, right, top, bottom } = element.getBoundingClientRect();
+          return [[left, top], [right, top], [left, bottom], [right, bottom]].every(([x, y]) => {
+            const inner = [x + (x === left ? 12 : -12), y + (y === top ? 12 : -12)];
+            return element.contains(document.elementFromPoint(...inner));
+          });
+        }"""
+    )
+    return seen
 
 
 def scrolls_sideways(page: Page) -> bool:

@@ -24,10 +24,14 @@ MAX_UPLOAD = 100_000
 
 
 def write_models(root: Path) -> Path:
-    """Models of several kinds: colour, classifier alone, conditional, grey with a colorizer."""
+    """Models of several kinds.
+
+    Colour, classifier alone, without a classifier, conditional, grey with a colorizer.
+    """
     write_tiny_bundle(root)
     write_tiny_bundle(root, Tiny(name="judge", functions=("classify",), attribute_vectors=()))
     write_tiny_bundle(root, Tiny(name="bearded", conditions=("beard",)))
+    write_tiny_bundle(root, Tiny(name="unjudging", functions=("encode", "decode")))
     write_grey_bundle(root)
     return root
 

@@ -4,7 +4,6 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
@@ -24,7 +23,7 @@ from evenface_studio.dataset.encoding import (
 )
 from evenface_studio.dataset.export import Form, export
 from evenface_studio.dataset.opening import open_parquet
-from evenface_studio.dataset.pictures import why
+from evenface_studio.dataset.pictures import missing, why
 from evenface_studio.dataset.roots import Roots, kind_of
 from evenface_studio.dataset.runs import Runs
 from evenface_studio.dataset.shown import DataSet, Shelf
@@ -36,7 +35,6 @@ from evenface_studio.told import told
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_MISSING = Path(__file__).with_name("missing.svg").read_bytes()
 _TYPES = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv; charset=utf-8"}
 
 
@@ -231,7 +229,8 @@ def _drawn(found: DataSet, row: int) -> tuple[bytes, str]:
     try:
         return found.pictures.draw(cell), ""
     except (OSError, InvalidInput) as error:
-        return _MISSING, re.sub(r"[^ -~]", "?", why(error))[:200]
+        reason = re.sub(r"[^ -~]", "?", why(error))[:200]
+        return missing(reason), reason
 
 
 async def _export(request: web.Request) -> web.StreamResponse:

@@ -1,25 +1,32 @@
 """What a job of `evenface-batch` says of itself: its model, how many parts, where its images are.
 
-`docs/batch.md` has the form. The images' places are read from the listing, as far as they are files
-of their own; those inside of shards and tables are told apart and not shown.
+`docs/batch.md` has the form. The images' places are read from the listing.
 """
 
 import gzip
 import json
+import sys
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from evenface_studio.dataset.inside import Shard, Table
 from evenface_studio.dataset.roots import JOB_FILE
 
+UNKNOWN = "the data set does not say where its images are"
 LISTING_FILE = "listing.jsonl.gz"
 _MOST_PLAN = 2**20  # bytes
 _MOST_LINE = 2**27
 _MOST_LINES = 1_000_000
+_MOST_PIECES = 50_000  # of shards and tables whose places are held, with some 200 bytes each
+
+# Of all lines of a shard it is one and the same.
+_Text = Annotated[str, BeforeValidator(lambda text: sys.intern(str(text)))]
+_Number = Annotated[int, Field(ge=0, lt=2**62)]
 
 
 class _Lenient(BaseModel):
@@ -56,28 +63,62 @@ def read_plan(folder: Path) -> JobPlan | None:
         return None
 
 
+class _ShardLine(_Lenient):
+    url: _Text
+    prefix: _Text
+    offset: _Number
+
+
+class _TableLine(_Lenient):
+    url: _Text
+    prefix: _Text
+    column: _Text
+    id_column: _Text | None
+    first: _Number
+
+
+def local(url: str) -> Path | None:
+    """The path of what is on this machine; None for what is elsewhere."""
+    url = url.removeprefix("file://")
+    return None if "://" in url or not url.startswith("/") else Path(url)
+
+
 @dataclass(frozen=True)
-class Origin:
-    """Where the images of one chunk are.
+class Files:
+    """Images that are files of their own.
 
     Attributes:
-        kind: "files", or what they are inside of: "shard" or "table".
         base: What names are joined to, unless they are absolute.
         prefix: What the ids begin with.
     """
 
-    kind: str
     base: str
     prefix: str
 
     def path(self, name: str) -> Path | None:
         """The file of an id; None where it has none on this machine."""
-        if self.kind != "files" or not name.startswith(self.prefix):
+        if not name.startswith(self.prefix):
             return None
-        file = name[len(self.prefix) :]
-        url = file if file.startswith("/") or "://" in file else self.base + file
-        url = url.removeprefix("file://")
-        return None if "://" in url or not url.startswith("/") else Path(url)
+        return local(beside(self.base, name[len(self.prefix) :]))
+
+
+def beside(base: str, name: str) -> str:
+    """A name below a base, unless it is absolute or a URL."""
+    return name if name.startswith("/") or "://" in name else base + name
+
+
+@dataclass(frozen=True)
+class Unheld:
+    """Images of which nothing more is known.
+
+    Attributes:
+        why: There is no more.
+    """
+
+    why: str
+
+
+Origin = Files | Shard | Table | Unheld
 
 
 @dataclass(frozen=True)
@@ -108,18 +149,24 @@ def read_origins(folder: Path) -> Origins:
             while line := file.readline(_MOST_LINE):
                 if len(by_chunk) == _MOST_LINES:
                     return Origins()
-                origin = _origin(json.loads(line))
+                origin = _origin(json.loads(line), held=len(different) < _MOST_PIECES)
                 by_chunk.append(different.setdefault(origin, len(different)))
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zlib.error):
         return Origins()
     return Origins(tuple(different), by_chunk)
 
 
-def _origin(line: Mapping[str, Any]) -> Origin:
-    kind = str(line["kind"])
-    if kind != "files":
-        return Origin(kind, "", "")
-    return Origin(kind, str(line["base"]), str(line["prefix"]))
+def _origin(line: Mapping[str, Any], *, held: bool) -> Origin:
+    match line["kind"]:
+        case "files":
+            return Files(str(line["base"]), str(line["prefix"]))
+        case "shard" | "table" if not held:
+            return Unheld("in too many shards or tables; see the job's page.html")
+        case "shard":
+            return Shard(**vars(_ShardLine.model_validate(line)))
+        case "table":
+            return Table(**vars(_TableLine.model_validate(line)))
+    return Unheld(UNKNOWN)
 
 
 def _plain(path: Path) -> Path:

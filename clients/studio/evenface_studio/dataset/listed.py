@@ -29,7 +29,7 @@ class ListedRows:
 
     def cells(self, rows: Places) -> list[Cell]:
         """What a page shows of some rows."""
-        return [Cell(self.ids[row], self.errors.get(row), -1) for row in rows.tolist()]
+        return [Cell(self.ids[row], self.errors.get(row)) for row in rows.tolist()]
 
     def containing(self, text: str) -> Bools:
         """Say which ids contain a text, whatever their case."""

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from evenface_studio.dataset.job import Origins, read_origins
+from evenface_studio.dataset.job import Files, Origins, read_origins
 from evenface_studio.dataset.labels import LabelFile
 from evenface_studio.dataset.parquet import ParquetRows, open_rows
 from evenface_studio.dataset.pictures import Pictures
@@ -64,5 +64,5 @@ def _folder_of(origins: Origins) -> Path | None:
     if len(origins.different) != 1:
         return None
     [origin] = origins.different
-    is_folder = origin.kind == "files" and not origin.prefix and origin.base.startswith("/")
+    is_folder = isinstance(origin, Files) and not origin.prefix and origin.base.startswith("/")
     return Path(origin.base) if is_folder else None

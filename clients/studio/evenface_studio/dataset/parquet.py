@@ -86,7 +86,7 @@ class ParquetRows:
                 raise _changed()
             inside = np.sort(rows[holders == holder]) - piece.start
             for row, name, error in _picked(piece, inside):
-                found[piece.start + row] = Cell(name, error, piece.part)
+                found[piece.start + row] = Cell(name, error, piece.part, piece.first + row)
         return [found[int(row)] for row in rows]
 
     def containing(self, text: str) -> Bools:

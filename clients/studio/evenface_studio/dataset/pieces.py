@@ -33,8 +33,10 @@ class Cell:
         id: What the item is called.
         error: Why it has no mean; None where all is well.
         part: Number of its part; -1 where there is none.
+        row: Its number in the part; -1 where there is none.
     """
 
     id: str
     error: str | None
-    part: int
+    part: int = -1
+    row: int = -1

@@ -3,9 +3,10 @@
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 from evenface_studio.problems import StudioError
 
@@ -134,6 +135,20 @@ def read_below(roots: Roots, path: Path, most: int) -> bytes:
     Raises:
         OSError: It is not there, no plain file, too large, or outside.
     """
+    with open_below(roots, path) as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(27, f"more than {most:,} bytes")
+    return data
+
+
+@contextmanager
+def open_below(roots: Roots, path: Path) -> Iterator[IO[bytes]]:
+    """Lend a file that must lie below a root.
+
+    Raises:
+        OSError: It is not there, no plain file, or outside.
+    """
     real = path.resolve(strict=True)
     if not roots.holds(real):
         raise PermissionError(1, "outside the folders given with --data")
@@ -142,10 +157,7 @@ def read_below(roots: Roots, path: Path, most: int) -> bytes:
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(22, "not a file")
-        data = file.read(most + 1)
-    if len(data) > most:
-        raise OSError(27, f"more than {most:,} bytes")
-    return data
+        yield file
 
 
 def images_below(folder: Path) -> Iterator[str]:
