@@ -32,7 +32,6 @@ def _dbvae(**resampling: object) -> dict[str, Any]:
 _CNN = {"model": {"kind": "cnn"}}
 _HARD = {"enabled": True, "rule": "hard"}
 _NONFACES = {"nonfaces": "hard"}
-_ONCE = {**_HARD, "every": 1000}
 _ALL = (
     Variant(BASE, "CNN", _CNN),
     Variant("vae", "DB-VAE without resampling", _dbvae()),
@@ -46,14 +45,11 @@ _ALL = (
         for alpha in (0.1, 0.05, 0.01, 0.001)
     ),
     Variant("hard", "DB-VAE, rule hard", _dbvae(rule="hard")),
-    Variant("hard-once", "DB-VAE, rule hard, computed once", _dbvae(rule="hard", every=1000)),
     Variant("cnn-hard", "CNN, rule hard", _CNN | {"resampling": _HARD}),
     Variant(
         "nonfaces", "DB-VAE, hard non-faces", {"model": {"kind": "dbvae"}, "resampling": _NONFACES}
     ),
     Variant("cnn-nonfaces", "CNN, hard non-faces", _CNN | {"resampling": _NONFACES}),
-    Variant("cnn-both", "CNN, hard faces and non-faces", _CNN | {"resampling": _HARD | _NONFACES}),
-    Variant("cnn-hard-once", "CNN, rule hard, computed once", _CNN | {"resampling": _ONCE}),
     Variant("known", "CNN, rare groups drawn by label", _CNN, faces="known"),
     Variant("even", "CNN, data without bias", _CNN, faces="even"),
 )
