@@ -188,7 +188,7 @@ def open_app(
         max_pixels=settings.max_pixels_per_image,
     )
     workshop = Workshop(settings.image_threads)
-    engine = Engine(registry, limits, workshop, max_queue_rows=settings.max_queue_rows)
+    engine = kit.engine(registry, limits, workshop, max_queue_rows=settings.max_queue_rows)
     streams, faults = kit.streams(settings.stream_requests), kit.faults(metrics)
     services = (_FACE, _MODEL, _INFERENCE) if settings.open_inference else (_FACE, _MODEL)
     health = HealthService(service.full_name for service in services)

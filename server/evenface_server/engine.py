@@ -14,6 +14,7 @@ from evenface_core.errors import QueueFull
 from evenface_core.images import encode_image
 from evenface_core.latents import posterior_sample, standard_normal
 from evenface_core.manifest import FunctionName
+from evenface_core.resampling import LatentHistogram, Weights
 from evenface_core.rules import RULES
 from numpy.typing import NDArray
 
@@ -175,9 +176,7 @@ class Engine:
         self.limits.check_weighting(field, len(rows), rows.shape[1], bins)
         size = rows.shape[1] * (bins + 1) * _BIN_BYTES
         with self._weighing.admit(len(rows)), self._room.hold(field, size):
-            started = time.monotonic()
-            histogram, weights = await self._workshop.run(maths.weigh_rows, rows, call, options)
-            self._weighing_pace.note(len(rows), time.monotonic() - started)
+            histogram, weights = await self._weigh_rows(rows, call, options)
         return Weighting(_name(served), weights, histogram)
 
     def refusal(self, function: FunctionName, target: Target) -> QueueFull | None:
@@ -280,6 +279,14 @@ class Engine:
         with self._admit_images(served, function, batch, call.target) as place:
             found, *_ = await self._run(served, function, batch, place)
         return found.reshape(batch.count, -1)
+
+    async def _weigh_rows(
+        self, rows: NDArray[Any], call: WeightsCall, options: dict[str, Any]
+    ) -> tuple[LatentHistogram, Weights]:
+        started = time.monotonic()
+        found = await self._workshop.run(maths.weigh_rows, rows, call, options)
+        self._weighing_pace.note(len(rows), time.monotonic() - started)
+        return found
 
     async def _draw(
         self, served: ServedModel, latents: Float32, call: DecodeCall | SampleCall, place: Place

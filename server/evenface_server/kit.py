@@ -5,6 +5,7 @@ from collections.abc import Callable
 from evenface_transport import Method
 
 from evenface_server.batching import Lane
+from evenface_server.engine import Engine
 from evenface_server.faults import Faults
 from evenface_server.metrics import Metrics
 from evenface_server.streams import Streams
@@ -15,9 +16,11 @@ class Kit:
 
     Attributes:
         lane: Makes a lane; takes what `Lane` takes.
+        engine: Makes the engine; takes what `Engine` takes.
     """
 
     lane: Callable[..., Lane] = Lane
+    engine: Callable[..., Engine] = Engine
 
     def streams(self, max_requests: int) -> Streams:
         """Make the bulk streams; see `Streams`."""

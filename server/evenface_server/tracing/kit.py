@@ -12,6 +12,7 @@ from evenface_server.kit import Kit
 from evenface_server.metrics import Metrics
 from evenface_server.models.aside import aside
 from evenface_server.streams import Streams
+from evenface_server.tracing.engine import TracedEngine
 from evenface_server.tracing.lanes import TracedLane
 from evenface_server.tracing.rpcs import TracedRpcs
 from evenface_server.tracing.streams import TracedFaults, TracedStreams
@@ -28,6 +29,7 @@ class Tracing(Kit):
 
     def __init__(self, calls: Tracer, batches: Tracer, processor: SpanProcessor) -> None:
         self.lane = partial(TracedLane, calls, batches)
+        self.engine = partial(TracedEngine, calls)
         self._calls = calls
         self._processor = processor
 

@@ -20,7 +20,7 @@ from evenface_server.admission import Place
 from evenface_server.batching import Lane, Prepare
 from evenface_server.parts import Arrays, Outcome, Part
 
-_ROWS: Final = "evenface.rows"
+ROWS: Final = "evenface.rows"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +87,12 @@ class TracedLane(Lane):
         """Hold room for a call, as `Lane.admit` does."""
         if not trace.get_current_span().is_recording():
             return super().admit(rows, deadline, ready_in=ready_in)
-        attributes = {**self._attributes, _ROWS: rows, "evenface.queue.rows": self.rows}
+        attributes = {**self._attributes, ROWS: rows, "evenface.queue.rows": self.rows}
         span = self._calls.start_span("admission", attributes=attributes)
         try:
             return super().admit(rows, deadline, ready_in=ready_in)
         except EvenfaceError as error:
-            _fail(span, error.reason)
+            fail(span, error.reason)
             raise
         finally:
             span.end()
@@ -102,7 +102,7 @@ class TracedLane(Lane):
         current = trace.get_current_span()
         if not current.is_recording():
             return await super().run(inputs, place)
-        attributes = {**self._attributes, _ROWS: place.rows}
+        attributes = {**self._attributes, ROWS: place.rows}
         queue = self._calls.start_span("queue", attributes=attributes)
         self._traced[place] = _Call(current, queue)
         try:
@@ -110,7 +110,7 @@ class TracedLane(Lane):
         finally:
             del self._traced[place]
             if queue.is_recording():  # no batch has taken it
-                _fail(queue, "dropped")
+                fail(queue, "dropped")
                 queue.end()
 
     def _form_batch(self, now: float) -> tuple[Sequence[Part], int]:
@@ -123,7 +123,7 @@ class TracedLane(Lane):
 
     def _begin(self, calls: Mapping[Place, _Call], requests: int, rows: int) -> _Batch:
         """Start the span of a batch, with which the waiting of its calls ends."""
-        attributes = {**self._attributes, _ROWS: rows, "evenface.batch.requests": requests}
+        attributes = {**self._attributes, ROWS: rows, "evenface.batch.requests": requests}
         links = [Link(call.span.get_span_context()) for call in calls.values()]
         span = self._batches.start_span("batch", Context(), attributes=attributes, links=links)
         for call in calls.values():
@@ -141,7 +141,7 @@ class TracedLane(Lane):
     def _end(self, batch: _Batch, outcome: Outcome) -> None:
         """End a batch's span, with one for the session below it and in each call's trace."""
         for _, error in outcome.failures:
-            _fail(batch.span, type(error).__name__)
+            fail(batch.span, type(error).__name__)
         if batch.began:
             self._note_session(self._batches, batch.span, batch, outcome)
         failed = {part.entry.place for part, _ in outcome.failures} if outcome.parts else set()
@@ -162,7 +162,7 @@ class TracedLane(Lane):
             start_time=batch.began,
         )
         if not outcome.parts:
-            _fail(span, type(outcome.failures[0][1]).__name__)
+            fail(span, type(outcome.failures[0][1]).__name__)
         span.end(batch.ended)
 
     def _timed(self, run: Callable[[Arrays], Arrays]) -> Callable[[Arrays], Arrays]:
@@ -179,6 +179,7 @@ class TracedLane(Lane):
         return timed
 
 
-def _fail(span: Span, reason: str) -> None:
+def fail(span: Span, reason: str) -> None:
+    """Note in a span of the server's own work what it ended with."""
     span.set_attribute(ERROR_TYPE, reason)
     span.set_status(StatusCode.ERROR)

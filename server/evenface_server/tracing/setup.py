@@ -2,24 +2,18 @@
 
 import logging
 import os
-import re
 from importlib.metadata import version
 from typing import Final
-from urllib.parse import unquote
 
-from evenface_core.errors import ConfigError
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, Sampler, TraceIdRatioBased
 
 from evenface_server.tracing.kit import Tracing
+from evenface_server.tracing.variables import HTTP, check_variables
 
 _NAME: Final = "evenface"
-_HTTP, _GRPC = "http/protobuf", "grpc"
-_HEADERS: Final = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
-_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
-_PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 
 
 def open_tracing(ratio: float | None) -> Tracing:
@@ -30,30 +24,21 @@ def open_tracing(ratio: float | None) -> Tracing:
             of theirs is heeded. None leaves all of it to OTEL_TRACES_SAMPLER.
 
     Raises:
-        ConfigError: A variable names what there is not.
+        ConfigError: A variable cannot be used; names it, its value and what is allowed.
     """
-    for name in _HEADERS:
-        _check_headers(name, os.environ.get(name, ""))
+    protocol = check_variables(os.environ, samples=ratio is None)
     # A collector that is gone is worth a line for each batch that is lost, not for each try, and
     # a caller's context that cannot be read is worth none: it would be the caller's to write.
     logging.getLogger("opentelemetry").setLevel(logging.ERROR)
     logging.getLogger("opentelemetry.sdk").setLevel(logging.WARNING)
     resource = _resource()
-    processor = BatchSpanProcessor(_exporter())
+    processor = BatchSpanProcessor(_exporter(protocol))
     calls = TracerProvider(_sampler(ratio), resource, shutdown_on_exit=False)
     batches = TracerProvider(ALWAYS_ON, resource, shutdown_on_exit=False)
     for provider in (calls, batches):
         provider.add_span_processor(processor)
     own = version(_NAME)
     return Tracing(calls.get_tracer(_NAME, own), batches.get_tracer(_NAME, own), processor)
-
-
-def _check_headers(name: str, value: str) -> None:
-    """Check them before the SDK does, which shows in the log what it cannot use."""
-    for item in filter(None, map(str.strip, value.split(","))):
-        key, is_pair, text = item.partition("=")
-        if not (is_pair and _HEADER_NAME.fullmatch(key.strip()) and unquote(text).isprintable()):
-            raise ConfigError(f"{name} is no list of NAME=VALUE with commas between them")
 
 
 def _sampler(ratio: float | None) -> Sampler | None:
@@ -68,16 +53,12 @@ def _resource() -> Resource:
     return found
 
 
-def _exporter() -> SpanExporter:
-    """Make the exporter of the protocol that is asked for; it reads its own variables."""
-    variable = next((name for name in _PROTOCOLS if os.environ.get(name)), _PROTOCOLS[-1])
-    protocol = os.environ.get(variable, _HTTP)
-    if protocol == _HTTP:
+def _exporter(protocol: str) -> SpanExporter:
+    """Make the exporter of a protocol; it reads its own variables."""
+    if protocol == HTTP:
         from opentelemetry.exporter.otlp.proto.http import trace_exporter as http  # noqa: PLC0415
 
         return http.OTLPSpanExporter()
-    if protocol == _GRPC:
-        from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as grpc  # noqa: PLC0415
+    from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as grpc  # noqa: PLC0415
 
-        return grpc.OTLPSpanExporter()
-    raise ConfigError(f"{variable} is '{protocol}'; allowed: {_HTTP}, {_GRPC}")
+    return grpc.OTLPSpanExporter()

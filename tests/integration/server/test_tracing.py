@@ -8,16 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
+from evenface.v1.face_service_pb2 import ResampleWeightsRequest
+from evenface.v1.face_service_pb2_grpc import FaceServiceStub
 from evenface_client import Client, InvalidRequest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import Tracer
 from support.bundles import Tiny, images, write_tiny_bundle
 from support.collector import Collector, Seen, collecting, collecting_grpc
+from support.messages import tensor
 from support.servers import ServerProcess, run_server, server_process
 
 ENCODE = "evenface.v1.FaceService/Encode"
+WEIGHTS = "evenface.v1.FaceService/ResampleWeights"
 STREAM = "evenface.v1.FaceService/EncodeStream"
 CALLER: Tracer = TracerProvider(shutdown_on_exit=False).get_tracer("caller")
 SILENT: Tracer = TracerProvider(ALWAYS_OFF, shutdown_on_exit=False).get_tracer("silent")
@@ -131,6 +136,38 @@ def test_each_request_of_a_stream_has_a_span_and_tells_of_its_error(
     good = next(one for one in requests if one not in bad)
     below = [one.name for one in collector.spans() if one.parent == good.id]
     assert below == ["admission", "queue", "inference"]
+
+
+@pytest.mark.parametrize("above", [["admission", "queue", "inference"], []])
+def test_a_weighting_has_a_span_beside_those_of_the_encoding_if_there_is_one(
+    tiny_models: Path, collector: Collector, above: list[str]
+) -> None:
+    with server_process(tiny_models, "--tracing", "--workers", "1") as server:
+        with client_of(server) as client:
+            latents = client.encode(PICTURES).mean
+            found = client.resample_weights(PICTURES) if above else None
+            found = found or client.resample_weights(latents=latents, rule="paper")
+        (call,) = collector.wait_for_count(WEIGHTS, 1)
+    below = [one for one in collector.spans() if one.parent == call.id]
+    assert [one.name for one in below] == [*above, "weighting"]
+    rule = "lab" if above else "paper"
+    assert below[-1].attributes == {"evenface.rows": 4, "evenface.rule": rule}
+    assert below[-1].trace == call.trace
+    assert len(found.weights) == 4
+
+
+def test_a_weighting_that_cannot_be_says_why_in_its_span(
+    tiny_models: Path, collector: Collector
+) -> None:
+    with server_process(tiny_models, "--tracing", "--workers", "1") as server:
+        with client_of(server) as client, grpc.insecure_channel(server.address) as channel:
+            latents = client.encode(PICTURES).mean
+            falling = np.tile([3.0, 2.0, 1.0], (latents.shape[1], 1))
+            request = ResampleWeightsRequest(latents=tensor(latents), edges=tensor(falling))
+            with pytest.raises(grpc.RpcError):
+                FaceServiceStub(channel).ResampleWeights(request)
+        (span,) = collector.wait_for_count("weighting", 1)
+    assert (span.attributes["error.type"], span.failed) == ("INVALID_INPUT", True)
 
 
 def test_an_error_is_told_by_code_and_reason_and_a_callers_own_is_no_fault_of_the_server(
