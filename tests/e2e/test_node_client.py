@@ -23,6 +23,7 @@ from support.bundles import (
     write_tiny_bundle,
 )
 from support.certificates import make_authority, make_certificates
+from support.collector import collecting
 from support.commands import succeed
 from support.image_files import png
 from support.markdown import code_blocks
@@ -127,6 +128,47 @@ def test_the_client_does_what_it_promises(folder: Path, addresses: dict[str, str
     assert passed, said
     assert int(passed[1]) > 40
     assert re.search(r"^# skipped 0$", said, re.MULTILINE), said
+
+
+def test_a_callers_span_has_the_servers_below_it(
+    folder: Path, addresses: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("npx", "--no-install", "tsc", "-p", "test")
+    environment = {**addresses, "EVENFACE_FOLDER": str(folder), "EVENFACE_TOKEN": TOKEN}
+    with collecting() as collector:
+        for name, value in collector.environment.items():
+            monkeypatch.setenv(name, value)
+        options = ("--tracing", "--workers", "1")
+        with server_process(folder / "models", *options) as server:
+            script = str(PACKAGE / "build" / "traced.js")
+            mine = json.loads(run("node", script, server.address, environment=environment))
+            (untraced,) = collector.wait_for_count("evenface.v1.FaceService/ClassifyFace", 1)
+            (call,) = collector.wait_for_count("evenface.v1.FaceService/Encode", 1)
+            (stream,) = collector.wait_for_count("evenface.v1.FaceService/EncodeStream", 1)
+    for one in (call, stream):
+        assert (one.trace.hex(), one.parent.hex()) == (mine["traceId"], mine["spanId"])
+    assert untraced.parent == b""
+
+
+def test_a_program_without_opentelemetry_calls_all_the_same(
+    addresses: dict[str, str], tmp_path: Path
+) -> None:
+    modules = tmp_path / "node_modules"
+    modules.mkdir()
+    for package in (PACKAGE / "node_modules").iterdir():
+        if package.name != "@opentelemetry":
+            (modules / package.name).symlink_to(package)
+    (modules / "evenface").symlink_to(PACKAGE)
+    (tmp_path / "program.mjs").write_text(
+        'import { Client } from "evenface";\n'
+        'await import("@opentelemetry/api").catch((error) => console.log(error.code));\n'
+        "const client = new Client(process.argv[2]);\n"
+        "console.log((await client.sample(3)).latents.shape[0]);\n"
+        "client.close();\n"
+    )
+    links = ("--preserve-symlinks", "--preserve-symlinks-main")
+    said = run("node", *links, str(tmp_path / "program.mjs"), addresses["EVENFACE_ROOMY"])
+    assert said.split() == ["ERR_MODULE_NOT_FOUND", "3"]
 
 
 def test_the_generated_code_is_that_of_the_proto_files(tmp_path: Path) -> None:

@@ -54,6 +54,8 @@ export class Calls {
   readonly #ending = new AbortController();
   readonly #leave: (() => void) | undefined;
   readonly timeoutMs: number;
+  /** The caller's trace context, which all of them carry. */
+  trace: Readonly<Record<string, string>> = {};
 
   constructor(
     readonly channel: Channel,
@@ -169,6 +171,7 @@ export class Calls {
   #metadata(): Metadata {
     const { requestId, token, waitForReady = false } = this.setting;
     const metadata = new Metadata({ waitForReady });
+    for (const [key, value] of Object.entries(this.trace)) metadata.set(key, value);
     metadata.set("x-request-id", requestId);
     if (token !== undefined) metadata.set("authorization", `Bearer ${token}`);
     return metadata;

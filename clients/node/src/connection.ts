@@ -12,6 +12,7 @@ import type { Outcome } from "./results.js";
 import { Knowledge } from "./served.js";
 import { Stream } from "./stream.js";
 import { checkToken } from "./token.js";
+import { traceContext } from "./tracing.js";
 
 /** How a client is set up. */
 export interface ClientOptions {
@@ -114,6 +115,7 @@ export class Connection {
   ): Promise<T> {
     const calls = this.#begin(options, waitForReady);
     try {
+      calls.trace = await traceContext();
       return await work(calls);
     } finally {
       this.#finish(calls);
@@ -128,6 +130,7 @@ export class Connection {
   ): AsyncGenerator<Outcome<T>, void> {
     const calls = this.#begin(options, false);
     try {
+      calls.trace = await traceContext();
       const served = await this.knowledge.served(calls);
       const { requestId } = calls.setting;
       const patienceMs = this.#retries > 0 ? calls.timeoutMs : 0;
