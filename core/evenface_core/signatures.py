@@ -9,10 +9,12 @@ import base64
 import contextlib
 import io
 import json
+import logging
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,7 @@ from evenface_core.errors import BundleError, ConfigError
 if TYPE_CHECKING:
     from model_signing.verifying import Config
 
+_LOG = logging.getLogger(__name__)
 SIGNATURE_FILE = "model.sig"
 
 _MAX_BYTES = 2**20
@@ -67,7 +70,9 @@ class Trust:
         """Make sure that someone trusted has signed all that a bundle holds, and nothing else.
 
         That is the bundle as it was opened, whose manifest `Bundle.read` goes by, and not only
-        what lies in its folder by now.
+        what lies in its folder by now. Where certificates count, it is enough that the signer's was
+        good when it began: a signature does not tell when it was made. A line of the log warns of
+        one that has ended since.
 
         Args:
             bundle: A bundle whose files have been compared with its manifest.
@@ -81,13 +86,15 @@ class Trust:
         _check_cover(bundle, data)
         with contextlib.ExitStack() as stack:
             try:
-                verifiers = stack.enter_context(self._verifiers())
+                verifiers, by_certificate = stack.enter_context(self._verifiers())
             except Exception as error:
                 raise BundleError(
                     f"{bundle.path}: {SIGNATURE_FILE} cannot be checked: {self.path}: "
                     f"{_said(error)}"
                 ) from error
             self._verify(bundle, data, verifiers)
+        if by_certificate:
+            _warn_if_over(bundle, data)
 
     def _verify(self, bundle: Bundle, signature: bytes, verifiers: list["Config"]) -> None:
         """Check that one of the keys has made the signature."""
@@ -107,14 +114,17 @@ class Trust:
         raise BundleError(f"{bundle.path}: {SIGNATURE_FILE} does not hold: {problems[-1]}")
 
     @contextlib.contextmanager
-    def _verifiers(self) -> Iterator[list["Config"]]:
-        """What checks signatures, one for each key; their files last as long as the context."""
+    def _verifiers(self) -> Iterator[tuple[list["Config"], bool]]:
+        """What checks signatures, one for each key, and whether it does so by certificates.
+
+        Their files last as long as the context.
+        """
         from model_signing import verifying  # noqa: PLC0415 - of an extra, and slow to load
 
         data = self.path.read_bytes()
         if _CERTIFICATE in data:
             config = verifying.Config().use_certificate_verifier(certificate_chain=[self.path])
-            yield [_fitted(config)]
+            yield [_fitted(config)], True
             return
         keys = _KEY.findall(data)
         if not keys:
@@ -123,10 +133,11 @@ class Trust:
             files = [Path(folder) / f"{number}.pem" for number in range(len(keys))]
             for file, key in zip(files, keys, strict=True):
                 file.write_bytes(key)
-            yield [
+            configs = [
                 _fitted(verifying.Config().use_elliptic_key_verifier(public_key=file))
                 for file in files
             ]
+            yield configs, False
 
 
 def read_signature(folder: Path) -> bytes:
@@ -198,6 +209,26 @@ def _check_digests(
             f"{bundle.path}: {SIGNATURE_FILE} does not hold: not what was signed: "
             f"{', '.join(changed)}"
         )
+
+
+def _warn_if_over(bundle: Bundle, signature: bytes) -> None:
+    """Warn where the signer's certificate has ended: whoever has its key now may have signed."""
+    from cryptography import x509  # noqa: PLC0415 - of an extra
+
+    try:
+        chain = json.loads(signature)["verificationMaterial"]["x509CertificateChain"]
+        der = base64.b64decode(chain["certificates"][0]["rawBytes"])
+    except (LookupError, TypeError) as error:  # the library takes other spellings too
+        raise BundleError(f"{bundle.path}: {SIGNATURE_FILE} is no signature of a model") from error
+    certificate = x509.load_der_x509_certificate(der)
+    ended = certificate.not_valid_after_utc
+    if ended < datetime.now(UTC):
+        facts = {
+            "model": f"{bundle.manifest.name}/{bundle.manifest.version}",
+            "signer": certificate.subject.rfc4514_string(),
+            "ended": ended.isoformat(),
+        }
+        _LOG.warning("signer's certificate has ended", extra=facts)
 
 
 def _said(error: Exception) -> str:

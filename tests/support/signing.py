@@ -44,9 +44,16 @@ class Signer:
 
 
 class Authority:
-    """An authority for certificates, and a signer with one of them."""
+    """An authority for certificates, and a signer with one of them.
 
-    def __init__(self, folder: Path, name: str = "authority") -> None:
+    Args:
+        folder: Where its files lie.
+        name: Of the files.
+        ended: Days since the end of the signer's certificate; below 0 for one that still holds.
+    """
+
+    def __init__(self, folder: Path, name: str = "authority", ended: int = -1) -> None:
+        self._ended = ended
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._signer = Signer(folder, f"{name}-signer")
@@ -69,7 +76,7 @@ class Authority:
     def _certificate(
         self, subject: x509.Name, key: ec.EllipticCurvePublicKey, *, is_authority: bool
     ) -> x509.Certificate:
-        now = datetime.now(UTC)
+        end = datetime.now(UTC) + (_DAY if is_authority else -self._ended * _DAY)
         usage = x509.KeyUsage(
             digital_signature=not is_authority,
             key_cert_sign=is_authority,
@@ -87,8 +94,8 @@ class Authority:
             .issuer_name(self._name)
             .public_key(key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - _DAY)
-            .not_valid_after(now + _DAY)
+            .not_valid_before(end - (9 * _DAY if is_authority else 2 * _DAY))
+            .not_valid_after(end)
             .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
             .add_extension(usage, critical=True)
         )

@@ -10,7 +10,7 @@ from evenface_client import Client
 from support.bundles import Tiny, write_tiny_bundle
 from support.operators import operated
 from support.servers import run_server, server_process
-from support.signing import Signer
+from support.signing import Authority, Signer
 
 
 @pytest.fixture
@@ -61,6 +61,19 @@ def test_what_comes_later_goes_through_the_same_check_and_the_good_one_keeps_ser
         refused = [line["reason"] for line in server.lines if line["event"] == "bundle refused"]
     assert "model.sig" in refused[0]
     assert "its manifest says model 'faces' version '0'" in refused[1]
+
+
+def test_a_signers_certificate_that_has_ended_keeps_no_bundle_out_and_is_warned_of(
+    tmp_path: Path,
+) -> None:
+    authority = Authority(tmp_path, ended=3)
+    authority.sign(write_tiny_bundle(tmp_path / "models", Tiny()))
+    options = ("--require-signature", str(authority.certificate), "--workers", "1")
+    with server_process(tmp_path / "models", *options) as server:
+        assert server.wait_for("serving")["models"] == ["faces/1"]
+        line = server.wait_for("signer's certificate has ended")
+    assert (line["level"], line["model"]) == ("warning", "faces/1")
+    assert line["signer"] == "CN=model builder"
 
 
 async def test_an_operators_order_is_no_way_around_signatures(models: Path, signer: Signer) -> None:

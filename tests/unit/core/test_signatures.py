@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -191,6 +192,32 @@ def test_a_certificate_of_a_trusted_authority_will_do_and_no_others(tmp_path: Pa
     folder = signed(tmp_path / "models", ours)
     check(folder, ours.certificate)
     assert "model.sig does not hold" in refusal(folder, theirs.certificate)
+
+
+@pytest.mark.parametrize("ended", [-1, 3])
+def test_a_signature_outlives_its_signers_certificate_and_the_log_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, ended: int
+) -> None:
+    ours = Authority(tmp_path, ended=ended)
+    check(signed(tmp_path / "models", ours), ours.certificate)
+    lines = [vars(record) for record in caplog.records if record.name.startswith("evenface")]
+    if ended < 0:
+        assert lines == []
+        return
+    (line,) = lines
+    assert (line["msg"], line["levelname"]) == ("signer's certificate has ended", "WARNING")
+    assert (line["model"], line["signer"]) == ("faces/1", "CN=model builder")
+    over = datetime.now(UTC) - datetime.fromisoformat(line["ended"])
+    assert over == pytest.approx(timedelta(days=ended), abs=timedelta(hours=1))
+
+
+def test_a_signature_that_would_hide_its_certificate_is_refused(tmp_path: Path) -> None:
+    ours = Authority(tmp_path, ended=3)
+    folder = signed(tmp_path / "models", ours)
+    text = (folder / SIGNATURE_FILE).read_text()
+    hidden = text.replace("x509CertificateChain", "x509_certificate_chain")
+    (folder / SIGNATURE_FILE).write_text(hidden)
+    assert "model.sig is no signature of a model" in refusal(folder, ours.certificate)
 
 
 def test_a_signature_by_key_is_no_signature_by_certificate(bundle: Path, tmp_path: Path) -> None:
