@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from evenface_server.access import (
     Access,
     Buckets,
     Watcher,
+    refusal_of,
     watch_subjects,
     watch_tls,
     watch_tokens,
@@ -171,8 +173,11 @@ def open_app(
         ConfigError: The device or the certificates cannot be used.
     """
     tls = watch_tls(settings)
+    if tls is not None:
+        metrics.follow_certificates(lambda: tls.value.validities)
     tokens, subjects = watch_tokens(settings), watch_subjects(settings)
-    access = Access(tokens, subjects, Buckets(shared and shared / "rates"), metrics.caller)
+    buckets = Buckets(shared and shared / "rates")
+    access = Access(tokens, subjects, buckets, metrics.caller, metrics.caller_refused)
     device = choose_device(settings.device)
     kit = _kit(settings)
     registry = Registry()
@@ -209,11 +214,18 @@ def open_app(
         methods,
         _transport_limits(settings),
         explain=faults.explain,
-        tls=None if tls is None else lambda: tls.value,
+        tls=None if tls is None else lambda: tls.value.context,
         on_lost=on_lost,
+        on_refused=partial(_count_refusal, metrics),
     )
     watcher = Watcher([one for one in (tls, tokens, subjects) if one is not None])
     return App(device, engine, loader, server, health, streams, watcher, kit)
+
+
+def _count_refusal(metrics: Metrics, error: ssl.SSLError) -> None:
+    reason = refusal_of(error)
+    if reason is not None:
+        metrics.caller_refused(reason)
 
 
 def _kit(settings: Settings) -> Kit:

@@ -1,6 +1,6 @@
 """All metrics of the server: what each process counts, and what they all show. Transport-free."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from evenface_server.instruments import Counter, Gauge, Histogram, Instruments
@@ -8,7 +8,15 @@ from evenface_server.instruments import Counter, Gauge, Histogram, Instruments
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _ROWS = tuple(2**power for power in range(11))
 _LANE = ("model", "version", "function")
+# Of certificates, by what they are for: from when to when they hold, seconds since 1970.
+Validities = Mapping[str, tuple[float, float]]
+
 _RPC = ("grpc_type", "grpc_service", "grpc_method")
+# What callers are refused for because of who they are; the last four before they can call.
+_REFUSALS = (
+    *("no_token", "unknown_token", "rpc", "subject"),
+    *("no_certificate", "certificate_expired", "certificate_unknown", "server_certificate"),
+)
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,7 @@ class Metrics:
             "caller",
             "outcome",
         )
+        self._access()
         self._refused = self.instruments.counter(
             "evenface_bundles_refused", "Bundles that could not be served.", "model", "version"
         )
@@ -117,6 +126,29 @@ class Metrics:
             "grpc_server_handling_seconds", "From start to end of an RPC.", _SECONDS, *_RPC
         )
 
+    def _access(self) -> None:
+        self._validities: Callable[[], Validities] = dict
+        self._callers_refused = self.instruments.counter(
+            "evenface_callers_refused",
+            "Calls, and handshakes of TLS, refused because of who calls.",
+            "reason",
+        )
+        for reason in _REFUSALS:  # from 0 on, as `Faults` has it
+            self._callers_refused.labels(reason)
+        # Of what is in use now: where processes differ, of the one that is worse off.
+        self._not_before = self.instruments.gauge(
+            "evenface_certificate_not_before_timestamp_seconds",
+            "From when on the certificate holds that ends first.",
+            "certificate",
+            across=min,
+        )
+        self._not_after = self.instruments.gauge(
+            "evenface_certificate_not_after_timestamp_seconds",
+            "When the certificate ends that ends first.",
+            "certificate",
+            across=min,
+        )
+
     def lane(self, model: str, version: str, function: str) -> LaneMetrics:
         """Bind the metrics of one function of one model."""
         labels = (model, version, function)
@@ -147,6 +179,20 @@ class Metrics:
         """Bind the metrics of one caller, by the name that the tokens file gives it."""
         outcomes = ("allowed", "denied", "limited")
         return CallerMetrics(*(self._callers.labels(name, outcome) for outcome in outcomes))
+
+    def caller_refused(self, reason: str) -> None:
+        """Count a caller who may not call."""
+        self._callers_refused.labels(reason).inc()
+
+    def follow_certificates(self, validities: Callable[[], Validities]) -> None:
+        """Take from now on from there what is noted of certificates."""
+        self._validities = validities
+
+    def certificates(self) -> None:
+        """Note how long the certificates hold that are in use, if there are any."""
+        for certificate, (begins, ends) in self._validities().items():
+            self._not_before.labels(certificate).set(begins)
+            self._not_after.labels(certificate).set(ends)
 
     def refused(self, version: tuple[str, str]) -> None:
         """Count a bundle that could not be served, by name and version."""

@@ -193,6 +193,7 @@ class Worker:
         if now - self._reported_at >= _REPORT_SECONDS or is_last:
             if self._app is not None:
                 self._metrics.held(self._app.held_bytes)
+                self._metrics.certificates()
             changes, self._reported_at = self._metrics.instruments.take(), now
         if self._app is not None and (now - self._latents_at >= _LATENTS_SECONDS or is_last):
             latents, self._latents_at = self._app.engine.latents.take(), now

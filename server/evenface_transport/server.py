@@ -39,6 +39,7 @@ class Server:
         explain: Says errors in the service's own way, those of the transport too.
         tls: Called for each connection; None for plain text. The context has to offer "h2" by ALPN.
         on_lost: Told whenever a connection is gone.
+        on_refused: Told why a handshake failed, where one of both ends refused the other.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Server:
         explain: Callable[[StatusError], StatusError] = lambda error: error,
         tls: Callable[[], ssl.SSLContext] | None = None,
         on_lost: Callable[[], None] = lambda: None,
+        on_refused: Callable[[ssl.SSLError], None] = lambda _: None,
     ) -> None:
         self.methods = methods
         self.limits = limits
@@ -60,6 +62,7 @@ class Server:
         self.buffer = memoryview(bytearray(BUFFER_BYTES))
         self._tls = tls
         self._on_lost = on_lost
+        self._on_refused = on_refused
         self._connections: set[Guest] = set()
         self._beginning: set[Guest] = set()
         self._thinned: set[Guest] = set()
@@ -93,6 +96,8 @@ class Server:
         except OSError as error:
             _LOG.debug("connection failed: %s", error)
             connected.close()
+            if isinstance(error, ssl.SSLError):
+                self._on_refused(error)
         finally:
             self._beginning.discard(connection)
 

@@ -1,6 +1,7 @@
 """Real Prometheus on real servers: alerts fire on faults that are made, and clear; the dashboard.
 
-Four servers, each a job of its own: "steady" is used as it should be, "idle" not at all; "faulty"
+Four servers, each a job of its own: "steady" is used as it should be, "idle" not at all, and its
+certificate will have ended in a day; "faulty"
 is overloaded, fails, loses a worker, finds a bad bundle and is asked about other images than its
 model was trained on; "gone" is killed, and comes again. Prometheus sees each fault of them all at
 the same time, by the rules of the chart in a world that is a hundred times faster.
@@ -11,12 +12,14 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,7 @@ from evenface_client import Client
 from evenface_server.access.tokens import digest_of
 from numpy.typing import NDArray
 from support.bundles import SIZE, Tiny, images, write_tiny_bundle
+from support.certificates import make_authority, make_certificate, make_old_certificate
 from support.messages import encode
 from support.prometheus import (
     ALERTS,
@@ -42,6 +46,7 @@ from support.servers import ServerProcess, server_process
 
 TOKEN = "of-tests"  # noqa: S105
 FASTER = 100
+_TLS_FILES = (("cert", "pem"), ("key", "key"))
 # By job. What fires beside these is a false alarm.
 EXPECTED = {
     ("faulty", "EvenfaceBundleRefused"),
@@ -52,6 +57,7 @@ EXPECTED = {
     ("faulty", "EvenfaceWorkerCrash"),
     ("gone", "EvenfaceDown"),
     ("gone", "EvenfaceUnreachable"),
+    ("idle", "EvenfaceCertificateEnds"),
 }
 
 
@@ -65,6 +71,7 @@ class World:
     gone: ServerProcess
     good: Path
     bad: Path
+    certificates: Path
 
 
 def _metrics(server: ServerProcess) -> str:
@@ -117,6 +124,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     write_tiny_bundle(bad)
     write_tiny_bundle(bad, Tiny(name="broken", broken="white"))
     write_tiny_bundle(bad, Tiny(name="slow", encode_loops=60))
+    make_authority(folder, "ca")
+    make_certificate(folder, "renewed", "DNS:localhost", days=90)
+    make_old_certificate(folder, "server", timedelta(days=89), timedelta(days=1))
     tokens = folder / "tokens.yaml"
     tokens.write_text(f"tokens: [{{name: tests, sha256: {digest_of(TOKEN).hex()}}}]")
     (folder / "prometheus").mkdir()
@@ -126,7 +136,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             every = ("--metrics", "--metrics-port=0", "--workers=1")
             return stack.enter_context(server_process(models, *every, *options))
 
-        steady, idle, gone = start(good, f"--tokens-file={tokens}"), start(good), start(good)
+        tls = [f"--tls-{name}={folder / f'server.{end}'}" for name, end in _TLS_FILES]
+        steady, idle, gone = start(good, f"--tokens-file={tokens}"), start(good, *tls), start(good)
         limits = (
             "--workers=2",
             "--max-queue-rows=250",
@@ -139,7 +150,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         rules = hastened(ALERTS.read_text(), FASTER)
         running = stack.enter_context(prometheus(folder / "prometheus", targets, rules))
         running.wait_until(lambda: len(running.query("evenface_workers > 0")) == 4, "four servers")
-        yield World(running, steady, faulty, gone, good, bad)
+        yield World(running, steady, faulty, gone, good, bad, folder)
 
 
 def _fired(prometheus: Prometheus) -> set[tuple[str, str]]:
@@ -226,6 +237,8 @@ def _mended(world: World) -> Iterator[None]:
     """All is well again; images are as those of training, so that the drift becomes less."""
     port = _metrics(world.gone).rpartition(":")[2]
     options = ("--metrics", f"--metrics-port={port}", "--workers=1")
+    for _, end in _TLS_FILES:
+        shutil.copy(world.certificates / f"renewed.{end}", world.certificates / f"server.{end}")
     seeds = itertools.count()
     with ExitStack() as stack:
         stack.enter_context(server_process(world.good, *options))
@@ -246,7 +259,7 @@ VARIABLES = {
     if variable["type"] == "query"
 }
 # As Grafana puts them in, the interval for a scrape a second.
-CHOSEN = {"$namespace": "(faces)", "$job": "(steady|faulty)", "$__rate_interval": "4s"}
+CHOSEN = {"$namespace": "(faces)", "$job": "(steady|faulty|idle)", "$__rate_interval": "4s"}
 
 
 def _asked(query: str) -> str:
@@ -267,7 +280,7 @@ def test_every_query_of_the_dashboard_has_an_answer_that_makes_sense(world: Worl
     write_tiny_bundle(world.bad, Tiny(version="2", broken="bytes"))
     with steady_use(world.steady):
         world.prometheus.wait_until(have_all_answers, "an answer to each query")
-    assert found["Workers 6 A"] == [3]
+    assert found["Workers 6 A"] == [4]
     assert found["Requests 2 A"][0] > 0
     assert 0 <= found["Server errors 3 A"][0] <= 1
     assert 0 <= found["Refused: load 4 A"][0] <= 1
@@ -275,6 +288,7 @@ def test_every_query_of_the_dashboard_has_an_answer_that_makes_sense(world: Worl
     assert min(found["Rows in a batch 19 A"]) >= 1
     assert min(found["Memory of workers 27 A"]) > 2**25
     assert sum(found["CPU 26 A"]) < 4
+    assert min(found["Certificates: time left 33 A"]) > 0
 
 
 def test_the_dashboard_s_variables_list_namespaces_and_jobs(world: World) -> None:

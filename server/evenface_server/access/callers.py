@@ -101,6 +101,7 @@ class Access:
         subjects: Which certificates are let in; None for all that TLS lets in.
         buckets: What rates are counted in.
         metrics: Of a caller, by its name.
+        refused: Counts those who may not call, by the reason.
     """
 
     def __init__(
@@ -109,11 +110,13 @@ class Access:
         subjects: Watched[Globs] | None,
         buckets: Buckets,
         metrics: Callable[[str], CallerMetrics],
+        refused: Callable[[str], None],
     ) -> None:
         self._tokens = tokens
         self._subjects = subjects
         self._buckets = buckets
         self._metrics = metrics
+        self._refused = refused
         self._lines: dict[int, tuple[Certificate | None, Globs, str]] = {}
         self._bound: dict[str, CallerMetrics] = {}
         self._anybody = Caller("", _let_all)
@@ -153,6 +156,7 @@ class Access:
             return line
         grant = self._grant(digest)
         if grant is None:
+            self._refused("no_token" if digest is None else "unknown_token")
             raise Unauthenticated(
                 "this call needs a token, in metadata: authorization: Bearer TOKEN"
                 if digest is None
@@ -161,6 +165,7 @@ class Access:
         counts = self._counts(grant.name)
         if not grant.allows(path):
             counts.denied.inc()
+            self._refused("rpc")
             raise PermissionDenied(f"'{grant.name}' may not call {path[1:_MAX_SHOWN]}")
         if grant.rows is not None:  # first: a request that is refused for its rows is not counted
             self._draw(grant, grant.rows, rows, "rows", on_credit=on_credit)
@@ -182,6 +187,7 @@ class Access:
         names = names_of(certificate or {})
         line = next((line for name in names if (line := subjects.find(name)) is not None), None)
         if line is None:
+            self._refused("subject")
             shown = ", ".join(names)[:_MAX_SHOWN] or "no name"
             raise PermissionDenied(f"this client's certificate is not let in; it is for {shown}")
         if len(self._lines) >= _MAX_REMEMBERED:

@@ -39,7 +39,7 @@ class AdminServer(SidePort):
     ) -> None:
         tokens = watch_tokens(settings)
         self._watcher = Watcher([] if tokens is None else [tokens])
-        access = Access(tokens, None, Buckets(None), metrics.caller)
+        access = Access(tokens, None, Buckets(None), metrics.caller, metrics.caller_refused)
         faults = Faults(metrics)
         rpcs = Rpcs(metrics, faults, log, access, _MAX_FIELDS)
         methods = rpcs.methods(_ADMIN, AdminService(curator))

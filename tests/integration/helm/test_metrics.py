@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 import yaml
-from evenface_client import Client, InvalidRequest
+from evenface_client import TLS, Client, InvalidRequest
 from evenface_server.access.tokens import digest_of
 from prometheus_client.parser import text_string_to_metric_families
 from support.bundles import Tiny, images, write_tiny_bundle
+from support.certificates import make_certificates
 from support.charts import CHART, one, rendered
 from support.servers import server_process
 
@@ -58,11 +59,15 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     write_tiny_bundle(models)
     write_tiny_bundle(models, Tiny(version="2", broken="run"))
     tokens = folder / "tokens.yaml"
+    make_certificates(folder, "localhost")
     tokens.write_text(f"tokens: [{{name: tests, sha256: {digest_of(TOKEN).hex()}}}]")
-    options = ("--metrics", "--metrics-port", "0", "--workers", "1", f"--tokens-file={tokens}")
+    tls = (f"--tls-cert={folder / 'server.pem'}", f"--tls-key={folder / 'server.key'}")
+    every = ("--metrics", "--metrics-port=0", "--workers=1")
+    options = (*every, f"--tokens-file={tokens}", *tls)
+    trusting = TLS(ca=folder / "ca.pem", server_name="localhost")
     with server_process(models, *options) as server:
         metrics = str(server.wait_for("serving")["metrics_address"])
-        with Client(server.address, token=TOKEN) as client:
+        with Client(server.address, token=TOKEN, tls=trusting) as client:
             with pytest.raises(InvalidRequest):
                 client.sample(1, temperature=99)
             client.classify(images(2))

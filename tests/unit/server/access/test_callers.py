@@ -30,10 +30,14 @@ class Counted:
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str]] = Counter()
+        self.refused: Counter[str] = Counter()
 
     def caller(self, name: str) -> CallerMetrics:
         outcomes = ("allowed", "denied", "limited")
         return CallerMetrics(**{o: cast("Any", _One(self._counts, (name, o))) for o in outcomes})
+
+    def refuse(self, reason: str) -> None:
+        self.refused[reason] += 1
 
     def __getitem__(self, key: tuple[str, str]) -> int:
         return self._counts[key]
@@ -104,7 +108,7 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
     now, counted = [100.0], Counted()
     buckets = Buckets(None, lambda: now[0])
     tokens = watch_tokens(Settings.model_validate({"tokens_file": file}))
-    yield Gate(Access(tokens, None, buckets, counted.caller), counted, file, now)
+    yield Gate(Access(tokens, None, buckets, counted.caller, counted.refuse), counted, file, now)
     buckets.close()
 
 
@@ -155,6 +159,23 @@ def test_health_is_open_to_all_and_reflection_is_not(gate: Gate) -> None:
     assert check(gate.access, HEALTH, (), None).name == ""
     with pytest.raises(Unauthenticated):
         check(gate.access, "/grpc.reflection.v1alpha.ServerReflection/X", (), None)
+
+
+def test_those_who_may_not_call_are_counted_by_the_reason(
+    gate: Gate, by_certificate: Access, counted: Counted
+) -> None:
+    asked = (
+        (gate.access, ENCODE, ()),
+        (gate.access, ENCODE, bearing("nobody")),
+        (gate.access, DECODE, bearing("h-secret")),
+        (by_certificate, ENCODE, ()),
+    )
+    for access, path, metadata in asked:
+        with pytest.raises(EvenfaceError):
+            check(access, path, metadata, None)
+    check(gate.access, ENCODE, bearing("f-secret"), None)
+    assert gate.counted.refused == {"no_token": 1, "unknown_token": 1, "rpc": 1}
+    assert counted.refused == {"subject": 1}
 
 
 def test_other_rpcs_are_refused_by_name(gate: Gate) -> None:
@@ -300,13 +321,18 @@ def test_no_token_is_ever_logged(gate: Gate, caplog: pytest.LogCaptureFixture) -
 
 
 @pytest.fixture
-def by_certificate(tmp_path: Path) -> Iterator[Access]:
+def counted() -> Counted:
+    return Counted()
+
+
+@pytest.fixture
+def by_certificate(tmp_path: Path, counted: Counted) -> Iterator[Access]:
     file = tmp_path / "subjects"
     file.write_text("cli*\n")
     tls = {"tls_cert": "x", "tls_key": "x", "tls_client_ca": "x"}
     subjects = watch_subjects(Settings.model_validate({**tls, "tls_allowed_subjects": file}))
     buckets = Buckets(None)
-    yield Access(None, subjects, buckets, Counted().caller)
+    yield Access(None, subjects, buckets, counted.caller, counted.refuse)
     buckets.close()
 
 
@@ -354,9 +380,9 @@ def test_more_certificates_than_are_remembered_are_judged_all_the_same(
         assert all(check(by_certificate, ENCODE, (), one).name == "cli*" for one in many)
 
 
-def test_without_files_everybody_may_call_as_often_as_they_like() -> None:
+def test_without_files_everybody_may_call_as_often_as_they_like(counted: Counted) -> None:
     buckets = Buckets(None)
-    caller = check(Access(None, None, buckets, Counted().caller), ENCODE, (), None)
+    caller = check(Access(None, None, buckets, counted.caller, counted.refuse), ENCODE, (), None)
     for _ in range(1000):
         caller.charge(rows=1000)
     buckets.close()
