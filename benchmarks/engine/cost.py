@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import uvloop
 from evenface.v1 import common_pb2
-from evenface.v1.face_service_pb2 import EncodeRequest, SampleRequest
+from evenface.v1.face_service_pb2 import EncodeRequest, EncodeResponse, SampleRequest
 from evenface_core.bundle import open_bundle
 from evenface_core.manifest import Manifest
 from evenface_runtime import open_model
@@ -83,7 +83,8 @@ def _files(*files: bytes) -> bytes:
 async def _encode(engine: Engine, message: bytes) -> bytes:
     request = EncodeRequest.FromString(message)
     call = requests.encode_call(request, time.monotonic() + _DEADLINE_SECONDS)
-    return replies.encode_response(await engine.encode(call)).SerializeToString()
+    answer = await engine.encode(call)
+    return replies.encode_response(answer, EncodeResponse()).SerializeToString()
 
 
 async def _sample(engine: Engine, message: bytes) -> bytes:

@@ -62,8 +62,9 @@ class Connection(asyncio.Protocol):
         block = http2.header_block(
             offer.path, f"{HOST}:{offer.port}", max(1, round(offer.deadline * 1000))
         )
-        self._block = block
-        self._body = offer.body.read_bytes()
+        body = offer.body.read_bytes()
+        self._prepared = http2.PreparedCall(block, body)
+        self._body_bytes = len(body)
         self._calls: dict[int, _Call] = {}
         self._waiting: deque[float] = deque()
         self._deadlines: deque[tuple[float, int]] = deque()
@@ -167,7 +168,7 @@ class Connection(asyncio.Protocol):
     def _settle(self, settings: http2.Settings) -> None:
         if settings.max_streams is not None:
             self._max_streams = settings.max_streams
-        if settings.window is not None and settings.window < len(self._body):
+        if settings.window is not None and settings.window < self._body_bytes:
             raise ValueError(f"the server's window of {settings.window} bytes is below a request")
         self._write(http2.frame(http2.SETTINGS, http2.ACK, 0))
         if not self.settled.done():
@@ -181,15 +182,14 @@ class Connection(asyncio.Protocol):
 
     def _send(self) -> None:
         while self._waiting and self._transport and self._writable:
-            if len(self._calls) >= self._max_streams or self._window < len(self._body):
+            if len(self._calls) >= self._max_streams or self._window < self._body_bytes:
                 break
             due, stream = self._waiting.popleft(), self._next_stream
             self._next_stream += 2
-            self._window -= len(self._body)
+            self._window -= self._body_bytes
             self._calls[stream] = _Call(due)
             self._deadlines.append((due + self._deadline, stream))
-            head = http2.frame(http2.HEADERS, http2.END_HEADERS, stream, self._block)
-            self._write(head + http2.data_frames(self._body, stream))
+            self._transport.writelines(self._prepared.frames(stream))
         if not self._transport:
             self._tally.lost += len(self._waiting)
             self._waiting.clear()

@@ -16,6 +16,7 @@ DEFAULT_WINDOW = 65535
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _HEAD = struct.Struct(">BHBBI")
+_NUMBER = struct.Struct(">I")
 _SETTING = struct.Struct(">HI")
 _MAX_CONCURRENT_STREAMS, _INITIAL_WINDOW_SIZE = 3, 4
 _LARGE = 2**31 - 1
@@ -73,18 +74,36 @@ def header_block(path: str, authority: str, timeout_ms: int) -> bytes:
     )
 
 
-def data_frames(body: bytes, stream: int) -> bytes:
-    """A body as DATA frames, the last one ending the stream."""
-    starts = range(0, len(body), MAX_FRAME)
-    return b"".join(
-        frame(
-            DATA,
-            END_STREAM if start == starts[-1] else 0,
-            stream,
-            body[start : start + MAX_FRAME],
-        )
-        for start in starts
-    )
+class PreparedCall:
+    """The frames of one call, made once: only the number of the stream is filled in each time.
+
+    Args:
+        block: Its headers.
+        body: Its request; not empty.
+    """
+
+    def __init__(self, block: bytes, body: bytes) -> None:
+        view = memoryview(body)
+        pieces = [view[at : at + MAX_FRAME] for at in range(0, len(body), MAX_FRAME)]
+        flags = [0] * (len(pieces) - 1) + [END_STREAM]
+        heads = [_head(DATA, flag, len(piece)) for flag, piece in zip(flags, pieces, strict=True)]
+        self._opening = _head(HEADERS, END_HEADERS, len(block))
+        self._middle = block + heads[0]
+        self._first = pieces[0]
+        self._more = list(zip(heads[1:], pieces[1:], strict=True))
+
+    def frames(self, stream: int) -> list[bytes | memoryview]:
+        """What goes out for the call on a stream; the body is not copied."""
+        number = _NUMBER.pack(stream)
+        found = [b"".join((self._opening, number, self._middle, number)), self._first]
+        for head, piece in self._more:
+            found += (head + number, piece)
+        return found
+
+
+def _head(kind: int, flags: int, size: int) -> bytes:
+    """A frame's head without its last four bytes, the number of the stream."""
+    return _HEAD.pack(size >> 16, size & 0xFFFF, kind, flags, 0)[: -_NUMBER.size]
 
 
 def split(buffer: bytearray) -> Iterator[Frame]:

@@ -49,8 +49,9 @@ class Door:
         return self
 
     def __enter__(self) -> None:
+        if not self._inside:
+            self._empty.clear()
         self._inside += 1
-        self._empty.clear()
 
     def __exit__(
         self,

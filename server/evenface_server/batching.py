@@ -35,6 +35,8 @@ INLINE_SECONDS = 0.005
 # Runs are cut short up to this share of what does not depend on their rows.
 _MOST_FIXED = 0.2
 _ROUNDING = 1e-9
+# The rows of one call may take so many times as long: to cut a few of them off costs a run more.
+_WHOLE_CALL = 1.5
 # The turn of the loop, counted from a batch's, in which the next one runs: in the first the last
 # batch's calls are answered and new requests come in; in the second these reach the lane, and the
 # replies go out at its end.
@@ -189,7 +191,7 @@ class Lane:
                 elif parts:
                     break  # rows that came together stay so: to join and to split them costs copies
                 else:
-                    rows = int(seconds / row_seconds)
+                    rows = _even_part(rows, rows * row_seconds / seconds)
                     room = rows  # and no more after these
             if rows:
                 parts.append(self._take(entry, rows, now))
@@ -238,7 +240,10 @@ class Lane:
     def _is_short(self, parts: Sequence[Part]) -> bool:
         """Whether a batch should take little enough to run on the loop."""
         rows = [part.rows * self._row_seconds(part.entry) for part in parts]
-        return 0 < sum(rows) + self._running.fixed <= self._inline_seconds * (1 + _ROUNDING)
+        most = self._inline_seconds * (1 + _ROUNDING)
+        if len(parts) == 1 and self._most_seconds(rows[0] / parts[0].rows) < math.inf:
+            most *= _WHOLE_CALL
+        return 0 < sum(rows) + self._running.fixed <= most
 
     def _run_here(self, parts: Sequence[Part]) -> None:
         self._settle(execute(parts, self._run, self._clock))
@@ -282,6 +287,11 @@ class Lane:
         else:
             self._last = None
             self._gate.busy_until = now
+
+
+def _even_part(rows: int, times: float) -> int:
+    """Return how many of a call's rows run together where all take so many times what they may."""
+    return -(-rows // math.ceil(times / _WHOLE_CALL))
 
 
 def _after_turns(turns: int, call: Callable[[], None]) -> None:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from evenface_server import intake, maths
 from evenface_server.admission import Door, Gate, Place, Room
 from evenface_server.attributes import apply_attributes
+from evenface_server.batching import Lane
 from evenface_server.calls import (
     ClassifyCall,
     Decisions,
@@ -30,7 +31,6 @@ from evenface_server.calls import (
     Latents,
     Pictures,
     SampleCall,
-    Served,
     Target,
     Weighting,
     WeightsCall,
@@ -117,7 +117,11 @@ class Engine:
         self.limits.check_reply("images", batch.count, numbers * _FLOAT32_BYTES)
         maths.check_items(call.first_item, 0 if call.sample_seed is None else batch.count)
         with self._admit_images(served, "encode", batch, call.target) as place:
-            mean, log_variance, logits = await self._encode(served, call, batch, place)
+            if call.with_probabilities and not served.manifest.encode_classifies:
+                outputs = await self._encode_and_classify(served, call, batch, place)
+            else:
+                outputs = await self._run(served, "encode", batch, place)
+            mean, log_variance, *logits = outputs
             self.latents.note(served.manifest, mean)
             sample = None
             if call.sample_seed is not None:
@@ -126,7 +130,8 @@ class Engine:
                     batch.count, standard_normal, call.sample_seed, items, size
                 )
                 sample = posterior_sample(mean, log_variance, noise)
-        return Latents(_name(served), mean, log_variance, sample, logits)
+        found = logits[0] if call.with_probabilities else None
+        return Latents(served.name, mean, log_variance, sample, found)
 
     @_through_door
     async def classify(self, call: ClassifyCall, served: ServedModel) -> Decisions:
@@ -138,7 +143,7 @@ class Engine:
             (logits,) = await self._run(served, "classify", batch, place)
         probabilities = maths.logistic(logits)
         is_face = probabilities >= threshold
-        return Decisions(_name(served), logits, probabilities, is_face, float(threshold))
+        return Decisions(served.name, logits, probabilities, is_face, float(threshold))
 
     @_through_door
     async def decode(self, call: DecodeCall, served: ServedModel) -> Pictures:
@@ -177,7 +182,7 @@ class Engine:
         size = rows.shape[1] * (bins + 1) * _BIN_BYTES
         with self._weighing.admit(len(rows)), self._room.hold(field, size):
             histogram, weights = await self._weigh_rows(rows, call, options)
-        return Weighting(_name(served), weights, histogram)
+        return Weighting(served.name, weights, histogram)
 
     def refusal(self, function: FunctionName, target: Target) -> QueueFull | None:
         """Return why a call that begins to come in now would be refused; None lets it come.
@@ -232,31 +237,33 @@ class Engine:
         ready_in = 0.0 if batch.is_small else self._workshop.seconds_for(batch.work)
         return self._admit(served, function, batch.count, target, ready_in)
 
-    async def _run(
+    def _run(
         self, served: ServedModel, function: FunctionName, batch: intake.Batch, place: Place
-    ) -> tuple[NDArray[Any], ...]:
+    ) -> Awaitable[tuple[NDArray[Any], ...]]:
         lane = served.lanes[function]
         if not batch.work:
-            return await lane.run((batch.as_they_are(),), place)
+            return lane.run((batch.as_they_are(),), place)
+        return self._run_loaded(lane, batch, place)
+
+    async def _run_loaded(
+        self, lane: Lane, batch: intake.Batch, place: Place
+    ) -> tuple[NDArray[Any], ...]:
         with self._room.hold("images", batch.bytes_when_loaded):
             if batch.is_small:
                 return await lane.run(batch.load_small, place)
             pixels = await batch.load(self._workshop, place.deadline)
             return await lane.run((pixels,), place)
 
-    async def _encode(
+    async def _encode_and_classify(
         self, served: ServedModel, call: EncodeCall, batch: intake.Batch, place: Place
-    ) -> tuple[Float32, Float32, Float32 | None]:
-        """Mean, log-variance and, if asked for, logits: of bundles of before, by two runs."""
-        if not call.with_probabilities or served.manifest.encode_classifies:
-            mean, log_variance, *logits = await self._run(served, "encode", batch, place)
-            return mean, log_variance, logits[0] if call.with_probabilities else None
+    ) -> tuple[NDArray[Any], ...]:
+        """Mean, log-variance and logits by two runs, as bundles of before need it."""
         with self._room.hold("images", batch.bytes_when_loaded):
             pixels = (await batch.load(self._workshop, place.deadline),)
             mean, log_variance = await served.lanes["encode"].run(pixels, place)
             with self._admit(served, "classify", batch.count, call.target) as judging:
-                (found,) = await served.lanes["classify"].run(pixels, judging)
-        return mean, log_variance, found
+                (logits,) = await served.lanes["classify"].run(pixels, judging)
+        return mean, log_variance, logits
 
     async def _compute(
         self, items: int, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs
@@ -300,13 +307,13 @@ class Engine:
                 (images,) = await served.lanes["colorize"].run((images,), painting)
         kind = call.file_format
         if kind is None:
-            return Pictures(_name(served), images, latents)
+            return Pictures(served.name, images, latents)
         files = await self._workshop.each(
             lambda _, image: encode_image(image, kind), images, work=images.size
         )
         mean_bytes = sum(map(len, files)) // len(files) + latents.shape[1] * _FLOAT32_BYTES
         self.limits.check_reply("format", len(files), mean_bytes)
-        return Pictures(_name(served), files, latents)
+        return Pictures(served.name, files, latents)
 
     def _check_pictures(
         self, served: ServedModel, call: DecodeCall | SampleCall, field: str, count: int
@@ -323,7 +330,3 @@ class Engine:
         latents = served.manifest.latent_size * _FLOAT32_BYTES
         self.limits.check_reply(field, count, latents + (0 if call.file_format else pixels))
         return count * pixels
-
-
-def _name(served: ServedModel) -> Served:
-    return Served(served.manifest.name, served.manifest.version, served.model.bundle.digest)

@@ -35,6 +35,8 @@ _LOG = logging.getLogger(__name__)
 _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 # A caller whose deadline has passed cancels; its clock started before ours.
 _DEADLINE_SLACK_SECONDS: Final = 0.02
+# Less than a batch: a queue that was too long for a call is no shorter before the next one has run.
+_ALIKE_SECONDS: Final = 0.002
 _PROCESS: Final = secrets.token_hex(8)
 _NUMBERS: Final = count()
 
@@ -250,7 +252,7 @@ class _Rpc:
         return refuse
 
     def _refuse_alike(self, call: Call, error: QueueFull, length: int) -> StatusError:
-        """Refuse a call, and those of this turn of the loop that are like it, as one in the log.
+        """Refuse a call, and those of the next moment that are like it, as one in the log.
 
         Args:
             call: The first.
@@ -267,7 +269,7 @@ class _Rpc:
             self._faults.count(error.reason, alike.calls - 1)
             self._finish(record, status.code, time.monotonic(), alike.calls)
 
-        asyncio.get_running_loop().call_soon(finish)
+        asyncio.get_running_loop().call_later(_ALIKE_SECONDS, finish)
         return status
 
     def _begin(self, call: Call) -> tuple[CallRecord, float]:

@@ -35,12 +35,11 @@ class FaceService:
         self._streams = streams
         self._faults = faults
 
-    async def Encode(
+    def Encode(
         self, request: face_service_pb2.EncodeRequest, context: Call
-    ) -> face_service_pb2.EncodeResponse:
+    ) -> Awaitable[face_service_pb2.EncodeResponse]:
         """Encode images."""
-        call = requests.encode_call(request, deadline_of(context))
-        return replies.encode_response(await self._engine.encode(call))
+        return self._encode(request, context, face_service_pb2.EncodeResponse())
 
     async def Decode(
         self, request: face_service_pb2.DecodeRequest, context: Call
@@ -56,12 +55,11 @@ class FaceService:
         call = requests.sample_call(request, deadline_of(context))
         return replies.sample_response(await self._engine.sample(call))
 
-    async def ClassifyFace(
+    def ClassifyFace(
         self, request: face_service_pb2.ClassifyFaceRequest, context: Call
-    ) -> face_service_pb2.ClassifyFaceResponse:
+    ) -> Awaitable[face_service_pb2.ClassifyFaceResponse]:
         """Tell faces from other images."""
-        call = requests.classify_call(request, deadline_of(context))
-        return replies.classify_response(await self._engine.classify(call))
+        return self._classify(request, context, face_service_pb2.ClassifyFaceResponse())
 
     async def ResampleWeights(
         self, request: face_service_pb2.ResampleWeightsRequest, context: Call
@@ -82,7 +80,7 @@ class FaceService:
         ) -> face_service_pb2.EncodeStreamResponse:
             reply = face_service_pb2.EncodeStreamResponse(id=item.id)
             try:
-                reply.response.CopyFrom(await self.Encode(item.request, context))
+                await self._encode(item.request, context, reply.response)
             except Exception as error:  # noqa: BLE001 - the stream goes on
                 reply.error.CopyFrom(self._faults.of(error).status)
             return reply
@@ -103,7 +101,7 @@ class FaceService:
         ) -> face_service_pb2.ClassifyFaceStreamResponse:
             reply = face_service_pb2.ClassifyFaceStreamResponse(id=item.id)
             try:
-                reply.response.CopyFrom(await self.ClassifyFace(item.request, context))
+                await self._classify(item.request, context, reply.response)
             except Exception as error:  # noqa: BLE001 - the stream goes on
                 reply.error.CopyFrom(self._faults.of(error).status)
             return reply
@@ -111,6 +109,24 @@ class FaceService:
         async with aclosing(bulk(self._streams, request_iterator, answer)) as answers:
             async for reply in answers:
                 yield reply
+
+    async def _encode(
+        self,
+        request: face_service_pb2.EncodeRequest,
+        context: Call,
+        reply: face_service_pb2.EncodeResponse,
+    ) -> face_service_pb2.EncodeResponse:
+        call = requests.encode_call(request, deadline_of(context))
+        return replies.encode_response(await self._engine.encode(call), reply)
+
+    async def _classify(
+        self,
+        request: face_service_pb2.ClassifyFaceRequest,
+        context: Call,
+        reply: face_service_pb2.ClassifyFaceResponse,
+    ) -> face_service_pb2.ClassifyFaceResponse:
+        call = requests.classify_call(request, deadline_of(context))
+        return replies.classify_response(await self._engine.classify(call), reply)
 
 
 class ModelService:

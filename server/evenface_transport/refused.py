@@ -1,20 +1,17 @@
 """Calls that are refused alike: past what a server can do, most are, and each costs time.
 
-Of those that come in one turn of the event loop, the first is judged; others that are the same in
-all that its refusal rests on are refused in the same words, without ever becoming streams.
+Of those that come in the same moment, the first is judged; others that are the same in all that
+its refusal rests on are refused in the same words, without ever becoming streams.
 """
 
 import struct
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from evenface_transport import frames
 from evenface_transport.heads import RequestHead
 from evenface_transport.messages import PREFIX_BYTES
 from evenface_transport.reader import DATA_FRAME_BYTES
 from evenface_transport.status import Alike
-
-# The head of a frame, and of the message that it begins with.
-_OPENING: Final = struct.Struct(">HBBBLBL")
 
 
 class Request(NamedTuple):
@@ -33,10 +30,10 @@ class Request(NamedTuple):
     is_ended: bool
 
 
-class Refused(NamedTuple):
+class Refused:
     """How a call was refused.
 
-    Attributes:
+    Args:
         alike: What others have to have in common with it, and how many there were.
         head: Of its request.
         beginning: Of its request.
@@ -44,11 +41,18 @@ class Refused(NamedTuple):
         max_bytes: Of a request, beyond which it would have been refused for that.
     """
 
-    alike: Alike
-    head: RequestHead
-    beginning: bytes
-    trailers: bytes
-    max_bytes: int
+    __slots__ = ("_beginning", "_max_bytes", "_opening", "alike", "head", "trailers")
+
+    def __init__(
+        self, alike: Alike, head: RequestHead, beginning: bytes, trailers: bytes, max_bytes: int
+    ) -> None:
+        self.alike = alike
+        self.head = head
+        self.trailers = trailers
+        self._beginning = beginning
+        self._max_bytes = max_bytes
+        # The head of a frame, and of the message that it begins with, and how that begins.
+        self._opening = struct.Struct(f">HBBBLBL{len(beginning)}s")
 
     def match(self, number: int, data: memoryview, at: int, size: int) -> Request | None:
         """Return the request of a call with the same head; None where it has to be looked at.
@@ -59,22 +63,21 @@ class Refused(NamedTuple):
             at: Where in it the frame after the head begins.
             size: Bytes that have come in.
         """
-        start = at + _OPENING.size
-        stop = start + len(self.beginning)
-        if size < stop:
+        if size - at < self._opening.size:
             return None
-        high, low, kind, flags, stream, compressed, message = _OPENING.unpack_from(data, at)
+        high, low, kind, flags, stream, compressed, message, beginning = self._opening.unpack_from(
+            data, at
+        )
+        is_plain = kind == frames.DATA and not flags & ~frames.END_STREAM and not compressed
+        if beginning != self._beginning or stream != number or not is_plain:
+            return None
         length = high << 8 | low
-        is_plain = kind == frames.DATA and flags & ~frames.END_STREAM == 0 and not compressed
-        if not is_plain or stream != number or bytes(data[start:stop]) != self.beginning:
-            return None
         excess = length - PREFIX_BYTES - message
-        if excess > 0 or length > DATA_FRAME_BYTES or message > self.max_bytes:
+        if excess > 0 or length > DATA_FRAME_BYTES or message > self._max_bytes:
             return None
         end = at + frames.HEADER_BYTES + length
-        if end < stop or message < len(self.beginning):
+        if end < at + self._opening.size or message < len(beginning):
             return None
-        is_last = bool(flags & frames.END_STREAM)
-        if is_last and excess:
+        if flags and excess:
             return None  # it ends too early
-        return Request(length, end, not excess and end <= size, is_last and end <= size)
+        return Request(length, end, not excess and end <= size, bool(flags) and end <= size)

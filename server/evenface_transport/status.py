@@ -7,7 +7,7 @@ Metadata = Sequence[tuple[str, str | bytes]]
 
 
 class Alike:
-    """Calls that are refused in the same words, until the turn of the event loop ends.
+    """Calls that are refused in the same words, for a moment.
 
     Args:
         length: Of the beginning of a request that the refusal rests on. Other calls whose header

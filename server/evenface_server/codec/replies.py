@@ -1,38 +1,41 @@
-"""The engine's answers to replies."""
+"""The engine's answers to replies.
+
+Those of the most frequent calls are filled in where they will be sent from: protobuf copies a
+message into another by writing and parsing it, which took half the time of packing a reply.
+"""
 
 from evenface.v1 import face_service_pb2
 
 from evenface_server.calls import Decisions, Latents, Pictures, Weighting
-from evenface_server.codec.tensors import histogram_message, images, tensor
+from evenface_server.codec.tensors import fill, histogram_message, images, tensor
 from evenface_server.maths import logistic
 
 
-def encode_response(answer: Latents) -> face_service_pb2.EncodeResponse:
-    """Pack the answer to Encode."""
-    logits = answer.logits
-    return face_service_pb2.EncodeResponse(
-        model=answer.served.model,
-        version=answer.served.version,
-        manifest_digest=answer.served.digest,
-        mean=tensor(answer.mean),
-        log_variance=tensor(answer.log_variance),
-        sample=None if answer.sample is None else tensor(answer.sample),
-        logits=None if logits is None else tensor(logits),
-        probabilities=None if logits is None else tensor(logistic(logits)),
-    )
+def encode_response(
+    answer: Latents, reply: face_service_pb2.EncodeResponse
+) -> face_service_pb2.EncodeResponse:
+    """Pack the answer to Encode into an empty reply, and return that."""
+    reply.model, reply.version, reply.manifest_digest = answer.served
+    fill(reply.mean, answer.mean)
+    fill(reply.log_variance, answer.log_variance)
+    if answer.sample is not None:
+        fill(reply.sample, answer.sample)
+    if answer.logits is not None:
+        fill(reply.logits, answer.logits)
+        fill(reply.probabilities, logistic(answer.logits))
+    return reply
 
 
-def classify_response(answer: Decisions) -> face_service_pb2.ClassifyFaceResponse:
-    """Pack the answer to ClassifyFace."""
-    return face_service_pb2.ClassifyFaceResponse(
-        model=answer.served.model,
-        version=answer.served.version,
-        manifest_digest=answer.served.digest,
-        logits=tensor(answer.logits),
-        probabilities=tensor(answer.probabilities),
-        is_face=answer.is_face.tolist(),
-        threshold=answer.threshold,
-    )
+def classify_response(
+    answer: Decisions, reply: face_service_pb2.ClassifyFaceResponse
+) -> face_service_pb2.ClassifyFaceResponse:
+    """Pack the answer to ClassifyFace into an empty reply, and return that."""
+    reply.model, reply.version, reply.manifest_digest = answer.served
+    fill(reply.logits, answer.logits)
+    fill(reply.probabilities, answer.probabilities)
+    reply.is_face.extend(answer.is_face.tolist())
+    reply.threshold = answer.threshold
+    return reply
 
 
 def decode_response(answer: Pictures) -> face_service_pb2.DecodeResponse:

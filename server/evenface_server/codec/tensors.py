@@ -15,7 +15,7 @@ from evenface_server.calls import HistogramParts, ImageFiles, ImageSource, RawPi
 
 UInt8 = NDArray[np.uint8]
 
-_DTYPES: Mapping[int, np.dtype[Any]] = {
+_DTYPES: Mapping[common_pb2.DataType.ValueType, np.dtype[Any]] = {
     common_pb2.DATA_TYPE_FLOAT32: np.dtype(np.float32),
     common_pb2.DATA_TYPE_FLOAT64: np.dtype(np.float64),
     common_pb2.DATA_TYPE_INT64: np.dtype(np.int64),
@@ -33,11 +33,16 @@ _MAX_DIMENSIONS = 8
 
 def tensor(array: NDArray[Any]) -> common_pb2.Tensor:
     """Pack an array of float32, float64 or int64."""
-    return common_pb2.Tensor(
-        data=to_bytes(array),
-        shape=array.shape,
-        data_type=common_pb2.DataType.ValueType(_TYPES[array.dtype]),
-    )
+    message = common_pb2.Tensor()
+    fill(message, array)
+    return message
+
+
+def fill(message: common_pb2.Tensor, array: NDArray[Any]) -> None:
+    """Pack an array of float32, float64 or int64 into an empty message."""
+    message.data = to_bytes(array)
+    message.shape.extend(array.shape)
+    message.data_type = _TYPES[array.dtype]
 
 
 def array(message: common_pb2.Tensor, field: str, *dtypes: type[np.generic]) -> NDArray[Any]:

@@ -14,6 +14,7 @@ from evenface_core.manifest import FunctionName, Manifest
 from evenface_runtime import Model
 
 from evenface_server.batching import Lane
+from evenface_server.calls import Served
 from evenface_server.models.names import listing, version_key
 from evenface_server.models.traffic import Split
 
@@ -28,11 +29,13 @@ class ServedModel:
 
     Attributes:
         manifest: What the model is and can do.
+        name: What callers are told of it.
     """
 
     def __init__(self, model: Model, lanes: Mapping[FunctionName, Lane], card: str) -> None:
         self.model = model
         self.manifest: Manifest = model.manifest
+        self.name = Served(self.manifest.name, self.manifest.version, model.bundle.digest)
         self.lanes = lanes
         self.card = card
         self._holders = 0
@@ -40,8 +43,9 @@ class ServedModel:
         self._idle.set()
 
     def __enter__(self) -> Self:
+        if not self._holders:
+            self._idle.clear()
         self._holders += 1
-        self._idle.clear()
         return self
 
     def __exit__(

@@ -98,10 +98,10 @@ async def test_calls_that_are_refused_together_are_all_counted_and_one_line_of_t
                     + frames.frame(frames.DATA, frames.END_STREAM, number, prefixed(ONE))
                     for number in range(1, 13, 2)
                 ]
-                for call in calls[:2]:
-                    peer.send(call)
+                for call in (calls[:1], calls[1:2], calls[2:]):
+                    peer.send(*call)
                     await peer.settled()
-                peer.send(*calls[2:])
+                    await until(lambda: server.app._server.refused.alike.is_over)  # noqa: SLF001
                 replies = [await peer.reply(number) for number in range(1, 13, 2)]
             samples = server.samples()
         lines.flush()

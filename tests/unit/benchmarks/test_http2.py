@@ -17,10 +17,22 @@ def test_frames_come_whole_out_of_a_buffer_and_the_rest_stays() -> None:
 
 def test_a_long_body_is_cut_into_frames_and_the_last_one_ends_the_stream() -> None:
     body = bytes(range(256)) * 150  # 38,400 bytes
-    frames = list(http2.split(bytearray(http2.data_frames(body, 7))))
-    assert [each.flags for each in frames] == [0, 0, http2.END_STREAM]
-    assert {each.stream for each in frames} == {7}
-    assert b"".join(each.payload for each in frames) == body
+    call = http2.PreparedCall(b"headers", body)
+    for stream in (7, 2**31 - 1):
+        head, *frames = http2.split(bytearray(b"".join(call.frames(stream))))
+        assert head == http2.Frame(http2.HEADERS, http2.END_HEADERS, stream, b"headers")
+        assert [each.kind for each in frames] == [http2.DATA] * 3
+        assert [each.flags for each in frames] == [0, 0, http2.END_STREAM]
+        assert {each.stream for each in frames} == {stream}
+        assert b"".join(each.payload for each in frames) == body
+
+
+def test_a_short_body_is_one_frame() -> None:
+    frames = http2.PreparedCall(b"h", b"body").frames(5)
+    assert list(http2.split(bytearray(b"".join(frames)))) == [
+        http2.Frame(http2.HEADERS, http2.END_HEADERS, 5, b"h"),
+        http2.Frame(http2.DATA, http2.END_STREAM, 5, b"body"),
+    ]
 
 
 def test_settings_that_concern_a_sender_are_read() -> None:

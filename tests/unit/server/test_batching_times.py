@@ -62,6 +62,21 @@ async def test_batches_are_cut_between_calls_where_they_can_be() -> None:
     assert session.batches[2:] == [[1, 2, 3], [4, 5, 6, 7, 8]]
 
 
+async def test_a_call_is_not_cut_for_a_few_rows_and_else_evenly() -> None:
+    session = Session(Clock(), 0.001)
+    lane = make_lane(session, max_batch_rows=16, max_queue_rows=32)
+    for count in (1, 2, 7, 9, 11):
+        await start(lane, *range(count))
+    await asyncio.gather(start(lane, *range(7)), start(lane, 7))
+    lane.stop()
+    assert where(session)[2:] == [
+        (7, True),
+        *((5, True), (4, True)),
+        *((6, True), (5, True)),
+        *((7, True), (1, True)),
+    ]
+
+
 async def test_rows_that_take_long_run_in_the_thread_as_many_as_may() -> None:
     session = Session(Clock(), 0.006)
     lane = make_lane(session)
