@@ -95,7 +95,8 @@ class PreparedCall:
     def frames(self, stream: int) -> list[bytes | memoryview]:
         """What goes out for the call on a stream; the body is not copied."""
         number = _NUMBER.pack(stream)
-        found = [b"".join((self._opening, number, self._middle, number)), self._first]
+        opening = b"".join((self._opening, number, self._middle, number))
+        found: list[bytes | memoryview] = [opening, self._first]
         for head, piece in self._more:
             found += (head + number, piece)
         return found
