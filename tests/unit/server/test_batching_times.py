@@ -301,7 +301,7 @@ async def test_metrics_tell_batches_rows_and_waits() -> None:
     session.free.set()
     await asyncio.gather(blocker, *waiting)
     lane.stop()
-    found = {name: values for name, [(_, values)] in metrics.instruments.take().items()}
+    found = {name: changes[0][1] for name, changes in metrics.instruments.take().items()}
     assert found["evenface_queue_rows"] == [0]
     assert found["evenface_images"] == [8]
     rows_sum, *batches = found["evenface_batch_rows"]
