@@ -10,6 +10,8 @@ SERVE  ?=
 STUDIO ?=
 BENCH  ?=
 TESTS  ?= tests
+# Processes that run tests: 0 for this one alone, "auto" for one a core, four at most.
+JOBS   ?= 0
 
 INSTALL = $(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
@@ -49,8 +51,8 @@ studio: $(VENV)/.studio ## Show what is served as a page (127.0.0.1:7860); optio
 demo: $(VENV)/.server ## Start a server, call every RPC, leave pictures in demo-output/
 	$(PY) demo/demo.py --out demo-output
 
-test: $(VENV)/.dev ## Run all tests; one part with TESTS=tests/unit
-	$(PY) -m pytest $(TESTS)
+test: $(VENV)/.dev ## Run all tests; one part with TESTS=tests/unit, a process a core with JOBS=auto
+	$(PY) -m pytest --numprocesses $(JOBS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 bench: $(VENV)/.dev ## Compare with limits and other model servers (20 minutes); options in BENCH=
 	$(PY) -m benchmarks.serving compare $(BENCH)

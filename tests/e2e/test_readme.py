@@ -47,7 +47,7 @@ def run(folder: Path, command: list[str], address: str = DEFAULT) -> None:
     succeed(
         [Path(sys.executable).with_name(command[0]), *command[1:]],
         folder=folder,
-        environment={**os.environ, "EVENFACE_SERVER": address, "OMP_NUM_THREADS": "1"},
+        environment={**os.environ, "EVENFACE_SERVER": address},
     )
 
 

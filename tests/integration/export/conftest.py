@@ -1,12 +1,11 @@
 """Images and checkpoints as training leaves them, with a tiny model of random weights."""
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from evenface_core.bundle import Bundle, open_bundle
 from evenface_core.pictures import save_png
 from evenface_export.main import main
@@ -19,14 +18,6 @@ SIDE = 32
 FACES, NONFACES = 120, 90
 
 SaveCheckpoint = Callable[..., Path]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -1,24 +1,15 @@
 """Small drawn faces and non-faces, and runs on them that take a second."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 from evenface_training.config import TrainingConfig
 from support.faces import write_images
 
 ConfigMaker = Callable[..., TrainingConfig]
 VaeMaker = Callable[..., TrainingConfig]
 BothMaker = Callable[..., TrainingConfig]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
@@ -9,15 +9,6 @@ from evenface_export.sessions import UInt8
 from evenface_training.config import ModelConfig
 from evenface_training.models import FaceModel, build_model
 from torch import nn
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
 
 _TINY = ModelConfig(kind="dbvae", image_size=32, latent_size=8, n_filters=4, hidden_size=16)
 
