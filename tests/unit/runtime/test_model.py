@@ -2,7 +2,7 @@
 
 import threading
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from evenface_core.bundle import open_bundle
 from evenface_core.errors import BundleError, ConfigError, FunctionUnsupported
 from evenface_runtime import choose_device, open_model
 from evenface_runtime.signature import signature_of
+from numpy.typing import NDArray
 from support.bundles import (
     LATENT,
     SIZE,
@@ -33,6 +34,22 @@ def test_every_function_computes_its_graph(tmp_path: Path, rows: int) -> None:
     np.testing.assert_allclose(log_variance, expected_log_variance(pictures), atol=1e-5)
     np.testing.assert_allclose(model.classify(pictures), expected_logits(pictures), atol=1e-5)
     assert abs(model.decode(mean).astype(int) - expected_images(mean)).max() <= 1
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 8, 22])
+def test_with_a_tiny_bundle_a_row_has_the_same_bits_in_every_batch(
+    tmp_path: Path, rows: int
+) -> None:
+    model = open_model(open_bundle(write_tiny_bundle(tmp_path, Tiny(joint=True))), "cpu", threads=1)
+    pictures = images(23)
+
+    def everything(some: NDArray[np.uint8]) -> list[Any]:
+        mean, log_variance, logits = model.encode_and_classify(some)
+        return [mean, log_variance, logits, model.decode(mean)]
+
+    parts = [everything(pictures[start : start + rows]) for start in range(0, 23, rows)]
+    for number, values in enumerate(everything(pictures)):
+        np.testing.assert_array_equal(np.concatenate([part[number] for part in parts]), values)
 
 
 @pytest.mark.parametrize("joint", [True, False])
