@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from support.bundles import SIZE, Tiny, images, write_tiny_bundle
 from support.certificates import make_authority, make_certificate, make_old_certificate
 from support.messages import encode
+from support.ports import free_port
 from support.prometheus import (
     ALERTS,
     DASHBOARD,
@@ -133,7 +134,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with ExitStack() as stack:
 
         def start(models: Path, *options: str) -> ServerProcess:
-            every = ("--metrics", "--metrics-port=0", "--workers=1")
+            every = ("--metrics", f"--metrics-port={free_port()}", "--workers=1")
             return stack.enter_context(server_process(models, *every, *options))
 
         tls = [f"--tls-{name}={folder / f'server.{end}'}" for name, end in _TLS_FILES]

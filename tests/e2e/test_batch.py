@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from support.datasets import jpeg, write_jpegs, write_shard
+from support.patience import PATIENCE
 
 COMMAND = str(Path(sys.executable).parent / "evenface-batch")
 IMAGES = 200
@@ -81,7 +82,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(
     under_way: "subprocess.Popen[str]", tmp_path: Path
 ) -> None:
     os.killpg(under_way.pid, signal.SIGINT)  # as a terminal does
-    _, stderr = under_way.communicate(timeout=60)
+    _, stderr = under_way.communicate(timeout=PATIENCE)
     assert under_way.returncode == 130
     assert stderr.strip().endswith("go on with the same command and --resume")
     assert "Traceback" not in stderr

@@ -75,14 +75,6 @@ class Trained:
         return open_bundle(self.models / self.name / "1").manifest
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`face/`, every second blue, `nonface/`, and `labels.csv`: tone, blue (0, 1), left (-1, 1)."""
@@ -254,7 +246,8 @@ def test_a_grey_model_decodes_in_colour_with_its_colorizer(
     with torch.inference_mode():
         expected = to_images(colorizer.decoder(to_tensor(grey.images, torch.device("cpu"))))
     assert np.abs(painted.astype(int) - expected).max() <= 1
-    np.testing.assert_array_equal(client.decode(grey.latents, color=True).images, painted)
+    again = client.decode(grey.latents, color=True).images.astype(int)
+    assert np.abs(again - painted).max() <= 1  # in other batches
 
 
 @pytest.mark.parametrize("trained", ["conv-vae"], indirect=True)

@@ -20,7 +20,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-_PATIENCE = 30.0
+from support.patience import PATIENCE
+
 # So that tests need not wait for the usual five seconds.
 _SOON = {"OTEL_BSP_SCHEDULE_DELAY": "50"}
 
@@ -99,7 +100,7 @@ class Collector:
 
     def wait_for(self, enough: Callable[[Sequence[Seen]], bool]) -> list[Seen]:
         """Wait until what has come is enough; return it."""
-        end = time.monotonic() + _PATIENCE
+        end = time.monotonic() + PATIENCE
         with self._more:
             while not enough(self._spans):
                 left = end - time.monotonic()

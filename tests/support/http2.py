@@ -11,7 +11,8 @@ from urllib.parse import unquote
 import hpack
 from evenface_transport import frames
 
-_PATIENCE = 20.0
+from support.patience import PATIENCE
+
 _CALL = (
     (":method", "POST"),
     (":scheme", "http"),
@@ -151,7 +152,7 @@ class Peer:
 
     async def next(self) -> Frame | None:
         """Return the next frame; None at the end of the connection."""
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(PATIENCE):
             try:
                 head = await self._reader.readexactly(frames.HEADER_BYTES)
                 high, low, kind, flags, stream = frames.HEADER.unpack(head)

@@ -11,6 +11,7 @@ import grpc
 from evenface.v1 import admin_service_pb2 as pb
 from evenface.v1.admin_service_pb2_grpc import AdminServiceStub
 
+from support.patience import PATIENCE
 from support.servers import ServerProcess, server_process
 
 _OPTIONS = ("--workers", "2", "--admin-port", "0", "--watch-interval", "0.05")
@@ -56,7 +57,7 @@ class Operator:
     async def wait_for(self, **states: str) -> None:
         """Wait until versions of faces, named v1, v2, …, stand so, and there are no others."""
         wanted = {f"faces/{name.removeprefix('v')}": state for name, state in states.items()}
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while await self.states() != wanted:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.01)
 

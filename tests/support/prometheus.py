@@ -17,11 +17,11 @@ from typing import Any, Final
 import pytest
 
 from support.charts import CHART, ROOT
+from support.patience import PATIENCE
 
 ALERTS: Final = CHART / "files" / "alerts.yaml"
 DASHBOARD: Final = CHART / "files" / "dashboard.json"
 _SCRAPE: Final = "1s"
-_PATIENCE: Final = 100.0
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -70,7 +70,7 @@ class Prometheus:
         """Return the data that a path of its API gives."""
         asked = urllib.parse.urlencode(parameters, doseq=True)
         url = f"http://{self.address}/api/v1/{path}?{asked}"
-        with urllib.request.urlopen(url, timeout=_PATIENCE) as reply:
+        with urllib.request.urlopen(url, timeout=PATIENCE) as reply:
             return json.load(reply)["data"]
 
     def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
@@ -80,10 +80,10 @@ class Prometheus:
 
     def wait_until(self, condition: Callable[[], bool], what: str) -> None:
         """Wait for a condition; where it does not come true, fail and say what alerts there are."""
-        end = time.monotonic() + _PATIENCE
+        end = time.monotonic() + PATIENCE
         while not condition():
             if time.monotonic() > end:
-                pytest.fail(f"{what}: not after {_PATIENCE} s; {self.ask('alerts')}")
+                pytest.fail(f"{what}: not after {PATIENCE} s; {self.ask('alerts')}")
             time.sleep(0.1)
 
 

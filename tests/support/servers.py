@@ -33,11 +33,12 @@ from evenface_server.totals import Totals
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from support.patience import PATIENCE
+
 if TYPE_CHECKING:  # these two exist for type checkers alone
     from evenface.v1.face_service_pb2_grpc import FaceServiceAsyncStub
     from evenface.v1.model_service_pb2_grpc import ModelServiceAsyncStub
 
-_PATIENCE = 30.0
 _QUIET: dict[str, Any] = {"port": 0, "session_threads": 1}
 _CHANNEL = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
 
@@ -135,16 +136,16 @@ class ServerProcess:
             return next((line for line in self.lines if line["event"] == event), None)
 
         with self._more:
-            self._more.wait_for(lambda: found() or self.process.poll() is not None, _PATIENCE)
+            self._more.wait_for(lambda: found() or self.process.poll() is not None, PATIENCE)
             line = found()
         assert line is not None, f"no '{event}' in {self.lines}"
         return line
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Wait for a condition on its processes or lines; fail where it does not come true."""
-        end = time.monotonic() + _PATIENCE
+        end = time.monotonic() + PATIENCE
         while not condition():
-            assert time.monotonic() < end, f"not so after {_PATIENCE} s: {self.lines}"
+            assert time.monotonic() < end, f"not so after {PATIENCE} s: {self.lines}"
             time.sleep(0.01)
 
     def wait_for_count(self, event: str, count: int) -> None:
@@ -174,7 +175,7 @@ class ServerProcess:
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and return the exit code."""
         self.process.send_signal(number)
-        return self.process.wait(_PATIENCE)
+        return self.process.wait(PATIENCE)
 
 
 @contextmanager
@@ -203,7 +204,7 @@ def server_process(models: Path, *options: str) -> Iterator[ServerProcess]:
     finally:
         process.kill()
         process.wait()
-        reader.join(_PATIENCE)  # until all who could write are gone
+        reader.join(PATIENCE)  # until all who could write are gone
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         reader.join()
@@ -229,14 +230,14 @@ def run_server(
         capture_output=True,
         text=True,
         check=False,
-        timeout=_PATIENCE,
+        timeout=PATIENCE,
         env={**os.environ, **(environment or {})},
     )
 
 
 def scrape(address: str) -> dict[str, float]:
     """All samples of /metrics by name and labels: 'name{a="1",b="2"}', labels in order."""
-    with urllib.request.urlopen(f"http://{address}/metrics", timeout=_PATIENCE) as reply:
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=PATIENCE) as reply:
         return _samples(reply.read().decode())
 
 
@@ -251,7 +252,7 @@ def _samples(text: str) -> dict[str, float]:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for a condition; fail where it does not come true."""
-    async with asyncio.timeout(_PATIENCE):
+    async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - any condition, also in another process
             await asyncio.sleep(0.005)
 

@@ -23,6 +23,8 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from support.patience import PATIENCE
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 WIDE, NARROW = 1440, 375
 
@@ -30,7 +32,6 @@ needs_chromium = pytest.mark.skipif(
     CHROMIUM is None, reason="no chromium on the PATH; Debian's package 'chromium' has it"
 )
 
-_PATIENCE = 30.0
 _HEIGHT = 900
 _LOUD = {"error", "warning"}
 _READ_BY_TESTS = "Canvas2D: Multiple readback"
@@ -79,14 +80,14 @@ def studio_process(server: str, *options: str, port: int = 0) -> Iterator[Studio
         yield StudioProcess(process, found[0])
     finally:
         process.terminate()
-        process.communicate(timeout=_PATIENCE)
+        process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Start Chromium; for the tests of a module, as an event loop runs meanwhile."""
-    expect.set_options(timeout=_PATIENCE * 1000 / 3)  # a machine that is busy is no failure
+    expect.set_options(timeout=PATIENCE * 1000 / 3)  # a machine that is busy is no failure
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(_ARGUMENTS))
         yield browser
@@ -143,7 +144,7 @@ def visiting(
         reduced_motion="reduce",
         **options,
     )
-    context.set_default_timeout(_PATIENCE * 1000 / 3)
+    context.set_default_timeout(PATIENCE * 1000 / 3)
     visit = Visit(context.new_page())
 
     def hear(message: ConsoleMessage) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from evenface_transport import Alike, Call, Code, Limits, Method, Server, StatusError
 
-PATIENCE = 20.0
+from support.patience import PATIENCE
 
 
 @dataclass

@@ -1,11 +1,12 @@
 """The page around the tabs, in a browser."""
 
-import socket
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
+from support.patience import PATIENCE
+from support.ports import free_port
 from support.servers import server_process
 from support.studio import (
     NARROW,
@@ -21,7 +22,7 @@ from support.studio import (
 pytestmark = needs_chromium
 
 ROOT = Path(__file__).parents[3]
-BACK_MS = 20_000  # the page looks every two seconds
+BACK_MS = PATIENCE * 1000  # the page looks every two seconds
 
 
 @pytest.mark.parametrize("width", [WIDE, NARROW])
@@ -66,15 +67,9 @@ def test_the_theme_is_kept(browser: Browser, studio: StudioProcess) -> None:
         expect(root).to_have_attribute("data-theme", "dark")
 
 
-def free_port() -> str:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return str(found.getsockname()[1])
-
-
 def test_the_page_waits_for_the_service_and_goes_on_when_it_is_back(browser: Browser) -> None:
     models, port = ROOT / "models", free_port()
-    options = ("--port", port, "--workers", "1")
+    options = ("--port", str(port), "--workers", "1")
     with (
         studio_process(f"127.0.0.1:{port}") as studio,
         visiting(browser, studio, "sample") as visit,
@@ -96,7 +91,7 @@ def test_the_page_waits_for_the_service_and_goes_on_when_it_is_back(browser: Bro
 
 
 def test_the_page_says_when_the_studio_itself_has_stopped(browser: Browser) -> None:
-    server, port = f"127.0.0.1:{free_port()}", int(free_port())
+    server, port = f"127.0.0.1:{free_port()}", free_port()
     with ExitStack() as running:
         studio = running.enter_context(studio_process(server, port=port))
         with visiting(browser, studio) as visit:

@@ -1,6 +1,5 @@
 """The engine of a running service: real servers, that are overloaded, restarted, or gone."""
 
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +31,7 @@ from evenface_core.errors import JobError
 from PIL import Image
 from support.bundles import LATENT, Tiny, images, write_tiny_bundle
 from support.image_files import animated, png
+from support.ports import free_port
 from support.servers import ServerProcess, grpc_server, server_process
 
 COUNT = 24
@@ -71,8 +71,7 @@ def address(models: Path) -> Iterator[str]:
 
 @pytest.fixture
 def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture

@@ -17,11 +17,12 @@ import numpy as np
 from evenface_client import AsyncClient, Client
 from numpy.typing import NDArray
 from support.bundles import expected_mean, images
+from support.patience import PATIENCE
+from support.ports import free_port
 from support.servers import ServerProcess, scrape, server_process
 
 PICTURES = images(2)
 MEANS = expected_mean(PICTURES)
-PATIENCE = 60.0
 THREADS, TASKS = 3, 3
 
 
@@ -160,11 +161,12 @@ def test_no_call_fails_where_servers_are_killed_drain_and_come_back(tiny_models:
     options = ("--workers", "1", "--metrics", "--metrics-port", "0", "--max-connection-age", "3")
     with ExitStack() as stack:
 
-        def start(port: str = "0") -> ServerProcess:
-            arguments = (*options, "--port", port)
+        def start(port: int) -> ServerProcess:
+            arguments = (*options, "--port", str(port))
             return stack.enter_context(server_process(tiny_models, *arguments))
 
-        servers = [start() for _ in range(3)]
+        ports = [free_port() for _ in range(3)]
+        servers = [start(port) for port in ports]
         target = "ipv4:" + ",".join(server.address for server in servers)
         with Load(target) as load:
             until(lambda: is_even(shares(servers, load, 30)))
@@ -180,6 +182,6 @@ def test_no_call_fails_where_servers_are_killed_drain_and_come_back(tiny_models:
             alone = calls_of(steady)
             load.wait(50)
             until(lambda: calls_of(steady) > alone + 50)
-            again = [start(one.address.split(":")[1]) for one in (killed, drained)]
+            again = [start(port) for port in ports[:2]]
             until(lambda: is_even(shares([*again, steady], load, 30)))
     assert load.problems == []

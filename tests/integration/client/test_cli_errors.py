@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from evenface_client.cli import main
 from support.bundles import Tiny, write_tiny_bundle
+from support.patience import PATIENCE
 from support.servers import server_process
 
 
@@ -172,6 +173,6 @@ def test_ctrl_c_ends_with_one_line(
         )
         server.wait_for("call")  # ListModels; the stream follows at once and takes long
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=PATIENCE)
     assert (process.returncode, said) == (130, "interrupted\n")
     assert not out.exists()

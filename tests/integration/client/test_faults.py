@@ -1,7 +1,6 @@
 """Retries, restarts, deadlines and servers that are not there."""
 
 import asyncio
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -29,6 +28,8 @@ from evenface_client import (
 from numpy.typing import NDArray
 from support.bundles import Tiny, images, write_tiny_bundle
 from support.clients import callers
+from support.patience import PATIENCE
+from support.ports import free_port
 from support.servers import grpc_server, server_process
 
 KINDS = ["sync", "async"]
@@ -36,8 +37,7 @@ KINDS = ["sync", "async"]
 
 @pytest.fixture
 def free_address() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return f"127.0.0.1:{listening.getsockname()[1]}"
+    return f"127.0.0.1:{free_port()}"
 
 
 @dataclass
@@ -182,7 +182,7 @@ def test_wait_ready_waits_for_a_server_to_come_up(
     port = free_address.split(":")[1]
     for caller in callers(free_address, kind):
         with ThreadPoolExecutor(1) as pool:
-            waiting = pool.submit(caller.call, "wait_ready", 30.0)
+            waiting = pool.submit(caller.call, "wait_ready", PATIENCE)
             with server_process(client_models, "--port", port):
                 waiting.result()
                 assert len(caller.call("models")) == 4
@@ -240,7 +240,7 @@ def test_a_stream_that_is_left_early_leaves_no_thread(address: str) -> None:
             outcomes = client.encode_stream(images(200))
             next(outcomes)
             del outcomes
-        end = time.monotonic() + 5
+        end = time.monotonic() + PATIENCE
         while threading.active_count() > before and time.monotonic() < end:
             time.sleep(0.01)
         assert threading.active_count() <= before

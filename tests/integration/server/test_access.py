@@ -25,6 +25,7 @@ from support.bundles import images
 from support.certificates import make_certificate, make_certificates
 from support.http2 import connected
 from support.messages import Details, encode, status_details
+from support.patience import PATIENCE
 from support.servers import Running, running, server_process, until
 
 
@@ -42,7 +43,7 @@ ALL = (
     + entry("free")
     + entry("narrow", "rpcs: ['FaceService/Encode*', 'ModelService/*']")
     + entry("slow", "requests_per_second: 0.001, burst: 3")
-    + entry("small", "rows_per_second: 5")
+    + entry("small", "rows_per_second: 0.001")  # one at once
 )
 
 
@@ -68,7 +69,7 @@ def rewrite(path: Path, text: str) -> None:
 
 async def until_ok(ask: Callable[[], Awaitable[StatusCode]]) -> None:
     """Ask again and again until the answer is OK."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while await ask() is not StatusCode.OK:  # noqa: ASYNC110 - of another process or thread
             await asyncio.sleep(0.02)
 
@@ -94,9 +95,9 @@ async def test_a_stream_needs_a_known_token(server: Running) -> None:
 
 
 async def test_a_call_refused_for_its_rows_leaves_none_in_the_queue(server: Running) -> None:
-    await server.face.Encode(encode(images(3)), metadata=bearing("small"))
+    await server.face.Encode(encode(images(1)), metadata=bearing("small"))
     for _ in range(2):
-        await refused(server.face.Encode(encode(images(3)), metadata=bearing("small")))
+        await refused(server.face.Encode(encode(images(1)), metadata=bearing("small")))
     lane = server.app.engine.registry.resolve("", "").lanes["encode"]
     assert lane.rows == 0
 
@@ -175,10 +176,10 @@ async def test_over_its_rate_a_caller_is_told_when_to_come_back(server: Running)
 
 
 async def test_rows_have_a_rate_of_their_own(server: Running) -> None:
-    await server.face.Encode(encode(images(5)), metadata=bearing("small"))
-    error = await refused(server.face.Encode(encode(images(5)), metadata=bearing("small")))
+    await server.face.Encode(encode(images(1)), metadata=bearing("small"))
+    error = await refused(server.face.Encode(encode(images(1)), metadata=bearing("small")))
     assert error.info.reason == "RATE_LIMITED"
-    assert "5 rows a second" in error.message
+    assert "0.001 rows a second" in error.message
 
 
 @pytest.mark.parametrize(
@@ -269,7 +270,7 @@ async def test_a_stream_of_a_token_that_was_taken_away_ends(server: Running, tok
             answered.append((await anext(aiter(call))).WhichOneof("result"))
 
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await asyncio.wait_for(ask_on(), 30)
+        await asyncio.wait_for(ask_on(), PATIENCE)
     assert caught.value.code() is StatusCode.UNAUTHENTICATED
     assert set(answered) == {"response"}
 

@@ -18,6 +18,7 @@ from grpc import StatusCode
 from support.bundles import Tiny, write_tiny_bundle
 from support.messages import details
 from support.operators import Operator, operated
+from support.patience import PATIENCE
 from support.servers import run_server, server_process
 
 TOKEN = "evenface_of_an_operator"  # noqa: S105 - of tests alone
@@ -193,7 +194,7 @@ def command(
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
         env={**os.environ, **(environment or {})},
     )
 

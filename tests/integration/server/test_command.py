@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.bundles import write_tiny_bundle
+from support.patience import PATIENCE
 from support.servers import run_server, server_process
 
 FREE = ("--port", "0", "--no-metrics")
@@ -91,7 +92,7 @@ def test_an_encrypted_key_is_refused_and_no_password_asked_for(
         start_new_session=True,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
     )
     assert done.returncode == 2
     assert done.stderr.startswith("error: --tls-cert, --tls-key: ")

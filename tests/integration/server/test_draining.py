@@ -17,6 +17,7 @@ from grpc import StatusCode
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from support.bundles import Tiny, expected_mean, images, write_tiny_bundle
 from support.messages import array, details, encode
+from support.patience import PATIENCE
 from support.servers import admitted, running, scrape, server_process, until
 
 SLOW = Tiny(encode_loops=40)  # some 20 ms a run
@@ -52,7 +53,7 @@ async def test_sigterm_under_load_answers_every_admitted_request(slow_models: Pa
         await asyncio.gather(*(call_until_refused(c) for c in channels for _ in range(8)))
         for channel in channels:
             await channel.close(None)
-        assert server.process.wait(30) == 0
+        assert server.process.wait(PATIENCE) == 0
         assert server.wait_for("stopped")["all_answered"] is True
         answered = sum(line.get("code") == "OK" for line in server.lines)
     assert set(codes) == {StatusCode.OK, StatusCode.UNAVAILABLE}
@@ -144,7 +145,7 @@ async def test_draining_answers_what_a_stream_has_sent_and_then_ends_it(slow_mod
 async def test_an_open_health_watch_sees_the_end_and_does_not_hold_it_up(
     slow_models: Path,
 ) -> None:
-    async with running(slow_models) as server, asyncio.timeout(20):
+    async with running(slow_models) as server, asyncio.timeout(PATIENCE):
         stub = health_pb2_grpc.HealthStub(server.channel)
         watch: Any = stub.Watch(health_pb2.HealthCheckRequest())
         assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
@@ -156,7 +157,7 @@ async def test_an_open_health_watch_sees_the_end_and_does_not_hold_it_up(
 async def test_a_health_watch_that_names_no_service_is_told_so(
     slow_models: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with running(slow_models) as server, asyncio.timeout(20):
+    async with running(slow_models) as server, asyncio.timeout(PATIENCE):
         call: Any = server.channel.stream_stream("/grpc.health.v1.Health/Watch")()
         await call.done_writing()
         assert await call.code() is StatusCode.INVALID_ARGUMENT
@@ -175,7 +176,7 @@ async def test_a_drain_that_takes_longer_than_its_grace_says_so(tmp_path: Path) 
             server.process.send_signal(signal.SIGTERM)
             with pytest.raises(grpc.aio.AioRpcError):
                 await call
-        assert server.process.wait(30) == 1
+        assert server.process.wait(PATIENCE) == 1
         assert server.wait_for("stopped")["all_answered"] is False
 
 

@@ -17,6 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from support.bundles import Tiny, images, write_tiny_bundle
 from support.certificates import make_certificates
 from support.messages import encode
+from support.patience import PATIENCE
 from support.servers import run_server, server_process
 
 PORT = ("--health-port", "0")
@@ -28,7 +29,8 @@ def health(address: str, service: str) -> int:
     """The status that one connection of its own is told, as a probe's is."""
     with grpc.insecure_channel(address) as channel:
         request = health_pb2.HealthCheckRequest(service=service)
-        reply = health_pb2_grpc.HealthStub(channel).Check(request, timeout=30, wait_for_ready=True)
+        stub = health_pb2_grpc.HealthStub(channel)
+        reply = stub.Check(request, timeout=PATIENCE, wait_for_ready=True)
     return int(reply.status)
 
 
@@ -44,7 +46,7 @@ def test_probes_need_neither_certificate_nor_token_where_calls_need_both(
         address = str(server.wait_for("serving")["health_address"])
         assert [health(address, name) for name in ("", "readiness", "liveness")] == [SERVING] * 3
         with grpc.insecure_channel(address) as channel, pytest.raises(grpc.RpcError) as caught:
-            FaceServiceStub(channel).Encode(encode(images(1)), timeout=30)
+            FaceServiceStub(channel).Encode(encode(images(1)), timeout=PATIENCE)
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
         with pytest.raises(grpc.RpcError, match="no service 'x'; there are readiness, liveness"):
             health(address, "x")
@@ -92,7 +94,7 @@ async def test_a_server_that_drains_is_alive_and_not_ready(tmp_path: Path) -> No
     with server_process(tmp_path, *PORT, "--workers", "1", "--drain-delay", "1") as server:
         address = str(server.wait_for("serving")["health_address"])
         async with grpc.aio.insecure_channel(server.address) as channel:
-            answer = FaceServiceStub(channel).Encode(encode(images(1)), timeout=30)
+            answer = FaceServiceStub(channel).Encode(encode(images(1)), timeout=PATIENCE)
             await answer.wait_for_connection()
             server.process.send_signal(signal.SIGTERM)
             await asyncio.to_thread(
@@ -100,7 +102,7 @@ async def test_a_server_that_drains_is_alive_and_not_ready(tmp_path: Path) -> No
             )
             assert await asyncio.to_thread(health, address, "liveness") == SERVING
             await answer
-        assert await asyncio.to_thread(server.process.wait, 30) == 0
+        assert await asyncio.to_thread(server.process.wait, PATIENCE) == 0
 
 
 async def test_connections_that_ask_nothing_keep_probes_out_for_a_moment_only() -> None:

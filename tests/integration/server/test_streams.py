@@ -8,6 +8,7 @@ import pytest
 from evenface.v1.face_service_pb2 import EncodeStreamRequest
 from support.bundles import images
 from support.messages import encode
+from support.patience import PATIENCE
 from support.servers import admitted, running
 
 RECEIVED = (
@@ -41,7 +42,7 @@ async def test_a_client_that_stops_reading_stops_being_read(tiny_models: Path) -
 
 async def _when_it_stops_growing(value: Any) -> float:  # noqa: ANN401
     last, same = -1.0, 0
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while same < 5:
             await asyncio.sleep(0.05)
             now = await asyncio.to_thread(value)

@@ -13,6 +13,7 @@ from evenface_server.settings import Settings
 from evenface_server.supervisor.keeper import CrashLoop, Patience
 from evenface_server.supervisor.supervisor import Supervisor
 from evenface_transport import frames
+from support.patience import PATIENCE
 from support.servers import until
 
 
@@ -35,7 +36,7 @@ async def test_connections_beyond_what_workers_take_at_once_wait_and_are_not_clo
                 caller.settimeout(0)
                 caller.sendall(frames.PREFACE + frames.settings({}))
                 first = await asyncio.wait_for(
-                    asyncio.get_running_loop().sock_recv(caller, 1), timeout=30
+                    asyncio.get_running_loop().sock_recv(caller, 1), timeout=PATIENCE
                 )
                 assert first
         finally:

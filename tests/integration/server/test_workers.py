@@ -21,6 +21,7 @@ from evenface_client import Client
 from evenface_server.supervisor.process import WORKER_MODULE, start_process
 from support.bundles import Tiny, images, write_tiny_bundle
 from support.messages import encode
+from support.patience import PATIENCE
 from support.servers import ServerProcess, scrape, server_process, until
 
 METRICS = ("--metrics", "--metrics-port", "0")
@@ -168,7 +169,7 @@ async def test_connections_spread_anew_over_a_worker_that_was_replaced(tiny_mode
                 if [samples()[name] for name in names] == [3, 3]:
                     return
 
-        await asyncio.wait_for(call_until_even(), 30)
+        await asyncio.wait_for(call_until_even(), PATIENCE)
         for channel in channels:
             await channel.close()
 
@@ -211,7 +212,7 @@ def test_a_crash_loop_is_reported_and_ends_the_server(tiny_models: Path) -> None
             if died < 5:
                 server.wait_for_count("worker replaced", died)
                 (doomed,) = (pid for pid in server.workers if pid != kept)
-        assert server.process.wait(30) == 1
+        assert server.process.wait(PATIENCE) == 1
         reason = server.wait_for("giving up")["reason"]
         assert re.fullmatch(
             r"worker \d died 5 times in a row; the last time: signal SIGKILL", reason
@@ -270,7 +271,7 @@ def test_a_group_told_to_end_before_it_serves_ends_well(
     with server_process(tiny_models, "--workers", "2") as server:
         server.wait_until(lambda: len(server.workers) == 2)
         os.killpg(server.process.pid, signal.SIGINT)
-        assert server.process.wait(30) == 0
+        assert server.process.wait(PATIENCE) == 0
         server.wait_for("stopped")
         assert server.count("serving") == 0
     assert capfd.readouterr().err == ""
@@ -283,7 +284,7 @@ def test_a_worker_is_deaf_to_signals_from_its_first_moment(number: signal.Signal
         worker = start_process(WORKER_MODULE, theirs)
         worker.send_signal(number)
     with _killed_in_the_end(worker):
-        assert worker.wait(30) == 1  # as its supervisor is gone, not -number
+        assert worker.wait(PATIENCE) == 1  # as its supervisor is gone, not -number
 
 
 HANGING = """
@@ -313,7 +314,7 @@ def test_a_worker_whose_event_loop_hangs_ends_with_its_supervisor() -> None:
             assert worker.stdout.readline() == b"hangs\n"
             assert worker.poll() is None
             ours.close()
-            assert worker.wait(30) == 1
+            assert worker.wait(PATIENCE) == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -333,5 +334,5 @@ async def test_a_signal_to_the_whole_group_drains_all_workers(
         assert [list(reply.mean.shape) for reply in replies] == [[3, 4]] * 2
         for channel in channels:
             await channel.close()
-        assert await asyncio.to_thread(server.process.wait, 30) == 0
+        assert await asyncio.to_thread(server.process.wait, PATIENCE) == 0
         assert server.wait_for("stopped")["all_answered"] is True

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.patience import PATIENCE
 
 
 def refused(*options: str) -> str:
@@ -15,7 +16,7 @@ def refused(*options: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.returncode == 2
     return done.stderr
@@ -58,7 +59,7 @@ def test_an_address_that_others_reach_comes_with_a_warning(host: str, warns: boo
         assert process.stdout is not None
         assert process.stdout.readline()
         process.terminate()
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=PATIENCE)
     assert said.startswith("warning: there is no sign-in") is warns
     assert process.returncode == 0
 

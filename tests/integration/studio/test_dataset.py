@@ -17,6 +17,7 @@ from evenface_studio.dataset import encoding, shown
 from evenface_studio.settings import Settings
 from support.bundles import Tiny, write_tiny_bundle
 from support.datasets import write_jpegs
+from support.patience import PATIENCE
 from support.scored_files import Lines, write_file, write_parts
 from support.servers import running
 
@@ -51,7 +52,7 @@ class Studio:
 
     async def finished(self, name: str) -> Mapping[str, Any]:
         """Ask until a run has ended."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 state: Mapping[str, Any] = await self.get(f"runs/{name}")
                 if state["state"] != "running":

@@ -16,6 +16,7 @@ from evenface_studio.asked import MAX_JSON_BYTES, MAX_LATENT
 from evenface_studio.settings import MAX_UPLOAD_BYTES, Settings
 from support.bundles import images
 from support.image_files import bomb, png
+from support.patience import PATIENCE
 from support.servers import running
 from support.studio_http import MAX_UPLOAD, Page, error_of, studio_over
 
@@ -172,7 +173,7 @@ async def test_an_upload_that_does_not_go_on_is_given_up(studio_models: Path) ->
         running(studio_models, default_model="faces") as server,
         studio_over(server.address, upload_seconds=0.1) as page,
         unfinished(page) as [reader],
-        asyncio.timeout(30),
+        asyncio.timeout(PATIENCE),
     ):
         assert b" 408 " in await reader.readline()
         assert b"not there after 0.1 s" in await reader.readuntil(b"}}")
@@ -225,7 +226,7 @@ async def test_more_requests_than_are_answered_at_once_are_told_to_come_again(
     async with (
         running(studio_models, default_model="faces") as server,
         studio_over(server.address, max_at_once=3) as page,
-        asyncio.timeout(30),
+        asyncio.timeout(PATIENCE),
     ):
         async with unfinished(page, 3):
             reply = await page.get("/api/models")

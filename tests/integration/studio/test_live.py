@@ -16,6 +16,7 @@ from evenface_studio.app import make_app
 from evenface_studio.settings import Settings
 from prometheus_client import CollectorRegistry, generate_latest
 from support.bundles import images
+from support.patience import PATIENCE
 from support.servers import Running, running
 
 
@@ -56,7 +57,7 @@ async def told(client: TestClient[Any, Any], since: int = 0) -> Any:  # noqa: AN
 
 async def until(client: TestClient[Any, Any], condition: Callable[[Any], bool]) -> Any:  # noqa: ANN401
     """Look until something is so."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not condition(found := await told(client)):  # noqa: ASYNC110 - of another program
             await asyncio.sleep(0.02)
         return found

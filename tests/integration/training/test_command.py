@@ -1,7 +1,6 @@
 """`evenface-train` as a user runs it: exit codes, one-line errors, Ctrl-C."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import yaml
 from evenface_training.checkpoint import load_checkpoint
 from evenface_training.config import TrainingConfig
 from evenface_training.main import main
+from support.patience import PATIENCE
 
 ConfigMaker = Callable[..., TrainingConfig]
 
@@ -145,7 +145,7 @@ def test_a_full_disk_is_one_line(config_file: Path, tmp_path: Path) -> None:
         "sys.exit(main(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", code, str(config_file), "--run", str(tmp_path / "run")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode == 2
     assert "error: cannot write" in done.stderr
     assert "File too large" in done.stderr
@@ -157,10 +157,7 @@ def endless(config_file: Path, tmp_path: Path) -> Iterator["subprocess.Popen[str
     """A run that would take for ever, seen to have taken its first steps."""
     command = [sys.executable, "-m", "evenface_training.main", str(config_file)]
     command += ["--run", str(tmp_path / "run"), "--set", "optimizer.epochs=1000000"]
-    process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         assert "held out" in process.stdout.readline()
@@ -176,7 +173,7 @@ def test_ctrl_c_and_sigterm_save_and_end_with_130(
     endless: "subprocess.Popen[str]", tmp_path: Path, number: signal.Signals
 ) -> None:
     endless.send_signal(number)
-    _, errors = endless.communicate(timeout=60)
+    _, errors = endless.communicate(timeout=PATIENCE)
     assert endless.returncode == 130
     assert "Traceback" not in errors
     assert f"evenface-train --resume {tmp_path / 'run'}" in errors
@@ -199,7 +196,7 @@ def decoding(config_file: Path, tmp_path: Path) -> Iterator["subprocess.Popen[st
     command = [sys.executable, "-c", code, str(config_file), "--run", str(tmp_path / "run")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while not list((tmp_path / "cache").glob("*.tmp")) and time.monotonic() < deadline:
             time.sleep(0.02)
         yield process
@@ -213,7 +210,7 @@ def test_a_stop_while_images_are_decoded_leaves_no_scratch_file(
     decoding: "subprocess.Popen[str]", tmp_path: Path, number: signal.Signals
 ) -> None:
     decoding.send_signal(number)
-    _, errors = decoding.communicate(timeout=60)
+    _, errors = decoding.communicate(timeout=PATIENCE)
     assert decoding.returncode == 130
     assert "Traceback" not in errors
     assert not list((tmp_path / "cache").iterdir())
@@ -223,7 +220,7 @@ def test_what_a_kill_while_images_are_decoded_leaves_is_gone_after_the_next_run(
     decoding: "subprocess.Popen[str]", config_file: Path, tmp_path: Path
 ) -> None:
     decoding.kill()
-    decoding.communicate(timeout=60)
+    decoding.communicate(timeout=PATIENCE)
     assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".tmp"]
     run = [str(config_file), "--run", str(tmp_path / "again"), "--set", "optimizer.epochs=1"]
     assert main(run) == 0

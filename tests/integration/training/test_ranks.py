@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from evenface_training.checkpoint import load_checkpoint
 from evenface_training.config import TrainingConfig
 from evenface_training.main import main
 from evenface_training.run_folder import RunFolder
+from support.ports import free_port
 
 ConfigMaker = Callable[..., TrainingConfig]
 Processes = list[subprocess.Popen[str]]
@@ -25,17 +25,13 @@ Processes = list[subprocess.Popen[str]]
 @contextmanager
 def two_processes(*arguments: object) -> Iterator[Processes]:
     """The command twice, in the environment that torchrun gives to two processes."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     shared = {
         "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
+        "MASTER_PORT": str(free_port()),
         "WORLD_SIZE": "2",
         "LOCAL_WORLD_SIZE": "2",
         "GROUP_RANK": "0",
         "TORCHELASTIC_RUN_ID": "test",
-        "OMP_NUM_THREADS": "1",
         "GLOO_SOCKET_IFNAME": "lo",
     }
     command = [sys.executable, "-m", "evenface_training.main", *map(str, arguments)]

@@ -5,8 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from evenface_runtime.captures import Captures
-
-PATIENCE = 30.0
+from support.patience import PATIENCE
 
 
 def _started(work: Callable[[], None]) -> threading.Thread:
