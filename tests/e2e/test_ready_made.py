@@ -34,6 +34,7 @@ _STRONG: dict[str, object] = {
 }
 SMALL: dict[str, dict[str, object]] = {
     "lab-cnn": _LAB,
+    "cnn-strong": _LAB,
     "lab-vae": _LAB,
     "lab-dbvae": _LAB,
     "faces": {**_LAB, "data.group_columns": "[tone]", "optimizer.warmup_steps": 2},
@@ -58,7 +59,8 @@ COLORIZER: dict[str, object] = {
     "model.n_filters": 12,
     "optimizer.epochs": 40,
 }  # attached to the conv-vae
-WITH_NONFACES = ("lab-cnn", "lab-dbvae", "faces", "dbvae-strong", "dbvae-strong-128")
+CLASSIFIERS = ("lab-cnn", "cnn-strong")
+WITH_NONFACES = (*CLASSIFIERS, "lab-dbvae", "faces", "dbvae-strong", "dbvae-strong-128")
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,7 @@ def test_the_client_gets_what_the_trained_model_computes(
         assert np.abs(decoded - decode_all(loaded.model, latents)).max() <= 1
 
 
-@pytest.mark.parametrize("trained", sorted({*SMALL} - {"lab-cnn"}), indirect=True)
+@pytest.mark.parametrize("trained", sorted({*SMALL} - {*CLASSIFIERS}), indirect=True)
 def test_faces_are_drawn_and_weighted(trained: Trained, client: Client, files: list[Path]) -> None:
     manifest = trained.manifest
     size = manifest.preprocessing.size

@@ -8,6 +8,7 @@ from evenface_training.config import load_config, ready_made
 def test_every_ready_made_configuration_is_valid() -> None:
     names = ready_made()
     assert names == [
+        "cnn-strong",
         "colorizer",
         "conv-vae",
         "cvae",
