@@ -29,9 +29,8 @@ def write_table(path: Path, cells: Sequence[object], kind: pa.DataType | None = 
 
 def scored(tmp_path: Path, *inputs: Path, chunk: int = 3, **facts: str | None) -> list[list[str]]:
     """Write the listing that a job has; return the ids of its parts."""
-    asked = InputFacts(
-        urls=tuple(map(str, inputs)), **{"kind": None, "column": None, "id_column": None, **facts}
-    )
+    unasked = {"kind": None, "column": None, "id_column": None}
+    asked = InputFacts.model_validate({"urls": tuple(map(str, inputs)), **unasked, **facts})
     found = list(find_places(asked, [path.name for path in inputs], chunk))
     write_listing(tmp_path, [places.to_line() for places in found])
     return [list(places.ids()) for places in found]
@@ -107,10 +106,9 @@ def test_another_image_is_never_shown_in_the_place_of_one_that_moved(
     data: Path, tmp_path: Path
 ) -> None:
     shard, table = data / "a.tar", data / "faces.parquet"
-    for write, kind in ((write_shard, "webdataset"), (write_table, "parquet")):
-        source = shard if write is write_shard else table
-        content = samples(7) if write is write_shard else IMAGES
-        write(source, content)  # type: ignore[operator]
+    write_shard(shard, samples(7))
+    write_table(table, IMAGES)
+    for source, kind in ((shard, "webdataset"), (table, "parquet")):
         parts = scored(tmp_path, source, kind=kind, id_column="name")
         pictures = pictures_of(tmp_path)
         moved = Cell(parts[0][1], None, 0, 0)

@@ -64,5 +64,6 @@ def _folder_of(origins: Origins) -> Path | None:
     if len(origins.different) != 1:
         return None
     [origin] = origins.different
-    is_folder = isinstance(origin, Files) and not origin.prefix and origin.base.startswith("/")
-    return Path(origin.base) if is_folder else None
+    if isinstance(origin, Files) and not origin.prefix and origin.base.startswith("/"):
+        return Path(origin.base)
+    return None
