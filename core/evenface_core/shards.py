@@ -6,6 +6,7 @@ The standard library's tarfile is all that reading them in order takes.
 import re
 import tarfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
@@ -38,8 +39,10 @@ def members(file: IO[bytes]) -> Iterator[Member]:
         tarfile.TarError: It is cut, damaged or no tar file.
         OSError: It cannot be read.
     """
-    with tarfile.open(fileobj=file, mode="r:") as tar:
-        while (member := tar.next()) is not None:
+    with _sound():
+        tar = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115 - closed below
+    with tar:
+        while (member := _next(tar)) is not None:
             tar.members.clear()  # type: ignore[attr-defined] # they would grow with the shard
             name = _MEMBER.match(member.name)
             if member.isfile() and name is not None:
@@ -48,10 +51,25 @@ def members(file: IO[bytes]) -> Iterator[Member]:
         _require_end(file.read(tarfile.RECORDSIZE), tar.offset)
 
 
+def _next(tar: tarfile.TarFile) -> tarfile.TarInfo | None:
+    with _sound():
+        return tar.next()
+
+
+@contextmanager
+def _sound() -> Iterator[None]:
+    """Tell by one error what tarfile tells of damaged headers by several: numbers, sizes, depth."""
+    try:
+        yield
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise tarfile.ReadError("a header is damaged") from error
+
+
 def _member(tar: tarfile.TarFile, member: tarfile.TarInfo, name: re.Match[str]) -> Member:
     def read() -> bytes:
-        content = tar.extractfile(member)
-        return b"" if content is None else content.read()
+        with _sound():
+            content = tar.extractfile(member)
+            return b"" if content is None else content.read()
 
     return Member(name["key"], name["ending"].lower(), member.offset, member.size, read)
 

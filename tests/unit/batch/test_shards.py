@@ -1,5 +1,7 @@
 """WebDataset shards as input: every sample once, whatever the chunks, and what a cut one loses."""
 
+import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,38 @@ def test_of_a_cut_shard_all_before_the_cut_is_read_and_one_row_says_so(
     assert items[-1].id == "s.tar"
     assert (items[-1].error or "").startswith("broken shard: what follows the rows before is lost")
     assert places[-1].count is None
+
+
+def header(name: str, size: int, records: Mapping[str, str]) -> bytes:
+    member = tarfile.TarInfo(name)
+    member.size, member.pax_headers = size, dict(records)
+    return member.tobuf(tarfile.PAX_FORMAT if records else tarfile.GNU_FORMAT)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(header("b.jpg", 2**70, {}), id="size"),
+        pytest.param(header("b.jpg", 512, {"GNU.sparse.size": "x"}), id="number"),
+        pytest.param(
+            header("b.jpg", 512, {"GNU.sparse.map": "1,a", "GNU.sparse.size": "5"}), id="map"
+        ),
+        pytest.param(
+            header("b.jpg", 0, {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}) + b"9" * 512,
+            id="table",
+        ),
+    ],
+)
+def test_numbers_in_headers_that_are_none_or_too_large_are_one_row_with_an_error(
+    tmp_path: Path, damage: bytes
+) -> None:
+    path, image = tmp_path / "s.tar", jpeg(0)
+    padding = bytes(-len(image) % tarfile.BLOCKSIZE)
+    first = header("a.jpg", len(image), {}) + image + padding
+    path.write_bytes(first + damage + header("c.jpg", 0, {}) + bytes(tarfile.RECORDSIZE))
+    items = read(chunks(path, 10))
+    assert items[0].data == image
+    assert (items[-1].error or "").startswith("broken shard: what follows the rows before is lost")
 
 
 @pytest.mark.parametrize("content", [b"", b"this is no tar file" * 100])

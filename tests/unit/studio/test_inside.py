@@ -149,6 +149,78 @@ def test_a_shard_that_lies_about_sizes_takes_no_memory(data: Path, tmp_path: Pat
             pictures_of(tmp_path).draw(Cell("000000", None, 0, 0))
 
 
+def test_headers_of_a_shard_that_are_no_files_count_too(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inside, "_MOST_HEADERS", 20)
+    shard = write_shard(data / "a.tar", samples(1))
+    parts = scored(tmp_path, shard)
+    for kind, name in ((tarfile.DIRTYPE, "folder"), (tarfile.REGTYPE, f"{parts[0][0]}.json")):
+        member = tarfile.TarInfo(name)
+        member.type = kind
+        shard.write_bytes(member.tobuf() * 30 + shard.read_bytes())
+        with pytest.raises(OSError, match="too far into its shard"):
+            pictures_of(tmp_path).draw(cells_of(parts)[0])
+
+
+@pytest.mark.parametrize("column", ["name", "image"])
+def test_a_text_that_stands_in_a_file_once_takes_memory_once(
+    data: Path, tmp_path: Path, column: str
+) -> None:
+    rows, size = 64, 2**22
+    path = data / "faces.parquet"
+    columns = {name: pa.array(["a.jpg"] * rows) for name in ("name", "image")}
+    pq.write_table(pa.table(columns), path)
+    (first, *_), *_ = scored(tmp_path, path, id_column="name", chunk=rows)
+    places = pa.array([0] * rows, pa.int32())
+    columns[column] = pa.DictionaryArray.from_arrays(places, pa.array(["x" * size]))
+    pq.write_table(pa.table(columns), path, dictionary_pagesize_limit=2**30, store_schema=False)
+    everyones = pa.default_memory_pool()
+    own = pa.proxy_memory_pool(everyones)
+    pa.set_memory_pool(own)
+    try:
+        with pytest.raises(FileNotFoundError, match="no longer there"):
+            pictures_of(tmp_path).draw(Cell(first, None, 0, 0))
+    finally:
+        pa.set_memory_pool(everyones)
+    assert size <= own.max_memory() < rows * size / 4
+
+
+def test_a_cell_that_is_no_image_and_no_path_is_not_read(data: Path, tmp_path: Path) -> None:
+    path = write_table(data / "faces.parquet", IMAGES)
+    parts = scored(tmp_path, path, id_column="name")
+    lists = pa.array([[image] * 3 for image in IMAGES])
+    more = pa.array([{"more": [image], "path": ""} for image in IMAGES])
+    for cells, why in ((lists, "no images in its column"), (more, "no image in its cell")):
+        write_table(path, cells)
+        with pytest.raises(OSError, match=why):
+            pictures_of(tmp_path).draw(cells_of(parts)[0])
+    pq.write_table(pa.table({"name": lists, "image": IMAGES}), path)
+    with pytest.raises(OSError, match="no ids in its column"):
+        pictures_of(tmp_path).draw(cells_of(parts)[0])
+
+
+def test_a_column_whose_name_has_a_dot_is_found_and_has_the_same_limit(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = data / "faces.parquet"
+    pq.write_table(pa.table({"an.image": IMAGES}), table)
+    parts = scored(tmp_path, table, column="an.image")
+    check_all(tmp_path, parts)
+    monkeypatch.setattr(inside, "_MOST_GROUP", 2000)
+    with pytest.raises(OSError, match="row group is too large"):
+        pictures_of(tmp_path).draw(cells_of(parts)[0])
+
+
+def test_texts_that_are_none_are_damage(data: Path, tmp_path: Path) -> None:
+    table = write_table(data / "faces.parquet", ["a.jpg"] * 7)
+    parts = scored(tmp_path, table)
+    no_text = pa.array([b"\xff\xfe"] * 7).view(pa.string())
+    write_table(table, no_text)
+    with pytest.raises(OSError, match="damaged"):
+        pictures_of(tmp_path).draw(cells_of(parts)[0])
+
+
 def test_what_is_too_far_inside_is_not_looked_for(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ in order. Its id is compared, so that another one is never shown in its place.
 
 import tarfile
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from threading import Lock
@@ -19,10 +19,9 @@ from evenface_core.shards import Member, members
 
 from evenface_studio.dataset.pieces import Cell
 from evenface_studio.dataset.roots import IMAGE_SUFFIXES
-from evenface_studio.dataset.texts import are_long
 
 GONE = "no longer there"
-_MOST_HEADERS = 100_000  # of a shard that are read for one image
+_MOST_HEADERS = 100_000  # of a shard that are read for one image, those of no files included
 _MOST_ROWS = 20_000  # of a row group that are read for one image
 _MOST_GROUP = 2**27  # bytes of them, before compression; they may be one page: held twice then
 _AHEAD = 2**20
@@ -63,7 +62,7 @@ class Shard:
             self._find(careful, cell.row, starts)
             careful.seek(starts[cell.row])
             return _image_of(members(careful), cell.id.removeprefix(self.prefix))
-        except (tarfile.TarError, EOFError, RecursionError) as error:
+        except (tarfile.TarError, EOFError) as error:
             raise OSError(5, "its shard is damaged") from error
 
     def _find(self, file: IO[bytes], row: int, starts: Starts) -> None:
@@ -72,9 +71,7 @@ class Shard:
             return
         file.seek(starts[-1] if starts else self.offset)
         place, key = max(len(starts) - 1, 0) - 1, None
-        for headers, member in enumerate(members(file)):
-            if headers == _MOST_HEADERS:
-                raise OSError(27, "too far into its shard; see the job's page.html")
+        for member in members(file):
             if member.key == key:
                 continue
             place, key = place + 1, member.key
@@ -97,14 +94,23 @@ def _image_of(found: Iterator[Member], key: str) -> bytes:
     raise FileNotFoundError(2, GONE)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Careful:
-    """A file of which nothing is read that is larger than an image may be: tar headers may lie."""
+    """A shard of which little is read: tar headers may lie, and there may be any number of them.
+
+    Attributes:
+        file: The shard.
+        headers: How many blocks of the size of a header have been read.
+    """
 
     file: IO[bytes]
+    headers: int = 0
 
     def read(self, size: int = -1) -> bytes:
         """Read so many bytes."""
+        self.headers += size == tarfile.BLOCKSIZE
+        if self.headers > _MOST_HEADERS:
+            raise OSError(27, "too far into its shard; see the job's page.html")
         if not 0 <= size <= DEFAULT_LIMITS.max_bytes:
             raise OSError(27, f"more than {DEFAULT_LIMITS.max_bytes:,} bytes")
         return self.file.read(size)
@@ -147,9 +153,9 @@ class Table:
             OSError: It is not there, too large, in too large a row group, or the file is damaged.
         """
         try:
-            with _ONE, pq.ParquetFile(file, pre_buffer=False, buffer_size=_AHEAD) as parquet:
-                name, found = self._cell(parquet, self.first + cell.row)
-        except (pa.ArrowException, KeyError, IndexError) as error:
+            with _ONE:
+                name, found = self._cell(file, self.first + cell.row)
+        except (pa.ArrowException, LookupError, ValueError) as error:
             raise OSError(5, "its file is damaged") from error
         if self.prefix + name != cell.id:
             raise FileNotFoundError(2, GONE)
@@ -159,19 +165,37 @@ class Table:
             raise FileNotFoundError(2, "no image in its cell")
         return found
 
-    def _cell(self, parquet: Any, row: int) -> tuple[str, object]:  # noqa: ANN401 - no types
+    def _cell(self, file: IO[bytes], row: int) -> tuple[str, object]:
         """The id and the cell of a row."""
-        group, inside = _located(parquet, row)
-        wanted = [name for name in (self.column, self.id_column) if name is not None]
-        size = _step(parquet, group, inside, self.column)
-        batches = parquet.iter_batches(size, row_groups=[group], columns=wanted)
-        batch = next(islice(batches, inside // size, None), None)
-        if batch is None:
-            raise FileNotFoundError(2, GONE)
-        cell = batch.column(self.column)[inside % size].as_py()
-        if self.id_column is None:
-            return f"{row:08}", cell
-        return str(batch.column(self.id_column)[inside % size].as_py()), cell
+        with _opened(file) as parquet:
+            group, inside = _located(parquet, row)
+            schema = parquet.schema_arrow
+            has_names = _is_text(schema.field(self.column).type)
+            wanted = _leaves(schema, self.column)
+            if self.id_column is not None:
+                _require_flat(schema, self.id_column)
+                wanted.append(self.id_column)
+            _require_small(parquet, group, wanted)
+        if not has_names and inside >= _MOST_ROWS:
+            raise _too_large()
+        # One image, as one that comes often stands in the file once; and so does a text.
+        size = _NAMES if has_names else 1
+        texts = [name for name in wanted if _is_text(schema.field(name).type)] if has_names else []
+        with _opened(file, texts) as parquet:
+            batches = parquet.iter_batches(size, row_groups=[group], columns=wanted)
+            batch = next(islice(batches, inside // size, None), None)
+            if batch is None:
+                raise FileNotFoundError(2, GONE)
+            cell = batch.column(self.column)[inside % size].as_py()
+            if self.id_column is None:
+                return f"{row:08}", cell
+            return str(batch.column(self.id_column)[inside % size].as_py()), cell
+
+
+def _opened(file: IO[bytes], coded: Sequence[str] = ()) -> Any:  # noqa: ANN401 - pyarrow has no types
+    """Open a Parquet file; texts of some columns come in the form of dictionaries."""
+    file.seek(0)
+    return pq.ParquetFile(file, pre_buffer=False, buffer_size=_AHEAD, read_dictionary=list(coded))
 
 
 def _located(parquet: Any, row: int) -> tuple[int, int]:  # noqa: ANN401
@@ -185,23 +209,57 @@ def _located(parquet: Any, row: int) -> tuple[int, int]:  # noqa: ANN401
     raise FileNotFoundError(2, GONE)
 
 
-def _step(parquet: Any, group: int, inside: int, column: str) -> int:  # noqa: ANN401
-    """How many rows may be decoded at once.
-
-    One of images, as a cell that comes often stands in the file once.
+def _leaves(schema: Any, column: str) -> list[str]:  # noqa: ANN401
+    """What is read of a column: of structs bytes and path alone.
 
     Raises:
-        OSError: There is more to be read than one image is worth.
+        OSError: It has neither images nor paths.
     """
-    kind = parquet.schema_arrow.field(column).type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        if are_long(parquet, column):
-            raise OSError(27, "its paths are too long")
-        return _NAMES
+    kind = schema.field(column).type
+    if _is_text(kind) or _is_binary(kind):
+        return [column]
+    tests = {"bytes": _is_binary, "path": _is_text}
+    inner = {one.name: one.type for one in kind} if pa.types.is_struct(kind) else {}
+    names = [name for name, test in tests.items() if name in inner and test(inner[name])]
+    if not names:
+        raise OSError(22, "no images in its column")
+    return [f"{column}.{name}" for name in names]
+
+
+def _require_flat(schema: Any, column: str) -> None:  # noqa: ANN401
+    """Check that a cell holds one value, and not any number of them.
+
+    Raises:
+        OSError: It does not.
+    """
+    if pa.types.is_nested(schema.field(column).type):
+        raise OSError(22, "no ids in its column")
+
+
+def _is_text(kind: Any) -> bool:  # noqa: ANN401
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_binary(kind: Any) -> bool:  # noqa: ANN401
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _require_small(parquet: Any, group: int, wanted: Sequence[str]) -> None:  # noqa: ANN401
+    """Check that there is not more to be read than one image is worth.
+
+    Raises:
+        OSError: There is.
+    """
     facts = parquet.metadata.row_group(group)
     columns = (facts.column(place) for place in range(facts.num_columns))
-    sizes = {one.path_in_schema: one.total_uncompressed_size for one in columns}
-    total = sum(size for name, size in sizes.items() if name.partition(".")[0] == column)
-    if total > _MOST_GROUP or inside >= _MOST_ROWS:
-        raise OSError(27, "its row group is too large to look into; see the job's page.html")
-    return 1
+    sizes = [
+        one.total_uncompressed_size
+        for one in columns
+        if any(f"{one.path_in_schema}.".startswith(f"{name}.") for name in wanted)
+    ]
+    if sum(sizes) > _MOST_GROUP:
+        raise _too_large()
+
+
+def _too_large() -> OSError:
+    return OSError(27, "its row group is too large to look into; see the job's page.html")
