@@ -105,8 +105,8 @@ def _check_headers(name: str, value: str) -> None:
 
 
 def _shown(value: str) -> str:
-    """A value without the password of a URL."""
-    return re.sub(r"[^/]*@", "…@", value)
+    """A value without the password of a URL, whatever is in that."""
+    return re.sub(r"^(.*?//)?.*@", r"\1…@", value, flags=re.DOTALL)
 
 
 def _one_of(*allowed: str) -> Check:

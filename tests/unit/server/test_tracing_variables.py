@@ -105,6 +105,12 @@ def test_a_port_that_is_none_is_refused(port: str) -> None:
     assert said.startswith(f"OTEL_EXPORTER_OTLP_ENDPOINT is 'http://…@collector:{port}'; allowed: ")
 
 
+@pytest.mark.parametrize("endpoint", ["http://user:sec/re@t@collector", "user:sec/re@t@collector"])
+def test_of_a_password_nothing_is_shown(endpoint: str) -> None:
+    said = problem({"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint})
+    assert said.split("'")[1].removeprefix("http://") == "…@collector"
+
+
 def test_nothing_of_headers_is_shown() -> None:
     said = problem({HEADERS: "Bearer secret"})
     assert said == f"{HEADERS} is no list of NAME=VALUE with commas between them"

@@ -1,5 +1,7 @@
 """Images inside of WebDataset shards and Parquet files, one at a time and with bounded memory.
 
+Of Parquet it is bounded as far as footers tell the truth about sizes: pages cannot be asked before.
+
 Where an item is follows from its row in its part file: the rows of a part are those of its chunk
 in order. Its id is compared, so that another one is never shown in its place.
 """
