@@ -97,6 +97,7 @@ def test_a_file_that_is_no_image_has_no_thumbnail(images: Path) -> None:
         '{"kind": "files"}',
         '{"kind": 1}',
         '{"kind": "shard", "url": 1, "offset": -1}',
+        "[" * 100_000,
     ],
 )
 def test_a_listing_that_is_none_leaves_a_job_without_thumbnails(tmp_path: Path, text: str) -> None:

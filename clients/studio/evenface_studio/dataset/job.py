@@ -151,7 +151,9 @@ def read_origins(folder: Path) -> Origins:
                     return Origins()
                 origin = _origin(json.loads(line), held=len(different) < _MOST_PIECES)
                 by_chunk.append(different.setdefault(origin, len(different)))
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zlib.error):
+    except (OSError, EOFError, zlib.error):
+        return Origins()
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):  # of a line
         return Origins()
     return Origins(tuple(different), by_chunk)
 
