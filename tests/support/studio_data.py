@@ -85,7 +85,7 @@ def write_data(root: Path, models: Path) -> Path:
         "1",
     ]
     assert batch(["all", str(root / "photos"), *options]) == 1  # one image is broken
-    odd = Lines([HOSTILE, "b.png"], [0.75, 0.25], [0.5, 0.5], [None, None])
+    odd = Lines([HOSTILE, "b.png"], [0.75, 0.25], [0.25, 0.75], [None, None])
     write_file(root / "odd.parquet", odd)
     (root / "damaged.parquet").write_bytes(b"no parquet")
     return root

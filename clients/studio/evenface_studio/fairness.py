@@ -65,6 +65,7 @@ def _about(model: ModelDetails) -> Mapping[str, Any]:
         "version": model.info.version,
         "kind": model.info.kind,
         "classifies": "classify" in model.info.functions,
+        "encodes": "encode" in model.info.functions,
         "over_groups": None if over is None else asdict(over),
         "held_out_faces": quality.get("held_out_faces"),
         "training_faces": quality.get("training_faces"),

@@ -69,7 +69,7 @@ def test_the_second_face_is_changed(visit: Visit) -> None:
     page.get_by_role("group").filter(has_text="Second face").locator("summary").click()
     page.get_by_role("button", name="Sampled face 3").click()
     wait_for_other(page, before)
-    expect(page.get_by_text("Sampled face 3.png")).to_be_visible()
+    expect(page.get_by_text("Sampled face 3.png", exact=True)).to_be_visible()
 
 
 def test_every_dimension_is_there_to_be_seen(visit: Visit) -> None:

@@ -2,7 +2,7 @@
 // Words stand beside the drawing as text of the page, so that they keep their size.
 
 import { frame } from "./charts.js";
-import { h, svg, uniqueId } from "./dom.js";
+import { h, scrolling, svg, uniqueId } from "./dom.js";
 
 const [WIDTH, HEIGHT] = [400, 110];
 const SPANS = [60, 120, 300]; // seconds that lines go over while there are not more
@@ -59,7 +59,7 @@ function asTable(caption, heads, rows) {
     "details",
     { class: "fold" },
     h("summary", {}, "As a table", h("span", { class: "sr-only" }, `: ${caption}`)),
-    h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, table),
+    scrolling(caption, table),
   );
   // Made when it is wanted: most never are.
   fold.addEventListener("toggle", () => {

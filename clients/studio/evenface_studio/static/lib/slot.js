@@ -15,13 +15,10 @@ export function faceSlot({ context, title, seed, onface }) {
   const name = h("p", { class: "soft small" });
   const trouble = h("div", {});
   const chooser = faceChooser({ context, onfile: take, onerror: complain, drawn: false, title });
-  const changing = h(
-    "details",
-    { class: "slot-change" },
-    h("summary", { class: "button" }, "Change"),
-    chooser.element,
-  );
+  const change = h("summary", { class: "button", "aria-label": `Change: ${title}` }, "Change");
+  const changing = h("details", { class: "slot-change" }, change, chooser.element);
   changing.addEventListener("toggle", () => changing.open && chooser.refresh());
+  changing.addEventListener("keydown", (event) => event.key === "Escape" && close());
   const slot = { element: null, latent: null, take, leave: () => asking.drop() };
 
   const asking = latest(
@@ -38,13 +35,19 @@ export function faceSlot({ context, title, seed, onface }) {
       square(canvas, picture);
       name.textContent = file.name;
       refill(trouble);
-      changing.open = false;
+      if (wished !== null) context.announce(`${title}: ${file.name} is there.`);
+      close();
       slot.latent = latent;
       onface();
     },
     complain,
   );
   let wished = null;
+
+  function close() {
+    if (changing.open && changing.contains(document.activeElement)) change.focus();
+    changing.open = false;
+  }
 
   function take(file) {
     wished = file;

@@ -2,7 +2,7 @@
 
 import { getJson, isAbort, postForBlob } from "./api.js";
 import { TIPS } from "./controls.js";
-import { h, refill } from "./dom.js";
+import { arrive, h, refill } from "./dom.js";
 import { cut } from "./sheets.js";
 import { showError, showLoading } from "./states.js";
 
@@ -60,7 +60,11 @@ export function traversal(context) {
     more.textContent = `Show ${Math.min(left, AT_ONCE)} more of ${order.length}`;
   }
 
-  more.addEventListener("click", add);
+  more.addEventListener("click", async () => {
+    await add(); // while the button, and the focus with it, is away
+    if (more.hidden) arrive(list);
+    else if (document.activeElement === document.body) more.focus({ preventScroll: true });
+  });
   return {
     element,
     leave: () => control?.abort(),

@@ -1,6 +1,7 @@
 // The tab Dataset: choose a place, wait for it where it must be encoded, look at its faces.
 
 import { isAbort, postJson } from "../lib/api.js";
+import { arrive, h } from "../lib/dom.js";
 import { showError, showLoading } from "../lib/states.js";
 import { startEncoding } from "./dataset/encoding.js";
 import { showPlaces } from "./dataset/places.js";
@@ -18,9 +19,9 @@ export function mount(panel, context) {
     return asked.signal;
   }
 
-  function places() {
+  function places({ arrived = true } = {}) {
     at = "places";
-    showPlaces(panel, { signal: renew(), open });
+    showPlaces(panel, { signal: renew(), open, arrived });
   }
 
   async function open(path) {
@@ -36,6 +37,7 @@ export function mount(panel, context) {
       if (isAbort(error) || signal.aborted) return;
       showError(panel, error, () => open(path));
       panel.querySelector(".state-actions")?.append(another());
+      arrive(panel.querySelector(".state-title"));
     }
   }
 
@@ -51,20 +53,17 @@ export function mount(panel, context) {
   }
 
   function another() {
-    const button = document.createElement("button");
-    Object.assign(button, { type: "button", className: "button", textContent: "Choose another" });
-    button.addEventListener("click", places);
-    return button;
+    return h("button", { type: "button", class: "button", onclick: () => places() }, "Choose another");
   }
 
   return {
     show() {
-      if (at === null) places();
+      if (at === null) places({ arrived: false });
     },
     // What is open stays open: it is of the model that scored it.
     hide() {},
     modelChanged() {
-      if (at === "places") places();
+      if (at === "places") places({ arrived: false });
     },
   };
 }

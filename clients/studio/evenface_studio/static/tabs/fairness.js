@@ -1,7 +1,7 @@
 // The tab Fairness: what the model card says of groups, one model or two side by side.
 
 import { getJson, isAbort } from "../lib/api.js";
-import { explain, h, refill } from "../lib/dom.js";
+import { explain, h, refill, scrolling } from "../lib/dom.js";
 import { count, number, percent, times } from "../lib/format.js";
 import { axis, intervals } from "../lib/plots.js";
 import { showEmpty, showError, showLoading } from "../lib/states.js";
@@ -83,11 +83,28 @@ function draw(place, found) {
     place,
     legend(found),
     overall(found),
-    !found.models.some((model) => model.classifies) &&
-      h("p", { class: "note" }, "This model does not tell face from non-face, so that it has no rates. Shares of the weight are below."),
+    ...lacking(found).map((text) => h("p", { class: "note" }, text)),
     ...[...columns].map(([column, groups]) => card(column, groups, found, rangeOf(groups))),
     h("p", { class: "small soft measure" }, ...reading(found)),
   );
+}
+
+/** Whether a card says something of any group. */
+const told = ({ groups }, key) => groups.some((group) => group.models.some((one) => one?.[key] != null));
+
+/** What neither card says of groups, and why. */
+function lacking(found) {
+  const { models } = found;
+  const can = (key) => models.some((model) => model[key]);
+  const one = models.length === 1;
+  const rates = one ? "The card has no rates of groups." : "Neither card has rates of groups.";
+  const weights = one ? "The card does not say which share of the weight groups get." : "Neither card says which share of the weight groups get.";
+  const classifies = one ? "This model does not tell face from non-face, so that it has no rates." : "Neither model tells face from non-face, so that there are no rates.";
+  const encodes = one ? "This model gives no latents, so that nothing weights its faces." : "Neither model gives latents, so that nothing weights faces.";
+  return [
+    !told(found, "rate") && (can("classifies") ? rates : classifies),
+    !told(found, "weighted_share") && (can("encodes") ? weights : encodes),
+  ].filter(Boolean);
 }
 
 function grouped(groups) {
@@ -142,9 +159,8 @@ function overall({ models, figures }) {
     "section",
     { class: "card" },
     h("h3", {}, "Over all"),
-    h(
-      "div",
-      { class: "scroll", tabindex: "0", role: "region", "aria-label": "Figures over all" },
+    scrolling(
+      "Figures over all",
       h(
         "table",
         { class: "figures" },
@@ -166,8 +182,8 @@ const effective = ({ effective_sample_size: size, training_faces: faces }) =>
 
 /** The groups of one label column: rates with intervals, then shares. */
 function card(column, groups, found, range) {
-  const rates = groups.some((group) => group.models.some((one) => one?.rate != null));
-  const shares = groups.some((group) => group.models.some((one) => one?.weighted_share != null));
+  const rates = told({ groups }, "rate");
+  const shares = told({ groups }, "share");
   return h(
     "section",
     { class: "card stack", "aria-label": `Groups of ${column}` },
@@ -189,9 +205,8 @@ function rateTable(column, groups, { models, small }, range) {
       pair && h("td", {}, differenceText(group.difference)),
     );
   };
-  return h(
-    "div",
-    { class: "scroll", tabindex: "0", role: "region", "aria-label": `True positive rate by ${column}` },
+  return scrolling(
+    `True positive rate by ${column}`,
     h(
       "table",
       { class: "figures groups" },
@@ -239,7 +254,9 @@ function differenceText(difference) {
   );
 }
 
-function shareTable(column, groups, { models }) {
+function shareTable(column, groups, found) {
+  const { models } = found;
+  const weighted = told(found, "weighted_share");
   const most = Math.max(...groups.flatMap((group) => group.models.flatMap((one) => one ? [one.share, one.weighted_share ?? 0] : [])), 1e-9);
   const row = (group) =>
     h(
@@ -249,14 +266,17 @@ function shareTable(column, groups, { models }) {
       h("td", { class: "cell-drawing" }, ...group.models.map((one, place) => one && shareBars(one, place, most))),
       h("td", {}, ...group.models.map((one, place) => shareText(one, place, models.length === 2))),
     );
-  return h(
-    "div",
-    { class: "scroll", tabindex: "0", role: "region", "aria-label": `Share of the training faces and of the weight by ${column}` },
+  const faces = "Share of the training faces";
+  const caption = weighted
+    ? [`${faces} (grey) and of the weight (coloured) `, explain("share of the weight", "Which share of the training faces a group is, and which share of the resampling weight it gets from the model's latents. Above 1 × the weighting raises it. Faces without a label count in the whole.")]
+    : [faces];
+  return scrolling(
+    weighted ? `${faces} and of the weight by ${column}` : `${faces} by ${column}`,
     h(
       "table",
       { class: "figures groups" },
-      h("caption", {}, "Share of the training faces (grey) and of the weight (coloured) ", explain("share of the weight", "Which share of the training faces a group is, and which share of the resampling weight it gets from the model's latents. Above 1 × the weighting raises it. Faces without a label count in the whole.")),
-      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Group"), h("th", { scope: "col", class: "cell-drawing" }, h("span", { class: "sr-only" }, "Drawn"), axis(["0 %", percent(most)])), h("th", { scope: "col" }, "Raised, share of faces → of weight"))),
+      h("caption", {}, ...caption),
+      h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Group"), h("th", { scope: "col", class: "cell-drawing" }, h("span", { class: "sr-only" }, "Drawn"), axis(["0 %", percent(most)])), h("th", { scope: "col" }, weighted ? "Raised, share of faces → of weight" : "Share of faces"))),
       h("tbody", {}, ...groups.map(row)),
     ),
   );

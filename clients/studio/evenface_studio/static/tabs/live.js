@@ -1,7 +1,7 @@
 // The tab Live: queue, batches, latency, errors and drift, a point a second while somebody looks.
 
 import { ApiError, getJson, isAbort } from "../lib/api.js";
-import { explain, h, icon, refill } from "../lib/dom.js";
+import { explain, h, icon, refill, scrolling } from "../lib/dom.js";
 import { bytes, count, duration, number, percent, some } from "../lib/format.js";
 import { tiles, timeline } from "../lib/plots.js";
 import { showError, showLoading } from "../lib/states.js";
@@ -14,13 +14,14 @@ const [SHIFT, OTHER] = [0.1, 0.25];
 const perSecond = (value) => `${number(value)}\u00a0/s`;
 
 /** Fills the panel; see app.js for what the page calls and what `context` has. */
-export function mount(panel) {
+export function mount(panel, context) {
   let timer = null;
   let asked = null;
   let latest = 0;
   let points = [];
   let on = false;
   let paused = false;
+  let without = [];
 
   const charts = [
     timeline({ title: "Requests", format: perSecond, seconds: SECONDS, least: 1, series: [{ key: "requests", name: "all", tone: "own" }, { key: "errors", name: "with an error", tone: "bad" }] }),
@@ -105,7 +106,14 @@ export function mount(panel) {
     refill(figures, tiles(current(now, told)));
     for (const chart of charts) chart.draw(points, now.clock ?? Date.now() / 1000);
     drawMethods(methods, told);
-    drawDrift(drift, told);
+    drawDrift(drift, told, without);
+  }
+
+  /** Which models have nothing that drift could be measured against. */
+  async function compare() {
+    const encoders = context.able("encode");
+    const details = await Promise.all(encoders.map(context.details)).catch(() => []);
+    without = details.filter((one) => !one.has_histogram).map(({ name, version }) => `${name}/${version}`);
   }
 
   function tell({ url, problem }, now) {
@@ -129,6 +137,7 @@ export function mount(panel) {
   return {
     show() {
       on = true;
+      compare();
       go();
     },
     hide() {
@@ -167,9 +176,8 @@ function drawMethods(place, { methods, rejections, table_window: window }) {
   const reasons = refused.map(([reason, times]) => `${reason} ${count(times)} times`).join(", ");
   const head = (name, note) => h("th", { scope: "col" }, name, note && explain(name, note));
   const shown = methods.length
-    ? h(
-        "div",
-        { class: "scroll", tabindex: "0", role: "region", "aria-label": "Requests by method" },
+    ? scrolling(
+        "Requests by method",
         h(
           "table",
           { class: "figures methods" },
@@ -202,7 +210,7 @@ const methodRow = ({ method, is_stream: stream, requests, errors, codes, p50, p9
     h("td", { class: "num" }, duration(p99)),
   );
 
-function drawDrift(place, { drift }) {
+function drawDrift(place, { drift }, without) {
   const rows = drift.map(({ model, version, mean, max, rows: seen }) =>
     h(
       "tr",
@@ -214,9 +222,8 @@ function drawDrift(place, { drift }) {
       h("td", {}, mean == null ? "" : verdict(mean)),
     ),
   );
-  const table = h(
-    "div",
-    { class: "scroll", tabindex: "0", role: "region", "aria-label": "Drift by model" },
+  const table = scrolling(
+    "Drift by model",
     h(
       "table",
       { class: "figures" },
@@ -229,6 +236,7 @@ function drawDrift(place, { drift }) {
     place,
     h("h3", {}, "Drift by model ", explain("drift", "Population stability index of the latents that were asked for in the last 15 to 30 minutes, against those of the training set. Below 0.1: the same population. Above 0.25: another one, for which latents and weights mean little.")),
     drift.length ? table : h("p", { class: "soft small" }, "No model has encoded anything in the last hour. From 500 latents on (50 for each bin) this says how far they are from the training set's."),
+    without.length > 0 && h("p", { class: "soft small" }, `No drift of ${without.join(", ")}: ${without.length === 1 ? "its bundle has" : "their bundles have"} no histogram of the training set.`),
   );
 }
 

@@ -50,6 +50,7 @@ export function mount(panel, context) {
 function morphView(panel, context) {
   const wish = { way: "spherical", color: false };
   const stage = h("div", { class: "walk" });
+  const strip = h("ol", { class: "strip", "aria-label": `The walk in ${SHOWN} steps` });
   const trouble = h("div", {});
   const player = walkPlayer(STEPS);
   const slots = ["First face", "Second face"].map((title, place) =>
@@ -65,11 +66,9 @@ function morphView(panel, context) {
     (frames) => {
       refill(trouble);
       player.show(frames);
-      refill(
-        stage,
-        player.element,
-        h("div", { class: "stack" }, way, color, stripOf(frames), saves),
-      );
+      refill(strip, ...stripOf(frames));
+      if (stage.contains(strip)) return; // what has the focus there keeps it
+      refill(stage, player.element, h("div", { class: "stack" }, way, color, strip, saves));
       stage.setAttribute("aria-busy", "false");
     },
     (error) => showError(trouble, error, draw),
@@ -158,10 +157,9 @@ function morphView(panel, context) {
 function stripOf(frames) {
   const every = (STEPS - 1) / (SHOWN - 1);
   const shown = frames.filter((_, place) => place % every === 0);
-  const copies = shown.map((frame) => {
+  return shown.map((frame) => {
     const copy = frame.cloneNode();
     copy.getContext("2d").drawImage(frame, 0, 0);
     return h("li", {}, copy);
   });
-  return h("ol", { class: "strip", "aria-label": `The walk in ${SHOWN} steps` }, ...copies);
 }

@@ -1,6 +1,7 @@
 // The tab Sample: a sheet of faces that do not exist.
 
 import { getBlob } from "../lib/api.js";
+import { walkByArrows } from "../lib/arrows.js";
 import { attributeSliders, choice, colorBox, slider, TIPS } from "../lib/controls.js";
 import { h, icon, refill, uniqueId } from "../lib/dom.js";
 import { latest } from "../lib/latest.js";
@@ -12,7 +13,8 @@ const MOST_SEED = 999_999;
 
 /** Fills the panel; see app.js for what the page calls and what `context` has. */
 export function mount(panel, context) {
-  const sheet = h("div", { class: "sheet" });
+  const sheet = h("div", { class: "sheet", role: "group", "aria-label": "Faces; arrow keys go from one to another" });
+  const arrows = walkByArrows(sheet);
   const wish = { count: 16, seed: 7, temperature: 0.8, prior: null, attributes: {}, color: false };
 
   const drawing = latest(
@@ -22,6 +24,7 @@ export function mount(panel, context) {
     },
     (tiles, wished) => {
       fillSheet(sheet, tiles, wished, context);
+      arrows.renew();
       sheet.setAttribute("aria-busy", "false");
     },
     (error) => showError(sheet, error, () => draw(true)),

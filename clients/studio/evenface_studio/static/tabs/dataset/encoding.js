@@ -1,7 +1,7 @@
 // A folder is encoded and weighted through the service: choices, progress, cancel.
 
 import { getJson, isAbort, postJson } from "../../lib/api.js";
-import { explain, h, refill } from "../../lib/dom.js";
+import { arrive, explain, h, refill } from "../../lib/dom.js";
 import { count, some } from "../../lib/format.js";
 import { showError } from "../../lib/states.js";
 
@@ -17,39 +17,48 @@ export function startEncoding(panel, what) {
   const { folder, context } = what;
   panel.setAttribute("aria-busy", "false");
   const models = context.able("encode");
-  if (models.length === 0) return showError(panel, CANNOT, null);
+  if (models.length === 0) {
+    showError(panel, CANNOT, null);
+    return;
+  }
   const classifies = (model) => model.functions.includes("classify");
   const model = h("select", { id: "dataset-model" }, ...models.map((one) => h("option", {}, `${one.name} · version ${one.version}`)));
   model.selectedIndex = Math.max(0, models.indexOf(context.model));
   const rule = h("select", { id: "dataset-rule" });
+  const note = h("p", { class: "soft small" });
   const offer = () => {
     const kept = rule.value;
-    const known = Object.keys(RULES).filter((name) => name !== "hard" || classifies(models[model.selectedIndex]));
+    const able = classifies(models[model.selectedIndex]);
+    const said = able ? "They are encoded and classified" : "This model does not tell face from non-face, so they are encoded alone:";
+    note.textContent = `${folder.path} on the studio's machine. ${said} by the service, then weighted; nothing is written.`;
+    const known = Object.keys(RULES).filter((name) => name !== "hard" || able);
     refill(rule, known.map((name) => h("option", { value: name }, RULES[name])));
     if (known.includes(kept)) rule.value = kept;
   };
   model.addEventListener("change", offer);
   offer();
   const least = h("input", { type: "number", id: "dataset-least", min: "0", max: "100", step: "1", value: "0" });
-  const note = classifies(context.model) ? "They are encoded and classified" : "They are encoded";
   const begin = (event) => {
     event.preventDefault();
     const chosen = models[model.selectedIndex];
     run(panel, what, { path: folder.path, model: chosen.name, version: chosen.version, rule: rule.value, least: Number(least.value) / 100 });
   };
-  return refill(
+  const title = h("h2", {}, `Encode ${some(folder.images, "image")}`);
+  refill(
     panel,
     h(
       "form",
       { class: "card stack narrow", onsubmit: begin },
-      h("h2", {}, `Encode ${some(folder.images, "image")}`),
-      h("p", { class: "soft small" }, `${folder.path} on the studio's machine. ${note} by the service, then weighted; nothing is written.`),
+      title,
+      note,
+      !models.includes(context.model) && h("p", { class: "note" }, `${context.model.name} ${context.model.version}, which is chosen above, gives no latents. These models do:`),
       field("dataset-model", "Model", null, model),
       field("dataset-rule", "Rule of the weights", "docs/debiasing.md says what the rules are worth.", rule),
       field("dataset-least", "Keep at least this effective sample size, % of the images", "Weights are evened out until the effective sample size, (Σw)² / Σw², is at least this. 0 leaves them as the rule gives them.", least),
-      h("div", { class: "row" }, h("button", { type: "submit", class: "button primary" }, "Encode"), h("button", { type: "button", class: "button", onclick: what.back }, "Choose another")),
+      h("div", { class: "row" }, h("button", { type: "submit", class: "button primary" }, "Encode"), h("button", { type: "button", class: "button", onclick: () => what.back() }, "Choose another")),
     ),
   );
+  arrive(title);
 }
 
 const CANNOT = {
@@ -89,7 +98,7 @@ async function run(panel, what, task) {
 
 function failed(panel, error, again, back) {
   showError(panel, error, again);
-  panel.querySelector(".state-actions")?.append(h("button", { type: "button", class: "button", onclick: back }, "Choose another"));
+  panel.querySelector(".state-actions")?.append(h("button", { type: "button", class: "button", onclick: () => back() }, "Choose another"));
 }
 
 async function watch(name, bar, words, signal) {

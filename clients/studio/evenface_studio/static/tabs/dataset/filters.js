@@ -1,6 +1,6 @@
 // Filters of a data set: text, probability, rarity, labels, rows with errors; and their order.
 
-import { h, icon, refill, uniqueId } from "../../lib/dom.js";
+import { h, holdingFocus, icon, refill, uniqueId } from "../../lib/dom.js";
 
 const TYPING_MS = 300;
 const ORDERS = {
@@ -55,11 +55,13 @@ export function makeFilters({ facts, changed }) {
   function choose(change, { redraw = true } = {}) {
     chosen = { ...chosen, ...change };
     if (redraw) draw();
-    drawChips();
+    holdingFocus(chips, drawChips, () => whole.querySelector(whole.open ? "select" : "summary"));
     changed(chosen);
   }
 
-  function draw() {
+  const draw = () => holdingFocus(inner, controls);
+
+  function controls() {
     refill(inner, order(), text(), facts.has_probabilities && probability(), facts.has_weights && rarity(), facts.failed > 0 && errors());
   }
 
@@ -137,6 +139,8 @@ export function makeFilters({ facts, changed }) {
       const { [column]: before, ...others } = chosen.labels;
       choose({ labels: before === value ? others : { ...others, [column]: value } });
     },
+    /** Leaves out what is less likely a face than not. */
+    onlyFaces: () => choose({ low: 0.5, high: 1 }),
     clear: () => choose({ ...plain, order: chosen.order }),
   };
 }

@@ -1,6 +1,6 @@
 // What the chosen rows say: figures, histograms, and what each label has of the weight.
 
-import { explain, h, refill } from "../../lib/dom.js";
+import { explain, h, refill, scrolling } from "../../lib/dom.js";
 import { count, number, percent, times } from "../../lib/format.js";
 import { axis, intervals, overlaid, tiles } from "../../lib/plots.js";
 
@@ -86,9 +86,8 @@ export function drawShares(place, summary, labels, { pick, toggle }) {
     ),
     rows.length === 0
       ? h("p", { class: "soft small" }, "None of the rows that are shown has a label in this column.")
-      : h(
-          "div",
-          { class: "scroll", tabindex: "0", role: "region", "aria-label": `Labels of ${summary.column}` },
+      : scrolling(
+          `Labels of ${summary.column}`,
           h(
             "table",
             { class: "figures labels" },

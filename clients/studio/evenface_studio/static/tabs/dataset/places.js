@@ -1,7 +1,7 @@
 // What there is to look at: what was found below the folders of --data, or a path that is written.
 
 import { getJson, isAbort } from "../../lib/api.js";
-import { h, icon, refill } from "../../lib/dom.js";
+import { arrive, h, icon, refill } from "../../lib/dom.js";
 import { showEmpty, showError, showLoading } from "../../lib/states.js";
 
 const KINDS = {
@@ -10,14 +10,16 @@ const KINDS = {
   folder: ["Folder of images", "face"],
 };
 
-/** Fills the panel with places; `open(path)` is called for the one that is chosen. */
-export async function showPlaces(panel, { signal, open }) {
+/** Fills the panel with places; `open(path)` is called for the one that is chosen. `arrived`: from another view. */
+export async function showPlaces(panel, { signal, open, arrived }) {
   showLoading(panel, "Looking for data sets…");
   try {
     const found = await getJson("/api/dataset/places", { signal });
-    if (!signal.aborted) draw(panel, found, open);
+    if (signal.aborted) return;
+    draw(panel, found, open);
+    if (arrived) arrive(panel.querySelector("h2, .state-title"));
   } catch (error) {
-    if (!isAbort(error) && !signal.aborted) showError(panel, error, () => showPlaces(panel, { signal, open }));
+    if (!isAbort(error) && !signal.aborted) showError(panel, error, () => showPlaces(panel, { signal, open, arrived }));
   }
 }
 

@@ -1,7 +1,7 @@
 // A data set that is open: filters beside figures, labels and faces; exports.
 
 import { getJson, isAbort } from "../../lib/api.js";
-import { h, icon, refill } from "../../lib/dom.js";
+import { arrive, h, holdingFocus, icon, refill } from "../../lib/dom.js";
 import { count, some } from "../../lib/format.js";
 import { showEmpty, showError, showLoading } from "../../lib/states.js";
 import { asQuery, makeFilters } from "./filters.js";
@@ -28,6 +28,10 @@ export async function showSet(panel, { signal, key, context, back, again }) {
   let page = 0;
   let column = "";
   const filters = makeFilters({ facts, changed: () => look({ first: true }) });
+  const title = h("h2", {}, facts.title);
+  const faces = h("h3", { tabindex: "-1" }, "Faces");
+  const place = h("p", { class: "small soft num" });
+  const unlikely = h("div", { class: "note row apart", hidden: true });
   const [overview, shares, heading, wall, pager, links] = ["stack", "card stack", "row apart", "", "row pager", "row"].map((name) => h(name === "card stack" ? "section" : "div", name && { class: name }));
   refill(
     panel,
@@ -36,9 +40,11 @@ export async function showSet(panel, { signal, key, context, back, again }) {
       { class: "stack" },
       header(),
       ...warnings(facts),
-      h("div", { class: "data" }, filters.whole, h("div", { class: "stack" }, overview, shares, heading, filters.chips, wall, pager)),
+      h("div", { class: "data" }, filters.whole, h("div", { class: "stack" }, overview, shares, heading, filters.chips, unlikely, wall, pager)),
     ),
   );
+  refill(heading, faces, place);
+  arrive(title);
   look({ first: true });
 
   function header() {
@@ -46,8 +52,8 @@ export async function showSet(panel, { signal, key, context, back, again }) {
     return h(
       "div",
       { class: "row apart" },
-      h("div", {}, h("h2", {}, facts.title), h("p", { class: "small soft" }, about.filter(Boolean).join("  ·  "))),
-      h("div", { class: "row" }, links, h("button", { type: "button", class: "button", onclick: back }, "Choose another")),
+      h("div", {}, title, h("p", { class: "small soft" }, about.filter(Boolean).join("  ·  "))),
+      h("div", { class: "row" }, links, h("button", { type: "button", class: "button", onclick: () => back() }, "Choose another")),
     );
   }
 
@@ -77,8 +83,20 @@ export async function showSet(panel, { signal, key, context, back, again }) {
   function say(summary, query) {
     ({ column } = summary);
     drawOverview(overview, summary);
-    drawShares(shares, summary, filters.chosen.labels, { pick, toggle: (...label) => filters.toggleLabel(...label) });
-    drawLinks(query, summary);
+    const does = { pick, toggle: (...label) => filters.toggleLabel(...label) };
+    holdingFocus(shares, () => drawShares(shares, summary, filters.chosen.labels, does));
+    holdingFocus(links, () => drawLinks(query, summary));
+    holdingFocus(unlikely, () => drawUnlikely(summary), () => faces);
+  }
+
+  /** What is no face is rare, too: those who look for rare faces should not have to wonder. */
+  function drawUnlikely({ chosen }) {
+    const below = chosen.probabilities.slice(0, chosen.probabilities.length / 2).reduce((sum, one) => sum + one, 0);
+    unlikely.hidden = !facts.has_weights || below === 0 || filters.chosen.high < 1;
+    refill(unlikely);
+    if (unlikely.hidden) return;
+    const only = h("button", { type: "button", class: "button", onclick: () => filters.onlyFaces() }, "Faces alone");
+    refill(unlikely, h("span", {}, `${some(below, "row")} ${below === 1 ? "is" : "are"} less likely a face than not, and may weigh most.`), only);
   }
 
   function pick(name) {
@@ -89,7 +107,7 @@ export async function showSet(panel, { signal, key, context, back, again }) {
   function drawRows(rows) {
     const from = rows.page * SIZE + 1;
     const words = rows.total ? `${count(from)} to ${count(from + rows.rows.length - 1)} of ${some(rows.total, "row")}` : "No rows";
-    refill(heading, h("h3", {}, "Faces"), h("p", { class: "small soft num" }, words));
+    place.textContent = words;
     context.announce(words);
     if (rows.total === 0) {
       const clear = h("button", { type: "button", class: "button", onclick: () => filters.clear() }, "Remove the filters");
@@ -101,6 +119,7 @@ export async function showSet(panel, { signal, key, context, back, again }) {
   function go(target) {
     page = target;
     look();
+    faces.focus({ preventScroll: true });
     heading.scrollIntoView({ block: "start" });
   }
 
@@ -116,10 +135,10 @@ export async function showSet(panel, { signal, key, context, back, again }) {
     refill(links, link("parquet", "Weights, Parquet"), link("csv", "CSV"));
   }
 
-  function fail(place, error, retry = again) {
+  function fail(where, error, retry = again) {
     const anew = error.kind === "changed" || error.kind === "closed";
-    showError(place, error, anew ? again : retry);
-    const button = place.querySelector(".state-actions .button");
+    showError(where, error, anew ? again : retry);
+    const button = where.querySelector(".state-actions .button");
     if (button && anew) button.textContent = "Open again";
   }
 }
@@ -129,6 +148,7 @@ function warnings(facts) {
     facts.missing > 0 && `${some(facts.missing, "part")} of this job ${facts.missing === 1 ? "is" : "are"} not there yet: it is unfinished. evenface-batch goes on with it with --resume.`,
     facts.mixed && "Some parts have weights of another run, or none: they cannot be compared. Run evenface-batch weights to its end, and open the job again.",
     !facts.has_weights && "There are no weights yet, so that nothing is rare or common. Run `evenface-batch weights --out FOLDER`, and open it again.",
+    !facts.has_probabilities && "There are no probabilities of a face: what scored these images does not tell face from non-face.",
   ];
   return list.filter(Boolean).map((text) => h("p", { class: "note" }, text));
 }

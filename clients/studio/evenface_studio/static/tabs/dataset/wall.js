@@ -1,17 +1,16 @@
 // The faces of the chosen rows as a wall of thumbnails, page by page, and one of them in full.
 
+import { walkByArrows } from "../../lib/arrows.js";
 import { h, icon, refill } from "../../lib/dom.js";
 import { count, number, times } from "../../lib/format.js";
 
 /** Draws a page of rows, as /api/dataset/sets/KEY/rows has it. */
 export function drawWall(place, found, key) {
   const same = sameProblem(found.rows);
-  const label = `Rows ${count(first(found))} to ${count(first(found) + found.rows.length - 1)}`;
-  refill(
-    place,
-    same && h("p", { class: "note" }, noPictures(same)),
-    h("ol", { class: "wall", "aria-label": label, start: String(first(found)) }, ...found.rows.map((row) => h("li", {}, face(row, key, same !== null)))),
-  );
+  const label = `Rows ${count(first(found))} to ${count(first(found) + found.rows.length - 1)}; arrow keys go from face to face`;
+  const wall = h("ol", { class: "wall", "aria-label": label, start: String(first(found)) }, ...found.rows.map((row) => h("li", {}, face(row, key, same !== null))));
+  refill(place, same && h("p", { class: "note" }, noPictures(same)), wall);
+  walkByArrows(wall).renew();
 }
 
 const first = ({ page, size }) => page * size + 1;
