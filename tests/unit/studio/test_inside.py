@@ -163,9 +163,11 @@ def test_headers_of_a_shard_that_are_no_files_count_too(
             pictures_of(tmp_path).draw(cells_of(parts)[0])
 
 
-@pytest.mark.parametrize("column", ["name", "image"])
+@pytest.mark.parametrize(
+    ("column", "text"), [("name", "x"), ("name", b"x"), ("image", "x")], ids=repr
+)
 def test_a_text_that_stands_in_a_file_once_takes_memory_once(
-    data: Path, tmp_path: Path, column: str
+    data: Path, tmp_path: Path, column: str, text: str | bytes
 ) -> None:
     rows, size = 64, 2**22
     path = data / "faces.parquet"
@@ -173,7 +175,7 @@ def test_a_text_that_stands_in_a_file_once_takes_memory_once(
     pq.write_table(pa.table(columns), path)
     (first, *_), *_ = scored(tmp_path, path, id_column="name", chunk=rows)
     places = pa.array([0] * rows, pa.int32())
-    columns[column] = pa.DictionaryArray.from_arrays(places, pa.array(["x" * size]))
+    columns[column] = pa.DictionaryArray.from_arrays(places, pa.array([text * size]))
     pq.write_table(pa.table(columns), path, dictionary_pagesize_limit=2**30, store_schema=False)
     everyones = pa.default_memory_pool()
     own = pa.proxy_memory_pool(everyones)

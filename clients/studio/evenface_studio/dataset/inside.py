@@ -169,21 +169,25 @@ class Table:
 
     def _cell(self, file: IO[bytes], row: int) -> tuple[str, object]:
         """The id and the cell of a row."""
-        with _opened(file) as parquet:
-            group, inside = _located(parquet, row)
-            schema = parquet.schema_arrow
-            has_names = _is_text(schema.field(self.column).type)
-            wanted = _leaves(schema, self.column)
-            if self.id_column is not None:
-                _require_flat(schema, self.id_column)
-                wanted.append(self.id_column)
-            _require_small(parquet, group, wanted)
+        facts = pq.read_metadata(file)
+        schema = facts.schema.to_arrow_schema()
+        group, inside = _located(facts, row)
+        has_names = _is_text(schema.field(self.column).type)
+        wanted = _leaves(schema, self.column)
+        if self.id_column is not None:
+            _require_flat(schema, self.id_column)
+            wanted.append(self.id_column)
+        _require_small(facts.row_group(group), wanted)
         if not has_names and inside >= _MOST_ROWS:
             raise _too_large()
         # One image, as one that comes often stands in the file once; and so does a text.
         size = _NAMES if has_names else 1
-        texts = [name for name in wanted if _is_text(schema.field(name).type)] if has_names else []
-        with _opened(file, texts) as parquet:
+        kinds = {name: schema.field(name).type for name in wanted} if has_names else {}
+        texts = [name for name, kind in kinds.items() if _is_text(kind) or _is_binary(kind)]
+        file.seek(0)
+        with pq.ParquetFile(
+            file, metadata=facts, pre_buffer=False, buffer_size=_AHEAD, read_dictionary=texts
+        ) as parquet:
             batches = parquet.iter_batches(size, row_groups=[group], columns=wanted)
             batch = next(islice(batches, inside // size, None), None)
             if batch is None:
@@ -194,17 +198,11 @@ class Table:
             return str(batch.column(self.id_column)[inside % size].as_py()), cell
 
 
-def _opened(file: IO[bytes], coded: Sequence[str] = ()) -> Any:  # noqa: ANN401 - pyarrow has no types
-    """Open a Parquet file; texts of some columns come in the form of dictionaries."""
-    file.seek(0)
-    return pq.ParquetFile(file, pre_buffer=False, buffer_size=_AHEAD, read_dictionary=list(coded))
-
-
-def _located(parquet: Any, row: int) -> tuple[int, int]:  # noqa: ANN401
+def _located(facts: Any, row: int) -> tuple[int, int]:  # noqa: ANN401 - pyarrow has no types
     """Which row group a row is in, and where there."""
     left = row
-    for group in range(parquet.metadata.num_row_groups):
-        rows = parquet.metadata.row_group(group).num_rows
+    for group in range(facts.num_row_groups):
+        rows = facts.row_group(group).num_rows
         if 0 <= left < rows:
             return group, left
         left -= rows
@@ -246,14 +244,13 @@ def _is_binary(kind: Any) -> bool:  # noqa: ANN401
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
-def _require_small(parquet: Any, group: int, wanted: Sequence[str]) -> None:  # noqa: ANN401
+def _require_small(group: Any, wanted: Sequence[str]) -> None:  # noqa: ANN401
     """Check that there is not more to be read than one image is worth.
 
     Raises:
         OSError: There is.
     """
-    facts = parquet.metadata.row_group(group)
-    columns = (facts.column(place) for place in range(facts.num_columns))
+    columns = (group.column(place) for place in range(group.num_columns))
     sizes = [
         one.total_uncompressed_size
         for one in columns
