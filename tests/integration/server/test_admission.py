@@ -3,7 +3,8 @@
 import asyncio
 import json
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -12,13 +13,14 @@ import grpc
 import numpy as np
 import pytest
 from evenface.v1.face_service_pb2 import EncodeRequest, SampleRequest
+from evenface_server import rpc
 from evenface_server.lines import Lines
 from evenface_server.workshop import Workshop
 from evenface_transport import Code, frames
 from support.bundles import Tiny, images, write_tiny_bundle
-from support.http2 import connected, prefixed
+from support.http2 import Peer, Reply, connected, prefixed
 from support.image_files import png
-from support.messages import Details, details, encode, files
+from support.messages import Details, classify, details, encode, files
 from support.servers import Running, admitted, running, until
 
 ENCODE = 'grpc_method="Encode",grpc_service="evenface.v1.FaceService",grpc_type="unary"'
@@ -123,6 +125,54 @@ def is_judged_anew(server: Running) -> bool:
     """Whether calls like the last that was refused are not refused like it any more."""
     refused = server.app._server.refused  # noqa: SLF001 - the end of a moment
     return refused is not None and refused.alike.is_over
+
+
+async def test_a_refusal_stands_only_for_calls_of_its_rpc_model_and_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rpc, "_ALIKE_SECONDS", 3600.0)  # all of this is in one moment
+    for name in ("faces", "others"):
+        write_tiny_bundle(tmp_path, Tiny(name=name))
+    limits = {"max_queue_rows": 4, "max_items_per_request": 4, "default_model": "faces"}
+    faces, others = (
+        encode(images(1), model=name).SerializeToString() for name in ("faces", "others")
+    )
+    look = classify(images(1), model="faces").SerializeToString()
+    plain, timed = (), (("grpc-timeout", "60S"),)
+    known = [("Encode", plain, faces), ("ClassifyFace", plain, look), ("Encode", timed, faces)] * 2
+    calls = [
+        *[("Encode", plain, faces)] * 2,
+        ("Encode", plain, others),
+        ("ClassifyFace", plain, look),
+        ("Encode", timed, faces),
+        ("Encode", plain, faces),
+        ("Encode", plain, ONE),
+    ]
+    async with (
+        running(tmp_path, **limits) as server,
+        connected(int(server.address.rpartition(":")[2])) as peer,
+    ):
+        streams = count(1, 2)
+        for call in known:  # both sides learn the header blocks
+            assert (await asked(peer, next(streams), *call)).status[0] == Code.OK
+        with server.app.engine.registry.resolve("", "").lanes["encode"].admit(4):
+            replies = [await asked(peer, next(streams), *call) for call in calls]
+    full, good = Code.RESOURCE_EXHAUSTED, Code.OK
+    assert [reply.status[0] for reply in replies] == [full, full, good, good, full, full, full]
+    ids = [reply.fields["x-request-id"] for reply in replies]
+    assert [ids.index(one) for one in ids] == [0, 0, 2, 3, 4, 5, 6]
+
+
+async def asked(
+    peer: Peer, stream: int, name: str, more: Sequence[tuple[str, str]], request: bytes
+) -> Reply:
+    """Call an RPC on its own, and wait for the reply."""
+    block = peer.block(f"/evenface.v1.FaceService/{name}", *more)
+    peer.send(
+        frames.frame(frames.HEADERS, frames.END_HEADERS, stream, block),
+        frames.frame(frames.DATA, frames.END_STREAM, stream, prefixed(request)),
+    )
+    return await peer.reply(stream)
 
 
 async def test_photos_that_threads_have_no_time_for_are_refused_and_small_ones_are_not(
