@@ -143,7 +143,13 @@ def shares(servers: list[ServerProcess], load: Load, calls: int) -> list[float]:
     """Which part of so many calls of each kind each server answers."""
     before = [calls_of(server) for server in servers]
     load.wait(calls)
-    counts = np.array([calls_of(server) for server in servers]) - before
+    counts = np.zeros(len(servers))
+
+    def counted() -> bool:  # a worker's figures reach its metrics a moment after its answers
+        counts[:] = np.array([calls_of(server) for server in servers]) - before
+        return bool(counts.sum() >= calls)
+
+    until(counted)
     return list(counts / counts.sum())
 
 
