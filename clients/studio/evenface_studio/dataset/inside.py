@@ -21,6 +21,7 @@ from evenface_core.shards import Member, members
 
 from evenface_studio.dataset.pieces import Cell
 from evenface_studio.dataset.roots import IMAGE_SUFFIXES
+from evenface_studio.dataset.texts import is_text
 
 GONE = "no longer there"
 _MOST_HEADERS = 100_000  # of a shard that are read for one image, those of no files included
@@ -172,7 +173,7 @@ class Table:
         facts = pq.read_metadata(file)
         schema = facts.schema.to_arrow_schema()
         group, inside = _located(facts, row)
-        has_names = _is_text(schema.field(self.column).type)
+        has_names = is_text(schema.field(self.column).type)
         wanted = _leaves(schema, self.column)
         if self.id_column is not None:
             _require_flat(schema, self.id_column)
@@ -183,7 +184,7 @@ class Table:
         # One image, as one that comes often stands in the file once; and so does a text.
         size = _NAMES if has_names else 1
         kinds = {name: schema.field(name).type for name in wanted} if has_names else {}
-        texts = [name for name, kind in kinds.items() if _is_text(kind) or _is_binary(kind)]
+        texts = [name for name, kind in kinds.items() if is_text(kind) or _is_binary(kind)]
         file.seek(0)
         with pq.ParquetFile(
             file, metadata=facts, pre_buffer=False, buffer_size=_AHEAD, read_dictionary=texts
@@ -216,9 +217,9 @@ def _leaves(schema: Any, column: str) -> list[str]:  # noqa: ANN401
         OSError: It has neither images nor paths.
     """
     kind = schema.field(column).type
-    if _is_text(kind) or _is_binary(kind):
+    if is_text(kind) or _is_binary(kind):
         return [column]
-    tests = {"bytes": _is_binary, "path": _is_text}
+    tests = {"bytes": _is_binary, "path": is_text}
     inner = {one.name: one.type for one in kind} if pa.types.is_struct(kind) else {}
     names = [name for name, test in tests.items() if name in inner and test(inner[name])]
     if not names:
@@ -234,10 +235,6 @@ def _require_flat(schema: Any, column: str) -> None:  # noqa: ANN401
     """
     if pa.types.is_nested(schema.field(column).type):
         raise OSError(22, "no ids in its column")
-
-
-def _is_text(kind: Any) -> bool:  # noqa: ANN401
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _is_binary(kind: Any) -> bool:  # noqa: ANN401

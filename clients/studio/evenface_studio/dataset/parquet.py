@@ -24,7 +24,12 @@ from evenface_studio.dataset.job import JobPlan, read_plan
 from evenface_studio.dataset.labels import MOST_COLUMNS, LabelCoder
 from evenface_studio.dataset.pieces import Cell, Piece
 from evenface_studio.dataset.table import Bools, Labels, Places, Table
-from evenface_studio.dataset.texts import are_long, require_short, require_short_ones
+from evenface_studio.dataset.texts import (
+    are_long,
+    is_text,
+    require_short,
+    require_short_ones,
+)
 from evenface_studio.problems import StudioError
 
 MOST_ROWS = 20_000_000
@@ -244,8 +249,8 @@ def _look(files: Sequence[Path]) -> tuple[list[Piece], set[bytes], tuple[str, ..
 
 
 def _check(file: Path, schema: Any) -> None:  # noqa: ANN401 - pyarrow has no types
-    kinds = {"id": _is_text, "weight": pa.types.is_floating}
-    optional = {"probability": pa.types.is_floating, "error": _is_text}
+    kinds = {"id": is_text, "weight": pa.types.is_floating}
+    optional = {"probability": pa.types.is_floating, "error": is_text}
     for name, test in (kinds | optional).items():
         place = schema.get_field_index(name)
         if place < 0 and name in optional:
@@ -262,12 +267,8 @@ def _check(file: Path, schema: Any) -> None:  # noqa: ANN401 - pyarrow has no ty
             )
 
 
-def _is_text(kind: Any) -> bool:  # noqa: ANN401
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
 def _label_columns(schema: Any) -> Iterator[str]:  # noqa: ANN401
-    tests = (_is_text, pa.types.is_boolean, pa.types.is_integer)
+    tests = (is_text, pa.types.is_boolean, pa.types.is_integer)
     names = (field.name for field in schema if any(test(_plain(field.type)) for test in tests))
     yield from [name for name in names if name not in _OWN][:MOST_COLUMNS]
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from evenface_studio.problems import StudioError
@@ -16,7 +17,12 @@ MOST_TEXT = 4096  # bytes of an id or an error, as of a path
 _SLACK = 2**20  # bytes of a row group that are no texts
 
 
-def are_long(parquet: Any, name: str) -> bool:  # noqa: ANN401 - pyarrow has no types
+def is_text(kind: Any) -> bool:  # noqa: ANN401 - pyarrow has no types
+    """Say whether a column of this type holds texts."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def are_long(parquet: Any, name: str) -> bool:  # noqa: ANN401
     """Whether the texts of a column must be long, as far as a file tells before they are read.
 
     Args:
