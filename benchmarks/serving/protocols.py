@@ -29,7 +29,7 @@ def protocols(options: argparse.Namespace) -> None:
     pairs: list[Pair] = []
     for number in range(plan.rounds):
         found = {
-            subject.name: measure_subject(subject, SCENARIOS, plan, reference, _say)[0]
+            subject.name: measure_subject(subject, SCENARIOS, plan.measure, reference, _say)[0]
             for subject in (subjects if number % 2 else reversed(subjects))
         }
         pairs.append((found[subjects[1].name], found[subjects[0].name]))

@@ -37,6 +37,10 @@ class Plan:
     seconds: float
     warm_up: float
 
+    def measure(self, server: Running, scenario: Scenario) -> Figures | None:
+        """See `Running.measure`."""
+        return server.measure(scenario, self.seconds, self.warm_up)
+
 
 @dataclass(frozen=True)
 class Round:
@@ -97,11 +101,22 @@ def _run_round(
         if scenario.key in FILES
     }
     beside: dict[str, Floor] = {}
+
+    def with_session(server: Running, scenario: Scenario) -> Figures | None:
+        if scenario.key not in BULK:
+            return plan.measure(server, scenario)
+        before = session_floor(reference.graph, BESIDE_ROWS, plan.seconds / 2, cores())
+        found = plan.measure(server, scenario)
+        after = session_floor(reference.graph, BESIDE_ROWS, plan.seconds / 2, cores())
+        beside[scenario.key] = median([before, after])
+        return found
+
     figures: dict[str, dict[str, Figures]] = {}
     failures: dict[str, dict[str, str]] = {}
     for subject in subjects:
+        measure = with_session if subject.name == EVENFACE else plan.measure
         figures[subject.name], failures[subject.name] = measure_subject(
-            subject, scenarios, plan, reference, say, beside
+            subject, scenarios, measure, reference, say
         )
     return Round(sessions, decoding, beside, figures, failures)
 
@@ -109,20 +124,11 @@ def _run_round(
 def measure_subject(
     subject: Subject,
     scenarios: Iterable[Scenario],
-    plan: Plan,
+    measure: Callable[[Running, Scenario], Figures | None],
     reference: Reference,
     say: Callable[[str], None],
-    beside: dict[str, Floor] | None = None,
 ) -> tuple[dict[str, Figures], dict[str, str]]:
     """Start a subject and measure it in some scenarios.
-
-    Args:
-        subject: What to start.
-        scenarios: In this order.
-        plan: How much.
-        reference: What the right answers are.
-        say: Told what is going on.
-        beside: Gets the bare session beside evenface in scenarios of `BULK`.
 
     Returns:
         Figures by scenario, and reasons by scenario where there are none.
@@ -133,10 +139,7 @@ def measure_subject(
         with running(subject, reference) as server:
             for scenario in scenarios:
                 try:
-                    if beside is None or subject.name != EVENFACE or scenario.key not in BULK:
-                        found = server.measure(scenario, plan.seconds, plan.warm_up)
-                    else:
-                        found, beside[scenario.key] = _with_session(server, scenario, plan)
+                    found = measure(server, scenario)
                 except (WrongAnswer, LoadFailed) as error:
                     failures[scenario.key] = str(error)
                     say(f"{subject.name} {scenario.key}: {error}")
@@ -148,15 +151,6 @@ def measure_subject(
         failures[START] = str(error)
         say(f"{subject.name}: {error}")
     return figures, failures
-
-
-def _with_session(server: Running, scenario: Scenario, plan: Plan) -> tuple[Figures | None, Floor]:
-    def session() -> Floor:
-        return session_floor(server.reference.graph, BESIDE_ROWS, plan.seconds / 2, cores())
-
-    before = session()
-    found = server.measure(scenario, plan.seconds, plan.warm_up)
-    return found, median([before, session()])
 
 
 def _brief(figures: Figures) -> str:
