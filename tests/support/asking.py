@@ -11,9 +11,9 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_status import rpc_status
 
 from support.messages import array, status_details
-from support.patience import PATIENCE
 from support.servers import Running
 
+_PATIENCE = 60.0  # beyond it, a server is taken to hang: what is sought here
 # What a caller can be told that sends nonsense and has no deadline.
 _CODES = frozenset({
     grpc.StatusCode.INVALID_ARGUMENT,
@@ -44,7 +44,7 @@ async def ask(channel: grpc.aio.Channel, path: str, data: bytes) -> str:
     """
     method = channel.unary_unary(path, lambda raw: raw, lambda raw: raw)
     call: Any = method(data)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(_PATIENCE):
         code = await call.code()
         if code is grpc.StatusCode.OK:
             _check_reply(_REPLIES[path].FromString(await call))

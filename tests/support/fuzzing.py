@@ -14,8 +14,6 @@ import hpack
 from evenface_transport import Alike, Call, Code, Limits, Method, Server, StatusError, frames
 from evenface_transport.frames import frame
 
-from support.patience import PATIENCE
-
 # Small, so that inputs of a few kilobytes reach all of them.
 LIMITS: Final = Limits(
     max_held_bytes=60_000,
@@ -23,6 +21,7 @@ LIMITS: Final = Limits(
     max_streams=8,
     max_header_bytes=1000,
 )
+_PATIENCE = 20.0  # beyond it, a server is taken to hang: what is sought here
 _PATHS = ("/t/echo", "/t/echoes", "/t/sizes", "/t/fail", "/t/crash", "/t/wait", "/t/waits", "/no")
 _FULL = "/t/full"
 
@@ -328,7 +327,7 @@ async def play(server: Server, pieces: list[bytes]) -> bytes:
         except ConnectionError:
             pass
 
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(_PATIENCE):
         await server.adopt(theirs)
         listening = asyncio.ensure_future(listen())
         try:
