@@ -8,15 +8,15 @@ from evenface_server.instruments import Counter, Gauge, Histogram, Instruments
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _ROWS = tuple(2**power for power in range(11))
 _LANE = ("model", "version", "function")
-# Of certificates, by what they are for: from when to when they hold, seconds since 1970.
-Validities = Mapping[str, tuple[float, float]]
-
 _RPC = ("grpc_type", "grpc_service", "grpc_method")
 # What callers are refused for because of who they are; the last four before they can call.
 _REFUSALS = (
     *("no_token", "unknown_token", "rpc", "subject"),
     *("no_certificate", "certificate_expired", "certificate_unknown", "server_certificate"),
 )
+
+# Of certificates, by what they are for: from when to when they hold, seconds since 1970.
+Validities = Mapping[str, tuple[float, float]]
 
 
 @dataclass(frozen=True)

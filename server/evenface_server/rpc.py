@@ -35,7 +35,7 @@ _LOG = logging.getLogger(__name__)
 _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 # A caller whose deadline has passed cancels; its clock started before ours.
 _DEADLINE_SLACK_SECONDS: Final = 0.02
-# Less than a batch: a queue that was too long for a call is no shorter before the next one has run.
+# Less than a batch of most models: a queue that was too long is no shorter before one has run.
 _ALIKE_SECONDS: Final = 0.002
 _PROCESS: Final = secrets.token_hex(8)
 _NUMBERS: Final = count()
