@@ -24,12 +24,7 @@ from evenface_studio.dataset.job import JobPlan, read_plan
 from evenface_studio.dataset.labels import MOST_COLUMNS, LabelCoder
 from evenface_studio.dataset.pieces import Cell, Piece
 from evenface_studio.dataset.table import Bools, Labels, Places, Table
-from evenface_studio.dataset.texts import (
-    are_long,
-    is_text,
-    require_short,
-    require_short_ones,
-)
+from evenface_studio.dataset.texts import are_long, is_text, require_short, require_short_ones
 from evenface_studio.problems import StudioError
 
 MOST_ROWS = 20_000_000
