@@ -65,7 +65,9 @@ def _measure(
 
 
 def _median_curve(rounds: Sequence[LoadCurve]) -> LoadCurve:
-    return replace(median(rounds), points=_medians([each.points for each in rounds]))
+    points = _medians([each.points for each in rounds])
+    goodput = tuple(share for each in rounds for share in each.goodput)
+    return replace(median(rounds), points=points, goodput=goodput)
 
 
 def _medians(rounds: Sequence[tuple[Value, ...]]) -> tuple[Value, ...]:

@@ -23,6 +23,7 @@ from benchmarks.serving.workloads import SCENARIOS, SMALL, Scenario
 SHARES = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0, 1.25, 1.5, 2.0, 3.0)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 MODELS = (1, 2, 4, 8, 16)
+TURNS = 5
 
 _IN_FLIGHT = 32
 _SINGLE = next(each for each in SCENARIOS if each.key == "single")
@@ -60,12 +61,16 @@ class LoadCurve:
         deadline: Of each call, seconds.
         capacity: Calls per second with 32 in flight; what the loads are shares of.
         points: By load.
+        goodput: At the greatest load, over that at the one of the others where it had been
+            highest; both measured anew, in turns, one figure for each, as a machine's pace changes
+            by more from minute to minute than is to be told here.
     """
 
     title: str
     deadline: float
     capacity: float
     points: tuple[LoadPoint, ...]
+    goodput: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,7 @@ def measure_load(
     scenario: Scenario,
     say: Callable[[str], None],
 ) -> LoadCurve:
-    """Offer calls at shares of the capacity, which is measured first.
+    """Offer calls at shares of the capacity, which is measured first; at two of them in turns.
 
     Args:
         plan: How much.
@@ -136,12 +141,21 @@ def measure_load(
         assert figures  # noqa: S101 - evenface answers all scenarios
         capacity = figures.requests_per_second
         say(f"{scenario.title}: capacity {capacity:,.0f} requests/s")
-        points = []
-        for share in SHARES:
-            points.append(_offer(server, scenario, share, capacity, plan, deadline))
-            outcome = points[-1].outcome
+
+        def offer(share: float) -> LoadPoint:
+            point = _offer(server, scenario, share, capacity, plan, deadline)
+            outcome = point.outcome
             say(f"load {share:.0%}: {outcome.good:,.0f} of {outcome.offered:,.0f} calls/s in time")
-        return LoadCurve(scenario.title, deadline, capacity, tuple(points))
+            return point
+
+        points = tuple(map(offer, SHARES))
+        peak, most = best(points[:-1]).share, SHARES[-1]
+        goodput = []
+        for turn in range(TURNS):
+            pair = (peak, most) if turn % 2 else (most, peak)
+            good = {share: offer(share).outcome.good for share in pair}
+            goodput.append(good[most] / good[peak])
+        return LoadCurve(scenario.title, deadline, capacity, points, tuple(goodput))
 
 
 def _offer(
@@ -253,6 +267,6 @@ def _load_models(server: Running, names: Sequence[str], seconds: float) -> list[
         return list(pool.map(load, names))
 
 
-def peak_goodput(points: Sequence[LoadPoint]) -> float:
-    """The most calls per second that were answered in time at any load."""
-    return max(point.outcome.good for point in points)
+def best(points: Sequence[LoadPoint]) -> LoadPoint:
+    """The load at which most calls per second were answered in time."""
+    return max(points, key=lambda point: point.outcome.good)

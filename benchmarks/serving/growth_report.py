@@ -1,5 +1,6 @@
 """How cost grows, as tables and as a picture."""
 
+import statistics
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from benchmarks.serving.growth import LoadCurve, LoadPoint, ModelsPoint, RowsPoint, peak_goodput
+from benchmarks.serving.growth import LoadCurve, LoadPoint, ModelsPoint, RowsPoint
 from benchmarks.serving.plots import FLOOR, GRPC, HTTP, OWN
 from benchmarks.serving.tables import table
 
@@ -87,13 +88,15 @@ def _load_tables(growth: Growth) -> str:
 
 
 def _load_table(curve: LoadCurve) -> str:
-    peak, last = peak_goodput(curve.points), curve.points[-1]
+    last, goodput = curve.points[-1], curve.goodput
     return (
         f"{curve.title}: 100 % is the {curve.capacity:,.0f} requests/s that callers in turn get. "
         f"A call is in time when its right answer comes within "
         f"{1000 * curve.deadline:.0f} ms of when it was due.\n\n"
         f"{table(_LOAD_HEAD, map(_load_row, curve.points))}\n\n"
-        f"Goodput at {last.share:.0%} of the capacity: {last.outcome.good / peak:.2f} of its peak."
+        f"Goodput at {last.share:.0%} of the capacity, in turns with the load where it was "
+        "highest: "
+        f"{statistics.median(goodput):.2f} of that ({min(goodput):.2f} to {max(goodput):.2f})."
     )
 
 

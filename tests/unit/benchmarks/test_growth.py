@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.serving.floors import Floor
-from benchmarks.serving.growth import LoadCurve, LoadPoint, ModelsPoint, RowsPoint
+from benchmarks.serving.growth import LoadCurve, LoadPoint, ModelsPoint, RowsPoint, best
 from benchmarks.serving.growth_report import Growth, write_growth
 from benchmarks.serving.measure import Figures
 from benchmarks.serving.medians import median
@@ -32,10 +32,12 @@ def test_a_time_that_was_not_measured_leaves_the_median_to_the_others() -> None:
     assert math.isnan(median([load(3, 1)]).outcome.refused_p50)
 
 
-def test_goodput_past_the_capacity_is_told_as_a_share_of_its_peak() -> None:
-    points = load(0.5, 500), load(1, 1000), load(3, 920, 2.0)
-    text = write_growth(Growth((LoadCurve("calls", 0.25, 800, points),)))
-    assert "Goodput at 300% of the capacity: 0.92 of its peak." in text
+def test_goodput_past_the_capacity_is_told_as_a_share_of_its_peak_in_the_same_moment() -> None:
+    points = load(0.5, 500), load(1, 1000), load(3, 400, 2.0)
+    text = write_growth(Growth((LoadCurve("calls", 0.25, 800, points, (0.9, 0.94, 0.92)),)))
+    assert "Goodput at 300% of the capacity" in text
+    assert "highest: 0.92 of that (0.90 to 0.94)." in text
+    assert best(points) is points[1]
     assert "| 50% | 500 | 500 | 0 |" in text
     assert "Models" not in text
 
