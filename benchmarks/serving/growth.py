@@ -1,5 +1,6 @@
 """How cost grows: with the load offered, with images in a request, and with models loaded."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -154,7 +155,7 @@ def measure_load(
         for turn in range(TURNS):
             pair = (peak, most) if turn % 2 else (most, peak)
             good = {share: offer(share).outcome.good for share in pair}
-            goodput.append(good[most] / good[peak])
+            goodput.append(good[most] / good[peak] if good[peak] else math.nan)
         return LoadCurve(scenario.title, deadline, capacity, points, tuple(goodput))
 
 

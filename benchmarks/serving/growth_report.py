@@ -94,8 +94,8 @@ def _load_table(curve: LoadCurve) -> str:
         f"A call is in time when its right answer comes within "
         f"{1000 * curve.deadline:.0f} ms of when it was due.\n\n"
         f"{table(_LOAD_HEAD, map(_load_row, curve.points))}\n\n"
-        f"Goodput at {last.share:.0%} of the capacity, in turns with the load where it was "
-        "highest: "
+        f"Goodput at {last.share:.0%} of the capacity, "
+        "in turns with the load where it was highest: "
         f"{statistics.median(goodput):.2f} of that ({min(goodput):.2f} to {max(goodput):.2f})."
     )
 
