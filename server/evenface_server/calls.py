@@ -161,6 +161,16 @@ class Latents(NamedTuple):
     sample: Float32 | None
     logits: Float32 | None
 
+    def part(self, start: int, stop: int) -> "Latents":
+        """Return those from `start` until `stop`."""
+        return Latents(
+            self.served,
+            self.mean[start:stop],
+            self.log_variance[start:stop],
+            None if self.sample is None else self.sample[start:stop],
+            None if self.logits is None else self.logits[start:stop],
+        )
+
 
 @dataclass(frozen=True)
 class Pictures:
@@ -184,6 +194,16 @@ class Decisions(NamedTuple):
     probabilities: Float32
     is_face: NDArray[np.bool_]
     threshold: float
+
+    def part(self, start: int, stop: int) -> "Decisions":
+        """Return those from `start` until `stop`."""
+        return Decisions(
+            self.served,
+            self.logits[start:stop],
+            self.probabilities[start:stop],
+            self.is_face[start:stop],
+            self.threshold,
+        )
 
 
 @dataclass(frozen=True)

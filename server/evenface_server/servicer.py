@@ -3,22 +3,17 @@
 # ruff: noqa: N802 - the RPCs' names are those of the .proto files
 
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
 
 from evenface.v1 import face_service_pb2, model_service_pb2
-from evenface_core.errors import ServiceUnavailable
 from evenface_transport import Call
 
+from evenface_server.bulk import Bulk
 from evenface_server.codec import models, replies, requests
 from evenface_server.engine import Engine
 from evenface_server.faults import Faults
-from evenface_server.streams import Streams
-
-ReplyT = TypeVar("ReplyT")
-
-_RETRY_AFTER_DRAIN = 1.0
+from evenface_server.streams import Streams, serve
 
 
 class FaceService:
@@ -33,13 +28,28 @@ class FaceService:
     def __init__(self, engine: Engine, streams: Streams, faults: Faults) -> None:
         self._engine = engine
         self._streams = streams
-        self._faults = faults
+        self._encoding = Bulk(
+            faults,
+            requests.encode_call,
+            engine.encode,
+            replies.encode_response,
+            face_service_pb2.EncodeStreamResponse,
+        )
+        self._classifying = Bulk(
+            faults,
+            requests.classify_call,
+            engine.classify,
+            replies.classify_response,
+            face_service_pb2.ClassifyFaceStreamResponse,
+        )
 
-    def Encode(
+    async def Encode(
         self, request: face_service_pb2.EncodeRequest, context: Call
-    ) -> Awaitable[face_service_pb2.EncodeResponse]:
+    ) -> face_service_pb2.EncodeResponse:
         """Encode images."""
-        return self._encode(request, context, face_service_pb2.EncodeResponse())
+        call = requests.encode_call(request, deadline_of(context))
+        reply = face_service_pb2.EncodeResponse()
+        return replies.encode_response(await self._engine.encode(call), reply)
 
     async def Decode(
         self, request: face_service_pb2.DecodeRequest, context: Call
@@ -55,11 +65,13 @@ class FaceService:
         call = requests.sample_call(request, deadline_of(context))
         return replies.sample_response(await self._engine.sample(call))
 
-    def ClassifyFace(
+    async def ClassifyFace(
         self, request: face_service_pb2.ClassifyFaceRequest, context: Call
-    ) -> Awaitable[face_service_pb2.ClassifyFaceResponse]:
+    ) -> face_service_pb2.ClassifyFaceResponse:
         """Tell faces from other images."""
-        return self._classify(request, context, face_service_pb2.ClassifyFaceResponse())
+        call = requests.classify_call(request, deadline_of(context))
+        reply = face_service_pb2.ClassifyFaceResponse()
+        return replies.classify_response(await self._engine.classify(call), reply)
 
     async def ResampleWeights(
         self, request: face_service_pb2.ResampleWeightsRequest, context: Call
@@ -68,65 +80,28 @@ class FaceService:
         call = requests.weights_call(request, deadline_of(context))
         return replies.weights_response(await self._engine.weigh(call))
 
-    async def EncodeStream(
+    def EncodeStream(
         self,
         request_iterator: AsyncIterator[face_service_pb2.EncodeStreamRequest],
         context: Call,
     ) -> AsyncGenerator[face_service_pb2.EncodeStreamResponse, None]:
         """Encode in bulk."""
+        return self._serve(self._encoding, request_iterator, context)
 
-        async def answer(
-            item: face_service_pb2.EncodeStreamRequest,
-        ) -> face_service_pb2.EncodeStreamResponse:
-            reply = face_service_pb2.EncodeStreamResponse(id=item.id)
-            try:
-                await self._encode(item.request, context, reply.response)
-            except Exception as error:  # noqa: BLE001 - the stream goes on
-                reply.error.CopyFrom(self._faults.of(error).status)
-            return reply
-
-        async with aclosing(bulk(self._streams, request_iterator, answer)) as answers:
-            async for reply in answers:
-                yield reply
-
-    async def ClassifyFaceStream(
+    def ClassifyFaceStream(
         self,
         request_iterator: AsyncIterator[face_service_pb2.ClassifyFaceStreamRequest],
         context: Call,
     ) -> AsyncGenerator[face_service_pb2.ClassifyFaceStreamResponse, None]:
         """Tell faces from other images in bulk."""
+        return self._serve(self._classifying, request_iterator, context)
 
-        async def answer(
-            item: face_service_pb2.ClassifyFaceStreamRequest,
-        ) -> face_service_pb2.ClassifyFaceStreamResponse:
-            reply = face_service_pb2.ClassifyFaceStreamResponse(id=item.id)
-            try:
-                await self._classify(item.request, context, reply.response)
-            except Exception as error:  # noqa: BLE001 - the stream goes on
-                reply.error.CopyFrom(self._faults.of(error).status)
-            return reply
-
-        async with aclosing(bulk(self._streams, request_iterator, answer)) as answers:
-            async for reply in answers:
-                yield reply
-
-    async def _encode(
-        self,
-        request: face_service_pb2.EncodeRequest,
-        context: Call,
-        reply: face_service_pb2.EncodeResponse,
-    ) -> face_service_pb2.EncodeResponse:
-        call = requests.encode_call(request, deadline_of(context))
-        return replies.encode_response(await self._engine.encode(call), reply)
-
-    async def _classify(
-        self,
-        request: face_service_pb2.ClassifyFaceRequest,
-        context: Call,
-        reply: face_service_pb2.ClassifyFaceResponse,
-    ) -> face_service_pb2.ClassifyFaceResponse:
-        call = requests.classify_call(request, deadline_of(context))
-        return replies.classify_response(await self._engine.classify(call), reply)
+    def _serve(
+        self, bulk: Bulk[Any, Any], items: AsyncIterator[Any], context: Call
+    ) -> AsyncGenerator[Any, None]:
+        deadline = deadline_of(context)
+        asked = (bulk.take(item, deadline) async for item in items)
+        return serve(self._streams, asked, bulk.begin, lambda each: each.weight)
 
 
 class ModelService:
@@ -163,21 +138,6 @@ class ModelService:
         return models.get_model_response(
             served.model.bundle, served.card, is_default=registry.is_default(served)
         )
-
-
-async def bulk(
-    streams: Streams, items: AsyncIterator[Any], answer: Callable[[Any], Awaitable[ReplyT]]
-) -> AsyncGenerator[ReplyT, None]:
-    """Yield the replies to the requests of a stream, in order.
-
-    Raises:
-        ServiceUnavailable: The server drains: what was read has been answered, no more is read.
-    """
-    async with aclosing(streams.answer(items, answer)) as answers:
-        async for reply in answers:
-            yield reply
-    if streams.closed:
-        raise ServiceUnavailable("the server is draining", retry_after=_RETRY_AFTER_DRAIN)
 
 
 def deadline_of(call: Call) -> float | None:

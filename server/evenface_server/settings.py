@@ -166,7 +166,11 @@ class Settings(BaseSettings):
         "be taken whole.",
     )
     stream_requests: int = Field(
-        8, ge=1, le=1024, description="Requests of one stream that are worked on at a time."
+        8,
+        ge=1,
+        le=1024,
+        description="Requests of one stream that are worked on at a time; four times as many of "
+        "those with up to four small raw images.",
     )
     tls_cert: Path | None = Field(
         None, description="Certificate chain (PEM); TLS is on when this and tls-key are set."

@@ -3,7 +3,6 @@
 # ruff: noqa: N802 - the RPCs' names are those of the .proto file
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -17,8 +16,8 @@ from evenface_server.engine import Engine
 from evenface_server.faults import Faults
 from evenface_server.oip import replies, requests
 from evenface_server.oip.catalog import Catalog, Entry, split_name
-from evenface_server.servicer import bulk, deadline_of
-from evenface_server.streams import Streams
+from evenface_server.servicer import deadline_of
+from evenface_server.streams import Streams, each, serve
 
 _NAME: Final = "evenface"
 _EXTENSIONS: Final = ("model_configuration", "statistics")
@@ -124,7 +123,7 @@ class InferenceService:
         served, outputs = await self._run(request, entry, deadline_of(context))
         return replies.infer_response(request, served, outputs, wanted)
 
-    async def ModelStreamInfer(
+    def ModelStreamInfer(
         self, request_iterator: AsyncIterator[oip.ModelInferRequest], context: Call
     ) -> AsyncGenerator[oip.ModelStreamInferResponse, None]:
         """Run models for the requests of a stream."""
@@ -139,9 +138,7 @@ class InferenceService:
                 )
             return oip.ModelStreamInferResponse(infer_response=response)
 
-        async with aclosing(bulk(self._streams, request_iterator, answer)) as answers:
-            async for reply in answers:
-                yield reply
+        return serve(self._streams, request_iterator, each(answer))
 
     def refusal(self, target: Target) -> QueueFull | None:
         """Return why a ModelInfer that begins to come in now would be refused; None lets it come.

@@ -1,6 +1,6 @@
 """A span for each request of a bulk stream, and errors in the spans of those who met them."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 
 from evenface_core.errors import QueueFull
@@ -10,7 +10,7 @@ from opentelemetry.trace import Tracer
 
 from evenface_server.codec.status import Fault
 from evenface_server.faults import Faults
-from evenface_server.streams import ReplyT, RequestT, Streams
+from evenface_server.streams import Begin, ReplyT, RequestT, Streams, each
 from evenface_server.tracing.rpcs import mark_error
 
 
@@ -27,18 +27,22 @@ class TracedStreams(Streams):
         self._tracer = tracer
 
     async def answer(
-        self, requests: AsyncIterator[RequestT], answer: Callable[[RequestT], Awaitable[ReplyT]]
+        self,
+        requests: AsyncIterator[RequestT],
+        begin: Begin[RequestT, ReplyT],
+        weigh: Callable[[RequestT], int],
     ) -> AsyncGenerator[ReplyT, None]:
-        """Yield the replies to requests, as `Streams.answer` does."""
+        """Yield the replies to requests, as `Streams.answer` does; those with a span run alone."""
 
         async def traced(request: RequestT) -> ReplyT:
             with self._tracer.start_as_current_span(
                 "request", record_exception=False, set_status_on_exception=False
             ):
-                return await answer(request)
+                ((reply,),) = [await work for work in begin([request])]
+                return reply
 
-        own = traced if trace.get_current_span().is_recording() else answer
-        async with aclosing(super().answer(requests, own)) as replies:
+        own = each(traced) if trace.get_current_span().is_recording() else begin
+        async with aclosing(super().answer(requests, own, weigh)) as replies:
             async for reply in replies:
                 yield reply
 

@@ -1,12 +1,20 @@
 """What a stream holds is bounded."""
 
 import asyncio
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from evenface.v1.face_service_pb2 import EncodeStreamRequest
+from evenface.v1.face_service_pb2 import (
+    EncodeRequest,
+    EncodeResponse,
+    EncodeStreamRequest,
+    EncodeStreamResponse,
+)
+from grpc.aio import AioRpcError
 from support.bundles import images
+from support.http2 import connected, prefixed
 from support.messages import encode
 from support.patience import PATIENCE
 from support.servers import admitted, running
@@ -15,6 +23,8 @@ RECEIVED = (
     'grpc_server_msg_received_total{grpc_method="EncodeStream",'
     'grpc_service="evenface.v1.FaceService",grpc_type="bidi_stream"}'
 )
+
+QUEUED = "evenface_queue_wait_seconds_count"
 
 
 async def test_a_client_that_stops_reading_stops_being_read(tiny_models: Path) -> None:
@@ -50,16 +60,18 @@ async def _when_it_stops_growing(value: Any) -> float:  # noqa: ANN401
     return last
 
 
-async def test_a_stream_works_on_several_requests_at_a_time(tiny_models: Path) -> None:
+@pytest.mark.parametrize(("rows", "most"), [(5, 8 * 5), (1, 4 * 8)])
+async def test_a_stream_works_on_several_requests_at_a_time_and_on_more_small_ones(
+    tiny_models: Path, rows: int, most: int
+) -> None:
     async with running(tiny_models, stream_requests=8, max_batch_rows=64) as server:
         lane = server.app.engine.registry.resolve("", "").lanes["encode"]
-        most = 0
+        request = encode(images(rows))
         stream = server.face.EncodeStream(
-            EncodeStreamRequest(id=number, request=encode(images(1))) for number in range(200)
+            EncodeStreamRequest(id=number, request=request) for number in range(400)
         )
-        async for _ in stream:
-            most = max(most, lane.rows)
-    assert most <= 8
+        held = [lane.rows async for _ in stream]
+    assert rows < max(held) <= most
 
 
 @pytest.mark.parametrize("wrong", ["cancel", "half"])
@@ -77,3 +89,49 @@ async def test_a_stream_that_is_cut_off_leaves_nothing_behind(
             await stream.done_writing()
             assert [reply.id async for reply in stream] == list(range(5))
         await admitted(server.app, 0)
+
+
+def _alone(face: Any, request: EncodeRequest) -> Awaitable[EncodeResponse]:  # noqa: ANN401
+    answer: Awaitable[EncodeResponse] = face.Encode(request)
+    return answer
+
+
+async def test_requests_that_come_together_are_run_together_and_answered_like_others(
+    tiny_models: Path,
+) -> None:
+    faces = images(40)
+    requests = [encode(faces[at : at + 1 + at % 3]) for at in range(30)]
+    requests[7] = encode(faces[:2], sample_seed=3)
+    requests[11] = encode(faces[:1], model="nobody")
+    requests[12] = EncodeRequest()
+    requests[13] = encode(images(1, size=20))
+    requests[14] = encode(faces[:40])
+    requests[20].images.raw.data += b"?"
+    requests[21].with_probabilities = True
+    messages = [
+        EncodeStreamRequest(id=number, request=request).SerializeToString()
+        for number, request in enumerate(requests)
+    ]
+    async with running(tiny_models, stream_requests=64) as server:
+        lane = server.app.engine.registry.resolve("", "").lanes["encode"]
+        async with connected(int(server.address.rpartition(":")[2])) as peer:
+            peer.open(1, "/evenface.v1.FaceService/EncodeStream")
+            peer.data(1, b"".join(map(prefixed, messages)), ends=True)
+            whole = await peer.reply(1)
+        samples = await asyncio.to_thread(server.samples)
+        alone = await asyncio.gather(
+            *(_alone(server.face, request) for request in requests), return_exceptions=True
+        )
+    assert whole.status == (0, "")
+    found = [EncodeStreamResponse.FromString(message) for message in whole.messages]
+    run = sum(value for name, value in samples.items() if name.startswith(QUEUED))
+    assert lane.rows == 0
+    assert [reply.id for reply in found] == list(range(len(requests)))
+    for reply, one in zip(found, alone, strict=True):
+        if isinstance(one, EncodeResponse):
+            assert reply.response == one
+        else:
+            assert isinstance(one, AioRpcError)
+            assert (reply.error.code, reply.error.message) == (one.code().value[0], one.details())
+    assert {place for place, one in enumerate(alone) if isinstance(one, Exception)} == {11, 12, 20}
+    assert run < len(requests) // 2

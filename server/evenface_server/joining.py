@@ -1,0 +1,66 @@
+"""Requests of a stream that are alike, run as one call. Transport-free.
+
+A small call costs as much to check, to admit and to queue as a large one. Those that came in
+together, want the same of the same model and are for raw pixels of one size go that way once.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar, cast
+
+from evenface_server.calls import ClassifyCall, EncodeCall, RawPixels
+
+# Larger calls gain little, and lose that some of them are answered before the others have run.
+MOST_IMAGES = 32
+# Nor do large images, of which joining would make another copy.
+MOST_IMAGE_BYTES = 2**16
+
+CallT = TypeVar("CallT", bound=EncodeCall | ClassifyCall)
+
+
+def runs(calls: Sequence[EncodeCall | ClassifyCall | Exception]) -> Iterator[int]:
+    """Yield how many of the calls run as one, from the first to the last.
+
+    Args:
+        calls: In the order of their replies; errors, which stay alone, in the place of some.
+    """
+    length, images, wanted = 0, 0, None
+    for call in calls:
+        count, wants = count_of(call), _wants(call)
+        if count and wants == wanted and images + count <= MOST_IMAGES:
+            length, images = length + 1, images + count
+            continue
+        if length:
+            yield length
+        length, images, wanted = 1, count, wants if count else None
+    if length:
+        yield length
+
+
+def join(calls: Sequence[CallT]) -> CallT:
+    """Return a call for the images of all calls of a run."""
+    pixels = [call.images for call in calls if isinstance(call.images, RawPixels)]
+    data = b"".join([each.data for each in pixels])
+    return cast(CallT, calls[0]._replace(images=pixels[0]._replace(data=data)))
+
+
+def count_of(call: EncodeCall | ClassifyCall | Exception) -> int:
+    """Return how many images a call has that may run with those of others; 0 where none may.
+
+    Posterior samples differ from item to item, and what cannot be used is for its sender alone.
+    """
+    if isinstance(call, Exception) or not isinstance(call.images, RawPixels):
+        return 0
+    if isinstance(call, EncodeCall) and call.sample_seed is not None:
+        return 0
+    data, height, width, channels = call.images
+    size = height * width * channels
+    if not 0 < size <= MOST_IMAGE_BYTES or len(data) % size:
+        return 0
+    return len(data) // size
+
+
+def _wants(call: EncodeCall | ClassifyCall | Exception) -> tuple[Any, ...] | None:
+    """Return all of a call but its pixels."""
+    if isinstance(call, Exception) or not isinstance(call.images, RawPixels):
+        return None
+    return (call.target, call.images[1:], *call[2:])
