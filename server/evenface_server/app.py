@@ -134,6 +134,7 @@ class App:
         await asyncio.sleep(delay)
         await self._server.leave()
         self._streams.close()
+        await asyncio.sleep(0)  # in which work on what they have read goes through the door
         try:
             async with asyncio.timeout(grace):
                 await self.engine.drain()

@@ -69,7 +69,7 @@ class Lane:
         clock: Clock = time.monotonic,
     ) -> None:
         self._run = run
-        self._max_batch_rows = max_batch_rows
+        self.max_batch_rows = max_batch_rows
         self.metrics = metrics
         self._inline_seconds = inline_seconds
         self._clock = clock
@@ -121,7 +121,7 @@ class Lane:
         """
         return self._gate.refusal(deadline)
 
-    async def run(self, inputs: Arrays | Prepare, place: Place) -> Arrays:
+    async def run(self, inputs: Arrays | Prepare, place: Place, requests: int = 1) -> Arrays:
         """Run the rows of an admitted call, batched with others'.
 
         Cancelling the call drops the rows that no batch has taken yet.
@@ -130,6 +130,7 @@ class Lane:
             inputs: Arrays with the place's number of rows; or what makes them, called at most once,
                 by any thread.
             place: The call's.
+            requests: How many requests the call stands for, each of which is counted.
 
         Returns:
             The outputs for these rows.
@@ -140,7 +141,7 @@ class Lane:
                 inputs raised.
         """
         loop = asyncio.get_running_loop()
-        entry = Entry(inputs, place, loop.create_future(), self._clock())
+        entry = Entry(inputs, place, loop.create_future(), self._clock(), requests)
         self._waiting.append(entry)
         if not self._is_pumping:
             self._is_pumping = True
@@ -174,7 +175,7 @@ class Lane:
 
     def _form_batch(self, now: float) -> tuple[Sequence[Part], int]:
         parts: list[Part] = []
-        room, seconds = self._max_batch_rows, math.inf
+        room, seconds = self.max_batch_rows, math.inf
         while room and self._waiting:
             entry = self._waiting[0]
             if entry.is_dropped(now):
@@ -183,7 +184,7 @@ class Lane:
             row_seconds = self._row_seconds(entry)
             if not parts:
                 seconds = self._most_seconds(row_seconds)
-            entry.turn = entry.turn or self._max_batch_rows
+            entry.turn = entry.turn or self.max_batch_rows
             rows = min(room, entry.turn, entry.place.rows - entry.taken)
             if rows * row_seconds > seconds:
                 if not self._cuts():
@@ -203,7 +204,7 @@ class Lane:
         """Take rows of the first that waits; what is left of it may have to queue up anew."""
         start = entry.taken
         if not start:
-            self.metrics.queue_wait.observe(now - entry.queued_at)
+            self.metrics.queue_wait.observe(now - entry.queued_at, entry.requests)
         entry.taken += rows
         entry.turn -= rows
         entry.place.take(rows)

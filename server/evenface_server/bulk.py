@@ -5,6 +5,9 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import accumulate, islice, pairwise
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
+from evenface_core.errors import InvalidInput, QueueFull
+
+from evenface_server.calls import Target
 from evenface_server.faults import Faults
 from evenface_server.joining import CallT, count_of, join, runs
 from evenface_server.streams import SMALL, WHOLE
@@ -23,6 +26,8 @@ Item = Any
 Reply = Any
 # Images of a request that counts as a small one.
 _FEW = 4
+# What a call is told before it runs, and a smaller one may not be told.
+_REFUSALS = (QueueFull, InvalidInput)
 
 
 class Asked(NamedTuple, Generic[CallT]):
@@ -53,6 +58,7 @@ class Bulk(Generic[CallT, AnswerT]):
         run: Asks the engine.
         pack: Writes the engine's answer into the response within a reply.
         reply: Makes an empty one, with an item's id.
+        most_of: As `runs` has it.
     """
 
     def __init__(
@@ -62,12 +68,14 @@ class Bulk(Generic[CallT, AnswerT]):
         run: Callable[[CallT], Awaitable[AnswerT]],
         pack: Callable[[AnswerT, Any], Any],
         reply: Callable[..., Reply],
+        most_of: Callable[[Target], int],
     ) -> None:
         self._faults = faults
         self._unpack = unpack
         self._run = run
         self._pack = pack
         self._reply = reply
+        self._most_of = most_of
 
     def take(self, item: Item, deadline: float | None) -> Asked[CallT]:
         """Return what a request asks, or why it cannot be used.
@@ -76,17 +84,17 @@ class Bulk(Generic[CallT, AnswerT]):
             item: The request as it came.
             deadline: Of the stream, on the monotonic clock.
         """
-        call: CallT | Exception
+        reply = self._reply(id=item.id)
         try:
             call = self._unpack(item.request, deadline)
         except Exception as error:  # noqa: BLE001 - its reply says so
-            call = error
-        return Asked(self._reply(id=item.id), call, count_of(call))
+            return Asked(reply, error, 0)
+        return Asked(reply, call, count_of(call))
 
     def begin(self, asked: Sequence[Asked[CallT]]) -> Iterator[Awaitable[Sequence[Reply]]]:
         """Yield what answers requests that came in together, one run of them after another."""
         left = iter(asked)
-        for length in runs([each.call for each in asked]):
+        for length in runs([each.call for each in asked], self._most_of):
             yield self._answer(list(islice(left, length)))
 
     async def _answer(self, run: Sequence[Asked[CallT]]) -> Sequence[Reply]:
@@ -95,8 +103,10 @@ class Bulk(Generic[CallT, AnswerT]):
             return [self._fill(run[0].reply, await self._ask(run[0].call))]
         answers: Sequence[AnswerT | Exception]
         found = await self._ask(join(calls))
-        if isinstance(found, Exception):  # which may be for one of them alone
+        if isinstance(found, _REFUSALS):
             answers = await asyncio.gather(*[self._ask(call) for call in calls])
+        elif isinstance(found, Exception):
+            answers = [found] * len(run)
         else:
             ends = accumulate([each.images for each in run], initial=0)
             answers = [found.part(start, stop) for start, stop in pairwise(ends)]

@@ -62,13 +62,17 @@ class Prior(Enum):
 
 
 class EncodeCall(NamedTuple):
-    """Images to latents; with a seed, a posterior sample too; and face or not, if asked for."""
+    """Images to latents; with a seed, a posterior sample too; and face or not, if asked for.
+
+    `requests` is how many requests of a stream it stands for.
+    """
 
     target: Target
     images: ImageSource
     sample_seed: int | None = None
     first_item: int = 0
     with_probabilities: bool = False
+    requests: int = 1
 
 
 @dataclass(frozen=True)
@@ -98,11 +102,12 @@ class SampleCall:
 
 
 class ClassifyCall(NamedTuple):
-    """Face or not; `threshold` None means the model's own."""
+    """Face or not; `threshold` None means the model's own; `requests` as `EncodeCall` has it."""
 
     target: Target
     images: ImageSource
     threshold: float | None
+    requests: int = 1
 
 
 class HistogramParts(NamedTuple):

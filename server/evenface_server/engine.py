@@ -120,7 +120,7 @@ class Engine:
             if call.with_probabilities and not served.manifest.encode_classifies:
                 outputs = await self._encode_and_classify(served, call, batch, place)
             else:
-                outputs = await self._run(served, "encode", batch, place)
+                outputs = await self._run(served, "encode", batch, place, call.requests)
             mean, log_variance, *logits = outputs
             self.latents.note(served.manifest, mean)
             sample = None
@@ -140,7 +140,7 @@ class Engine:
         batch = intake.receive(call.images, served.manifest.preprocessing, self.limits)
         threshold = maths.pick_threshold(call.threshold, served.manifest)
         with self._admit_images(served, "classify", batch, call.target) as place:
-            (logits,) = await self._run(served, "classify", batch, place)
+            (logits,) = await self._run(served, "classify", batch, place, call.requests)
         probabilities = maths.logistic(logits)
         is_face = probabilities >= threshold
         return Decisions(served.name, logits, probabilities, is_face, float(threshold))
@@ -203,6 +203,17 @@ class Engine:
                 return None
         return error
 
+    def most_together(self, target: Target) -> int:
+        """Return how many images of requests for a model should run as one call at most.
+
+        Weights on the versions of a model deal out requests, each by itself.
+        """
+        candidates = self.registry.candidates(target.model, target.version)
+        if len(candidates) != 1:
+            return 0
+        lanes = candidates[0].lanes.values()
+        return min(self.limits.max_items, *(lane.max_batch_rows for lane in lanes))
+
     async def drain(self) -> None:
         """Let no more calls in, and wait until those inside have been answered."""
         self.door.close()
@@ -238,21 +249,26 @@ class Engine:
         return self._admit(served, function, batch.count, target, ready_in)
 
     def _run(
-        self, served: ServedModel, function: FunctionName, batch: intake.Batch, place: Place
+        self,
+        served: ServedModel,
+        function: FunctionName,
+        batch: intake.Batch,
+        place: Place,
+        requests: int = 1,
     ) -> Awaitable[tuple[NDArray[Any], ...]]:
         lane = served.lanes[function]
         if not batch.work:
-            return lane.run((batch.as_they_are(),), place)
-        return self._run_loaded(lane, batch, place)
+            return lane.run((batch.as_they_are(),), place, requests)
+        return self._run_loaded(lane, batch, place, requests)
 
     async def _run_loaded(
-        self, lane: Lane, batch: intake.Batch, place: Place
+        self, lane: Lane, batch: intake.Batch, place: Place, requests: int
     ) -> tuple[NDArray[Any], ...]:
         with self._room.hold("images", batch.bytes_when_loaded):
             if batch.is_small:
-                return await lane.run(batch.load_small, place)
+                return await lane.run(batch.load_small, place, requests)
             pixels = await batch.load(self._workshop, place.deadline)
-            return await lane.run((pixels,), place)
+            return await lane.run((pixels,), place, requests)
 
     async def _encode_and_classify(
         self, served: ServedModel, call: EncodeCall, batch: intake.Batch, place: Place
@@ -260,9 +276,9 @@ class Engine:
         """Mean, log-variance and logits by two runs, as bundles of before need it."""
         with self._room.hold("images", batch.bytes_when_loaded):
             pixels = (await batch.load(self._workshop, place.deadline),)
-            mean, log_variance = await served.lanes["encode"].run(pixels, place)
+            mean, log_variance = await served.lanes["encode"].run(pixels, place, call.requests)
             with self._admit(served, "classify", batch.count, call.target) as judging:
-                (logits,) = await served.lanes["classify"].run(pixels, judging)
+                (logits,) = await served.lanes["classify"].run(pixels, judging, call.requests)
         return mean, log_variance, logits
 
     async def _compute(

@@ -4,10 +4,10 @@ A small call costs as much to check, to admit and to queue as a large one. Those
 together, want the same of the same model and are for raw pixels of one size go that way once.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar, cast
 
-from evenface_server.calls import ClassifyCall, EncodeCall, RawPixels
+from evenface_server.calls import ClassifyCall, EncodeCall, RawPixels, Target
 
 # Larger calls gain little, and lose that some of them are answered before the others have run.
 MOST_IMAGES = 32
@@ -17,21 +17,25 @@ MOST_IMAGE_BYTES = 2**16
 CallT = TypeVar("CallT", bound=EncodeCall | ClassifyCall)
 
 
-def runs(calls: Sequence[EncodeCall | ClassifyCall | Exception]) -> Iterator[int]:
+def runs(
+    calls: Sequence[EncodeCall | ClassifyCall | Exception], most_of: Callable[[Target], int]
+) -> Iterator[int]:
     """Yield how many of the calls run as one, from the first to the last.
 
     Args:
         calls: In the order of their replies; errors, which stay alone, in the place of some.
+        most_of: Says how many images may run as one for a target.
     """
-    length, images, wanted = 0, 0, None
+    length, room, wanted = 0, 0, None
     for call in calls:
         count, wants = count_of(call), _wants(call)
-        if count and wants == wanted and images + count <= MOST_IMAGES:
-            length, images = length + 1, images + count
+        if wants is not None and wants == wanted and 0 < count <= room:
+            length, room = length + 1, room - count
             continue
         if length:
             yield length
-        length, images, wanted = 1, count, wants if count else None
+        length, wanted = 1, wants if count else None
+        room = 0 if isinstance(call, Exception) else min(MOST_IMAGES, most_of(call.target)) - count
     if length:
         yield length
 
@@ -40,7 +44,8 @@ def join(calls: Sequence[CallT]) -> CallT:
     """Return a call for the images of all calls of a run."""
     pixels = [call.images for call in calls if isinstance(call.images, RawPixels)]
     data = b"".join([each.data for each in pixels])
-    return cast(CallT, calls[0]._replace(images=pixels[0]._replace(data=data)))
+    images = pixels[0]._replace(data=data)
+    return cast(CallT, calls[0]._replace(images=images, requests=len(calls)))
 
 
 def count_of(call: EncodeCall | ClassifyCall | Exception) -> int:

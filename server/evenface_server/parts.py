@@ -27,6 +27,7 @@ class Entry:
         place: The room that it holds.
         done: Gets the outputs, or why there are none.
         queued_at: When it came.
+        requests: How many requests it stands for.
         taken: Rows that batches have taken.
         turn: Rows that may still be taken before it is others' turn; 0 for a turn anew.
         answered: Rows that have run.
@@ -37,6 +38,7 @@ class Entry:
     place: Place
     done: asyncio.Future[Arrays]
     queued_at: float
+    requests: int = 1
     taken: int = 0
     turn: int = 0
     answered: int = 0

@@ -34,6 +34,7 @@ class FaceService:
             engine.encode,
             replies.encode_response,
             face_service_pb2.EncodeStreamResponse,
+            engine.most_together,
         )
         self._classifying = Bulk(
             faults,
@@ -41,6 +42,7 @@ class FaceService:
             engine.classify,
             replies.classify_response,
             face_service_pb2.ClassifyFaceStreamResponse,
+            engine.most_together,
         )
 
     async def Encode(
@@ -99,8 +101,7 @@ class FaceService:
     def _serve(
         self, bulk: Bulk[Any, Any], items: AsyncIterator[Any], context: Call
     ) -> AsyncGenerator[Any, None]:
-        deadline = deadline_of(context)
-        asked = (bulk.take(item, deadline) async for item in items)
+        asked = _taken(bulk, items, deadline_of(context))
         return serve(self._streams, asked, bulk.begin, lambda each: each.weight)
 
 
@@ -138,6 +139,16 @@ class ModelService:
         return models.get_model_response(
             served.model.bundle, served.card, is_default=registry.is_default(served)
         )
+
+
+async def _taken(
+    bulk: Bulk[Any, Any], items: AsyncIterator[Any], deadline: float | None
+) -> AsyncGenerator[Any, None]:
+    async for item in items:
+        asked = bulk.take(item, deadline)
+        del item  # which may be large, and the next one long in coming
+        yield asked
+        del asked
 
 
 def deadline_of(call: Call) -> float | None:

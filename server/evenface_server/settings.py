@@ -169,8 +169,8 @@ class Settings(BaseSettings):
         8,
         ge=1,
         le=1024,
-        description="Requests of one stream that are worked on at a time; four times as many of "
-        "those with up to four small raw images.",
+        description="Requests of one stream that are worked on at a time; those of up to "
+        "four small raw images count as a quarter.",
     )
     tls_cert: Path | None = Field(
         None, description="Certificate chain (PEM); TLS is on when this and tls-key are set."

@@ -125,6 +125,7 @@ class _Stream(Generic[RequestT, ReplyT]):
         self._working: set[asyncio.Future[Sequence[ReplyT]]] = set()
         self._is_stopped = False
         self._reader = asyncio.create_task(self._read_all())
+        self._reader.add_done_callback(self._end)
 
     async def replies(self) -> AsyncIterator[ReplyT]:
         while (work := await self._replies.get()) is not None:
@@ -135,6 +136,7 @@ class _Stream(Generic[RequestT, ReplyT]):
             await self._reader  # raises what reading raised
 
     def stop_reading(self) -> None:
+        self._begin_all()
         self._reader.cancel()
 
     def stop(self) -> None:
@@ -154,11 +156,14 @@ class _Stream(Generic[RequestT, ReplyT]):
                 if not self._read:
                     loop.call_soon(self._begin_all)  # once no more can be read without waiting
                 self._read.append(request)
+                del request  # the next one may be long in coming
         except StopAsyncIteration:
             pass
-        finally:
-            self._begin_all()
-            self._replies.put_nowait(None)
+
+    def _end(self, reader: asyncio.Future[None]) -> None:
+        del reader
+        self._begin_all()
+        self._replies.put_nowait(None)
 
     def _hold(self, more: int) -> None:
         self._held += more

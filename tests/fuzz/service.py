@@ -3,8 +3,9 @@
     python tests/fuzz/service.py --inputs 100000 --seed 1
 
 Image files, fields and bytes are spoiled. Each request has to end within a minute with a reply of
-its RPC or a status that the API promises, and nothing may be left of it. What fails is written to a
-file, and sent again with --file.
+its RPC or a status that the API promises, and nothing may be left of it. One in ten is a stream of
+requests, each of which has to be answered as it is alone. What fails is written to a file, and sent
+again with --file.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import tempfile
 import time
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import grpc
@@ -23,12 +25,13 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from support.asking import ask, check_idle
+from support.asking import ask, ask_together, check_idle
 from support.bundles import write_tiny_bundle
 from support.servers import running, until
 from support.spoiling import Requests
 
 _AT_ONCE = 32
+_STREAM_EVERY = 10
 _SAID_EVERY = 10_000
 
 
@@ -49,14 +52,18 @@ def main() -> int:
         write_tiny_bundle(models)
         if options.file is not None:
             given = json.loads(options.file.read_text())
-            return runner.run(fuzz_one(models, given["path"], bytes.fromhex(given["request"])))
+            data = [bytes.fromhex(request) for request in given["requests"]]
+            return runner.run(fuzz_one(models, given["path"], data))
         return runner.run(fuzz(models, options.inputs, options.seed, options.failures))
 
 
-async def fuzz_one(models: Path, path: str, data: bytes) -> int:
-    """Send one request, and show its status."""
+async def fuzz_one(models: Path, path: str, data: Sequence[bytes]) -> int:
+    """Send one request, or a stream of them, and show how it ends."""
     async with running(models) as server:
-        print(await ask(server.channel, path, data))  # noqa: T201 - what this is for
+        if path.startswith("/"):
+            print(await ask(server.channel, path, data[0]))  # noqa: T201 - what this is for
+        else:
+            print(await ask_together(server, path, data))  # noqa: T201
     return 0
 
 
@@ -71,9 +78,16 @@ async def fuzz(models: Path, inputs: int, seed: int, folder: Path) -> int:
             nonlocal failures
             for number in numbers:
                 chance = random.Random(f"{seed} {number}")  # noqa: S311 - made up
-                path, data = Requests(chance).next()
+                requests = Requests(chance)
                 try:
-                    ends[await ask(server.channel, path, data)] += 1
+                    if number % _STREAM_EVERY == 0:
+                        path, data = requests.together()
+                        found = await ask_together(server, path, data)
+                        ends.update({f"{end} on a stream": found[end] for end in found})
+                    else:
+                        path, one = requests.next()
+                        data = [one]
+                        ends[await ask(server.channel, path, one)] += 1
                 except (AssertionError, TimeoutError, grpc.aio.AioRpcError) as error:
                     failures += 1
                     report(folder / f"request-{seed}-{number}.json", path, data, repr(error))
@@ -88,10 +102,10 @@ async def fuzz(models: Path, inputs: int, seed: int, folder: Path) -> int:
     return failures
 
 
-def report(path: Path, rpc: str, data: bytes, problem: str) -> None:
-    """Keep a request that failed."""
+def report(path: Path, rpc: str, data: Sequence[bytes], problem: str) -> None:
+    """Keep a request, or a stream of them, that failed."""
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps({"path": rpc, "request": data.hex()}))
+    path.write_text(json.dumps({"path": rpc, "requests": [each.hex() for each in data]}))
     print(f"{path}: {problem}", file=sys.stderr)  # noqa: T201
 
 

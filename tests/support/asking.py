@@ -1,7 +1,10 @@
 """Sends bytes as requests and insists that what comes back is an answer."""
 
 import asyncio
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import grpc
@@ -10,6 +13,7 @@ from evenface_core.errors import EvenfaceError
 from google.protobuf.message_factory import GetMessageClass
 from grpc_status import rpc_status
 
+from support.http2 import connected, prefixed
 from support.messages import array, status_details
 from support.servers import Running
 
@@ -21,6 +25,15 @@ _CODES = frozenset({
     grpc.StatusCode.FAILED_PRECONDITION,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
 })  # fmt: skip
+# A stream takes so much before it is read.
+_WINDOW, _OVERHEAD = 2**20, 32
+_STREAMS: Mapping[str, Any] = {
+    "Encode": (face_service_pb2.EncodeStreamRequest, face_service_pb2.EncodeStreamResponse),
+    "ClassifyFace": (
+        face_service_pb2.ClassifyFaceStreamRequest,
+        face_service_pb2.ClassifyFaceStreamResponse,
+    ),
+}
 _SERVICES = (
     face_service_pb2.DESCRIPTOR.services_by_name["FaceService"],
     model_service_pb2.DESCRIPTOR.services_by_name["ModelService"],
@@ -54,12 +67,67 @@ async def ask(channel: grpc.aio.Channel, path: str, data: bytes) -> str:
     return str(code.name)
 
 
+async def ask_together(server: Running, name: str, requests: Sequence[bytes]) -> Counter[str]:
+    """Send requests on one stream at once, and insist that each is answered as it is alone.
+
+    Args:
+        server: With models that answer a row in the same way whatever else is in its batch.
+        name: Of the unary RPC.
+        requests: For it; those that come after a MiB are left out.
+
+    Returns:
+        How many were answered, "OK", and how many were not, "error".
+
+    Raises:
+        AssertionError: An answer is another, or in another place, or missing.
+        TimeoutError: One is missing and the stream does not end.
+    """
+    path = f"/evenface.v1.FaceService/{name}"
+    kind, reply_kind = _STREAMS[name]
+    items = [kind(id=3 * place) for place in range(len(requests))]
+    for item, request in zip(items, requests, strict=True):
+        item.request.ParseFromString(request)
+    sizes = accumulate(item.ByteSize() + _OVERHEAD for item in items)
+    items = [item for item, size in zip(items, sizes, strict=True) if size < _WINDOW]
+    alone = server.channel.unary_unary(path, lambda raw: raw, _REPLIES[path].FromString)
+    async with (
+        asyncio.timeout(_PATIENCE),
+        connected(int(server.address.rpartition(":")[2])) as peer,
+    ):
+        peer.open(1, f"{path}Stream")
+        messages = [prefixed(item.SerializeToString()) for item in items]
+        peer.data(1, b"".join(messages), ends=True)
+        whole = await peer.reply(1)
+        expected = await asyncio.gather(
+            *(alone(item.request.SerializeToString()) for item in items), return_exceptions=True
+        )
+    assert whole.status == (0, ""), whole.status
+    replies = [reply_kind.FromString(message) for message in whole.messages]
+    assert [reply.id for reply in replies] == [item.id for item in items]
+    for reply, one in zip(replies, expected, strict=True):
+        if isinstance(one, grpc.aio.AioRpcError):
+            assert reply.error.code == one.code().value[0]
+            assert _subject(reply.error.message) == _subject(one.details() or "")
+        else:
+            answer: Any = one
+            if name == "ClassifyFace":  # zeros of either sign are one
+                reply.response.threshold += 0.0
+                answer.threshold += 0.0
+            assert reply.response == answer
+    return Counter("error" if isinstance(one, BaseException) else "OK" for one in expected)
+
+
 def check_idle(server: Running) -> None:
     """Insist that nothing is left of what was asked."""
     engine = server.app.engine
     assert all(lane.rows == 0 for served in engine.registry for lane in served.lanes.values())
     assert server.app.held_bytes == 0
     assert engine._room.held == 0  # noqa: SLF001 - nothing shows it
+
+
+def _subject(message: str) -> str:
+    """What an error is about; of several bad files the first to be found may be any of them."""
+    return re.split(r"[:\[]", message)[0]
 
 
 def _check_reply(reply: Any) -> None:  # noqa: ANN401 - of any RPC

@@ -42,6 +42,25 @@ class Requests:
         data = request.SerializeToString()
         return path, self.spoil(data) if chance.random() < 0.3 else data
 
+    def together(self) -> tuple[str, list[bytes]]:
+        """Return an RPC's name and requests for it, most of them alike, as streams bring them."""
+        chance = self._chance
+        name, make = chance.choice(
+            (("Encode", Requests.encode), ("ClassifyFace", Requests.classify))
+        )
+        side, requests = chance.choice((SIZE, SIZE, SIZE, 8, 17)), []
+        more = {"with_probabilities": True} if name == "Encode" and chance.random() < 0.3 else {}
+        for _ in range(chance.choice((1, 2, 5, 20, 40))):
+            request: Any = make(self)
+            if chance.random() < 0.8:
+                count = chance.choice((1, 1, 1, 1, 2, 4, 5))
+                pixels = np.frombuffer(chance.randbytes(count * side * side * 3), np.uint8)
+                request = type(request)(images=raw(pixels.reshape(count, side, side, 3)), **more)
+            for _ in range(chance.choice((0, 0, 0, 0, 0, 1, 2))):
+                self.spoil_fields(request)
+            requests.append(request.SerializeToString())
+        return name, requests
+
     def picture(self) -> bytes:
         """An image file of any kind, spoiled as often as not."""
         chance = self._chance

@@ -97,16 +97,16 @@ class TracedLane(Lane):
         finally:
             span.end()
 
-    async def run(self, inputs: Arrays | Prepare, place: Place) -> Arrays:
+    async def run(self, inputs: Arrays | Prepare, place: Place, requests: int = 1) -> Arrays:
         """Run the rows of an admitted call, as `Lane.run` does."""
         current = trace.get_current_span()
         if not current.is_recording():
-            return await super().run(inputs, place)
+            return await super().run(inputs, place, requests)
         attributes = {**self._attributes, ROWS: place.rows}
         queue = self._calls.start_span("queue", attributes=attributes)
         self._traced[place] = _Call(current, queue)
         try:
-            return await super().run(inputs, place)
+            return await super().run(inputs, place, requests)
         finally:
             del self._traced[place]
             if queue.is_recording():  # no batch has taken it

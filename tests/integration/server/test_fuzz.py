@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from support.asking import ask, check_idle
+from support.asking import ask, ask_together, check_idle
 from support.servers import running, until
 from support.spoiling import Requests
 
@@ -24,3 +24,19 @@ async def test_whatever_is_sent_is_answered_as_the_api_promises_and_nothing_is_l
         check_idle(server)
     assert codes["OK"] > 10
     assert codes["INVALID_ARGUMENT"] > 50
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("seed", range(4))
+async def test_whatever_comes_together_on_a_stream_is_answered_as_it_is_alone(
+    tiny_models: Path, seed: int
+) -> None:
+    requests = Requests(random.Random(seed))  # noqa: S311 - made up
+    ends: Counter[str] = Counter()
+    async with running(tiny_models) as server:
+        for _ in range(25):
+            ends += await ask_together(server, *requests.together())
+        await until(lambda: server.app.held_bytes == 0)
+        check_idle(server)
+    assert ends["OK"] > 50
+    assert ends["error"] > 20

@@ -1,6 +1,7 @@
 """What a stream holds is bounded."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from evenface.v1.face_service_pb2 import (
     EncodeStreamRequest,
     EncodeStreamResponse,
 )
+from evenface_server.admission import Place
+from evenface_server.batching import Lane
 from grpc.aio import AioRpcError
-from support.bundles import images
+from support.bundles import Tiny, images, write_tiny_bundle
 from support.http2 import connected, prefixed
 from support.messages import encode
 from support.patience import PATIENCE
-from support.servers import admitted, running
+from support.servers import Running, admitted, running
 
 RECEIVED = (
     'grpc_server_msg_received_total{grpc_method="EncodeStream",'
@@ -91,6 +94,71 @@ async def test_a_stream_that_is_cut_off_leaves_nothing_behind(
         await admitted(server.app, 0)
 
 
+async def _together(server: Running, *requests: EncodeRequest) -> list[EncodeStreamResponse]:
+    """Send requests on one stream in one go; return the replies."""
+    messages = [
+        EncodeStreamRequest(id=number, request=request).SerializeToString()
+        for number, request in enumerate(requests)
+    ]
+    async with connected(int(server.address.rpartition(":")[2])) as peer:
+        peer.open(1, "/evenface.v1.FaceService/EncodeStream")
+        peer.data(1, b"".join(map(prefixed, messages)), ends=True)
+        whole = await peer.reply(1)
+    assert whole.status == (0, "")
+    replies = [EncodeStreamResponse.FromString(message) for message in whole.messages]
+    assert [reply.id for reply in replies] == list(range(len(requests)))
+    return replies
+
+
+async def test_weights_on_versions_deal_out_the_requests_of_a_stream_each_by_itself(
+    tmp_path: Path,
+) -> None:
+    for version in ("1", "2"):
+        write_tiny_bundle(tmp_path, Tiny(version=version))
+    one = encode(images(1))
+    async with running(tmp_path) as server:
+        registry = server.app.engine.registry
+        registry.swap(list(registry), registry.default, {"faces": {"1": 1, "2": 1}})
+        replies = [
+            reply
+            for _ in range(3)
+            for count in (1, 7)
+            for reply in await _together(server, *[one] * count)
+        ]
+        named = encode(images(1), model="faces", version="2")
+        ran = _note_runs(registry.resolve("faces", "2").lanes["encode"])
+        await _together(server, *[named] * 8)
+    assert Counter(reply.response.version for reply in replies) == {"1": 12, "2": 12}
+    assert ran == [8]
+
+
+@pytest.mark.parametrize("limit", ["max_items_per_request", "max_batch_rows"])
+async def test_no_more_requests_run_together_than_a_request_or_a_batch_may_hold(
+    tiny_models: Path, limit: str
+) -> None:
+    async with running(tiny_models, **{limit: 4}) as server:
+        ran = _note_runs(server.app.engine.registry.resolve("", "").lanes["encode"])
+        await _together(server, *[encode(images(1))] * 10)
+    assert ran == [4, 4, 2]
+
+
+def _note_runs(lane: Lane) -> list[int]:
+    """How many requests each call of a lane stands for, from now on."""
+    found, run = [], lane.run
+
+    def noted(inputs: Any, place: Place, requests: int = 1) -> Awaitable[Any]:  # noqa: ANN401
+        found.append(requests)
+        return run(inputs, place, requests)
+
+    lane.run = noted  # type: ignore[assignment, method-assign]
+    return found
+
+
+async def _queued(server: Running) -> float:
+    samples = await asyncio.to_thread(server.samples)
+    return sum(value for name, value in samples.items() if name.startswith(QUEUED))
+
+
 def _alone(face: Any, request: EncodeRequest) -> Awaitable[EncodeResponse]:  # noqa: ANN401
     answer: Awaitable[EncodeResponse] = face.Encode(request)
     return answer
@@ -108,25 +176,16 @@ async def test_requests_that_come_together_are_run_together_and_answered_like_ot
     requests[14] = encode(faces[:40])
     requests[20].images.raw.data += b"?"
     requests[21].with_probabilities = True
-    messages = [
-        EncodeStreamRequest(id=number, request=request).SerializeToString()
-        for number, request in enumerate(requests)
-    ]
     async with running(tiny_models, stream_requests=64) as server:
         lane = server.app.engine.registry.resolve("", "").lanes["encode"]
-        async with connected(int(server.address.rpartition(":")[2])) as peer:
-            peer.open(1, "/evenface.v1.FaceService/EncodeStream")
-            peer.data(1, b"".join(map(prefixed, messages)), ends=True)
-            whole = await peer.reply(1)
-        samples = await asyncio.to_thread(server.samples)
+        ran = _note_runs(lane)
+        found = await _together(server, *requests)
+        counted = await _queued(server)
+        together = list(ran)
         alone = await asyncio.gather(
             *(_alone(server.face, request) for request in requests), return_exceptions=True
         )
-    assert whole.status == (0, "")
-    found = [EncodeStreamResponse.FromString(message) for message in whole.messages]
-    run = sum(value for name, value in samples.items() if name.startswith(QUEUED))
     assert lane.rows == 0
-    assert [reply.id for reply in found] == list(range(len(requests)))
     for reply, one in zip(found, alone, strict=True):
         if isinstance(one, EncodeResponse):
             assert reply.response == one
@@ -134,4 +193,6 @@ async def test_requests_that_come_together_are_run_together_and_answered_like_ot
             assert isinstance(one, AioRpcError)
             assert (reply.error.code, reply.error.message) == (one.code().value[0], one.details())
     assert {place for place, one in enumerate(alone) if isinstance(one, Exception)} == {11, 12, 20}
-    assert run < len(requests) // 2
+    # Requests are counted as they are alone, and yet fewer calls were made.
+    assert sum(together) == len(ran) - len(together) == counted - 1
+    assert len(together) < 20

@@ -1,9 +1,12 @@
 """Requests of a stream that are answered together."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable, Container, Sequence
 
 import numpy as np
+import pytest
 from evenface.v1.face_service_pb2 import (
     EncodeRequest,
     EncodeResponse,
@@ -17,16 +20,18 @@ from evenface_server.codec.replies import encode_response
 from evenface_server.codec.requests import encode_call
 from evenface_server.faults import Faults
 from evenface_server.metrics import Metrics
+from evenface_server.streams import SMALL, WHOLE
 from support.bundles import images
-from support.messages import array, encode
+from support.messages import array, encode, files
 
 
 class Engine:
     """Answers with each image's first value, and remembers what it was asked."""
 
-    def __init__(self, refuses: Container[int] = ()) -> None:
+    def __init__(self, fails: Container[int] = (), error: Exception | None = None) -> None:
         self.asked: list[int] = []
-        self._refuses = refuses
+        self._fails = fails
+        self._error = error or QueueFull("full", retry_after=1.0)
 
     async def encode(self, call: EncodeCall) -> Latents:
         assert isinstance(call.images, RawPixels)
@@ -34,9 +39,17 @@ class Engine:
         values = pixels.reshape(-1, call.images.height**2 * 3)[:, :1].astype(np.float32)
         self.asked.append(len(values))
         await asyncio.sleep(0)
-        if len(values) in self._refuses:
-            raise QueueFull("full", retry_after=1.0)
+        if len(values) in self._fails:
+            raise self._error
         return Latents(Served("tiny", "1", "00"), values, -values, None, None)
+
+
+def bulk_of(
+    engine: Engine, pack: Callable[[Latents, EncodeResponse], EncodeResponse] = encode_response
+) -> Bulk[EncodeCall, Latents]:
+    return Bulk(
+        Faults(Metrics()), encode_call, engine.encode, pack, EncodeStreamResponse, lambda _: 1000
+    )
 
 
 async def ask(
@@ -44,7 +57,7 @@ async def ask(
     *requests: EncodeRequest,
     pack: Callable[[Latents, EncodeResponse], EncodeResponse] = encode_response,
 ) -> Sequence[EncodeStreamResponse]:
-    bulk = Bulk(Faults(Metrics()), encode_call, engine.encode, pack, EncodeStreamResponse)
+    bulk = bulk_of(engine, pack)
     items = [
         EncodeStreamRequest(id=10 * place, request=request)
         for place, request in enumerate(requests)
@@ -83,7 +96,7 @@ async def test_a_request_that_cannot_be_used_is_told_so_and_the_others_are_answe
     ]
 
 
-async def test_what_fails_together_is_asked_for_one_by_one() -> None:
+async def test_what_is_refused_together_is_asked_for_one_by_one() -> None:
     engine = Engine({6, 2})
     faces = images(6)
     found = await ask(engine, encode(faces[:1]), encode(faces[1:3]), encode(faces[3:]))
@@ -91,6 +104,43 @@ async def test_what_fails_together_is_asked_for_one_by_one() -> None:
     assert [reply.WhichOneof("result") for reply in found] == ["response", "error", "response"]
     assert found[1].error.message == "full"
     assert len(firsts(found[2])) == 3
+
+
+async def test_what_fails_as_it_runs_is_not_run_again() -> None:
+    engine = Engine({3}, RuntimeError("broken"))
+    faces = images(3)
+    found = await ask(engine, encode(faces[:1]), encode(faces[1:]))
+    assert engine.asked == [3]
+    assert [reply.WhichOneof("result") for reply in found] == ["error", "error"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "weight"),
+    [
+        (encode(images(1)), SMALL),
+        (encode(images(4)), SMALL),
+        (encode(images(5)), WHOLE),
+        (encode(images(1), sample_seed=0), WHOLE),
+        (encode(images(1, size=200)), WHOLE),
+        (EncodeRequest(images=files(b"a file")), WHOLE),
+        (EncodeRequest(), WHOLE),
+    ],
+)
+def test_requests_of_few_small_images_are_small(request_: EncodeRequest, weight: int) -> None:
+    asked = bulk_of(Engine()).take(EncodeStreamRequest(request=request_), None)
+    assert asked.weight == weight
+
+
+async def test_a_request_that_cannot_be_used_is_not_kept() -> None:
+    gc.disable()
+    try:
+        asked = bulk_of(Engine()).take(EncodeStreamRequest(), None)
+        assert isinstance(asked.call, InvalidInput)
+        error = weakref.ref(asked.call)  # whose traceback holds the request
+        del asked
+        assert error() is None
+    finally:
+        gc.enable()
 
 
 async def test_an_answer_that_cannot_be_packed_is_an_error_of_its_request() -> None:

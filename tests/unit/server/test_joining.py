@@ -26,8 +26,9 @@ encodings = st.builds(
     st.sampled_from([None, None, None, 0, 7]),
     st.just(0),
     st.booleans(),
+    st.just(1),
 )
-classifyings = st.builds(ClassifyCall, targets, sources, st.sampled_from([None, 0.5]))
+classifyings = st.builds(ClassifyCall, targets, sources, st.sampled_from([None, 0.5]), st.just(1))
 errors = st.just(InvalidInput("images", "missing"))
 
 
@@ -37,15 +38,20 @@ def encoding(images: int, size: int = 2) -> EncodeCall:
     )
 
 
+def any_number(target: Target) -> int:
+    del target
+    return 1000
+
+
 def lengths(*calls: Call | Exception) -> list[int]:
-    return list(runs(calls))
+    return list(runs(calls, any_number))
 
 
 @given(st.one_of(*(st.lists(st.one_of(kind, errors)) for kind in (encodings, classifyings))))
 def test_runs_hold_every_call_once_and_only_those_that_may_run_together(
     calls: list[Call | Exception],
 ) -> None:
-    found = list(runs(calls))
+    found = list(runs(calls, any_number))
     assert sum(found) == len(calls)
     assert all(found)
     for start, stop in pairwise(accumulate(found, initial=0)):
@@ -56,10 +62,11 @@ def test_runs_hold_every_call_once_and_only_those_that_may_run_together(
         assert together == run
         assert all(count_of(call) for call in together)
         joined = join(together)
+        assert joined.requests == len(run)
         assert count_of(joined) == sum(map(count_of, together)) <= MOST_IMAGES
         for call in together:
             assert isinstance(call.images, RawPixels)
-            assert call == joined._replace(images=call.images)
+            assert call == joined._replace(images=call.images, requests=1)
             assert isinstance(joined.images, RawPixels)
             assert call.images[1:] == joined.images[1:]
         assert isinstance(joined.images, RawPixels)
@@ -112,3 +119,11 @@ def test_what_cannot_be_used_runs_alone_so_that_no_rows_move_to_a_neighbour() ->
     error = InvalidInput("images", "missing")
     assert lengths(good, good, error, error, good) == [2, 1, 1, 1]
     assert lengths() == []
+
+
+def test_no_more_run_together_than_their_model_allows() -> None:
+    one, other = encoding(1), encoding(1)._replace(target=TARGETS[1])
+    most = {TARGETS[0]: 3, TARGETS[1]: 0}
+    assert list(runs([one] * 7 + [other] * 2 + [encoding(4)] * 2, most.__getitem__)) == [
+        3, 3, 1, 1, 1, 1, 1
+    ]  # fmt: skip

@@ -95,6 +95,37 @@ async def test_closing_answers_what_was_read_and_reads_no_further() -> None:
     assert [reply async for reply in streams.answer(numbers(3), each(answer), whole)] == []
 
 
+async def test_closing_begins_what_was_read_at_once() -> None:
+    streams, begun = Streams(8), asyncio.Event()
+
+    async def requests() -> AsyncIterator[int]:
+        yield 1
+        streams.close()  # before what was read can have been begun
+        assert begun.is_set()
+        await asyncio.Event().wait()
+
+    async def answer(number: int) -> int:
+        return number
+
+    def begin(numbers: Sequence[int]) -> Iterator[Awaitable[Sequence[int]]]:
+        begun.set()
+        yield from each(answer)(numbers)
+
+    assert [reply async for reply in streams.answer(requests(), begin, whole)] == [1]
+
+
+async def test_closing_before_reading_has_begun_ends_a_stream() -> None:
+    streams = Streams(8)
+
+    async def answer(number: int) -> int:
+        return number
+
+    replies = streams.answer(numbers(3), each(answer), whole)
+    taking = asyncio.ensure_future(anext(replies, None))
+    asyncio.get_running_loop().call_soon(streams.close)  # between the two first steps
+    assert await asyncio.wait_for(taking, 5) is None
+
+
 async def test_work_is_cancelled_when_the_reader_goes_away() -> None:
     cancelled = asyncio.Event()
 
@@ -179,6 +210,7 @@ async def test_nothing_is_begun_for_a_reader_that_has_gone() -> None:
         await more.wait()
         going.set()  # who waits for that wakes up before what is read now can be begun
         yield 1
+        await asyncio.Event().wait()
 
     async def go() -> None:
         await going.wait()
