@@ -134,7 +134,8 @@ class App:
         await asyncio.sleep(delay)
         await self._server.leave()
         self._streams.close()
-        await asyncio.sleep(0)  # in which work on what they have read goes through the door
+        for _ in range(2):  # turns, in which what they have read goes through the door
+            await asyncio.sleep(0)
         try:
             async with asyncio.timeout(grace):
                 await self.engine.drain()

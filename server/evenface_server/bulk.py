@@ -7,7 +7,7 @@ from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 from evenface_core.errors import InvalidInput, QueueFull
 
-from evenface_server.calls import Target
+from evenface_server.calls import ClassifyCall, EncodeCall
 from evenface_server.faults import Faults
 from evenface_server.joining import CallT, count_of, join, runs
 from evenface_server.streams import SMALL, WHOLE
@@ -68,7 +68,7 @@ class Bulk(Generic[CallT, AnswerT]):
         run: Callable[[CallT], Awaitable[AnswerT]],
         pack: Callable[[AnswerT, Any], Any],
         reply: Callable[..., Reply],
-        most_of: Callable[[Target], int],
+        most_of: Callable[[EncodeCall | ClassifyCall], int],
     ) -> None:
         self._faults = faults
         self._unpack = unpack

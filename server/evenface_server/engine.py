@@ -203,17 +203,6 @@ class Engine:
                 return None
         return error
 
-    def most_together(self, target: Target) -> int:
-        """Return how many images of requests for a model should run as one call at most.
-
-        Weights on the versions of a model deal out requests, each by itself.
-        """
-        candidates = self.registry.candidates(target.model, target.version)
-        if len(candidates) != 1:
-            return 0
-        lanes = candidates[0].lanes.values()
-        return min(self.limits.max_items, *(lane.max_batch_rows for lane in lanes))
-
     async def drain(self) -> None:
         """Let no more calls in, and wait until those inside have been answered."""
         self.door.close()

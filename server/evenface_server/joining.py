@@ -7,7 +7,9 @@ together, want the same of the same model and are for raw pixels of one size go 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar, cast
 
-from evenface_server.calls import ClassifyCall, EncodeCall, RawPixels, Target
+from evenface_server.calls import ClassifyCall, EncodeCall, RawPixels
+from evenface_server.intake import Limits
+from evenface_server.models.registry import Registry
 
 # Larger calls gain little, and lose that some of them are answered before the others have run.
 MOST_IMAGES = 32
@@ -18,13 +20,14 @@ CallT = TypeVar("CallT", bound=EncodeCall | ClassifyCall)
 
 
 def runs(
-    calls: Sequence[EncodeCall | ClassifyCall | Exception], most_of: Callable[[Target], int]
+    calls: Sequence[EncodeCall | ClassifyCall | Exception],
+    most_of: Callable[[EncodeCall | ClassifyCall], int],
 ) -> Iterator[int]:
     """Yield how many of the calls run as one, from the first to the last.
 
     Args:
         calls: In the order of their replies; errors, which stay alone, in the place of some.
-        most_of: Says how many images may run as one for a target.
+        most_of: Says how many images of calls like one may run together.
     """
     length, room, wanted = 0, 0, None
     for call in calls:
@@ -35,9 +38,30 @@ def runs(
         if length:
             yield length
         length, wanted = 1, wants if count else None
-        room = 0 if isinstance(call, Exception) else min(MOST_IMAGES, most_of(call.target)) - count
+        room = 0
+        if count and not isinstance(call, Exception):
+            room = min(MOST_IMAGES, most_of(call)) - count
     if length:
         yield length
+
+
+def most_together(registry: Registry, limits: Limits, call: EncodeCall | ClassifyCall) -> int:
+    """Return how many images of calls like one should run as one at most.
+
+    0 where weights on versions deal out requests, each by itself, and where a joined call could be
+    refused after some of its work has been done.
+    """
+    target, images = call.target, call.images
+    candidates = registry.candidates(target.model, target.version)
+    if len(candidates) != 1 or not isinstance(images, RawPixels):
+        return 0
+    (served,) = candidates
+    spec = served.manifest.preprocessing
+    runs_twice = isinstance(call, EncodeCall) and call.with_probabilities
+    runs_twice = runs_twice and not served.manifest.encode_classifies
+    if runs_twice or images[1:] != (spec.size, spec.size, spec.channels):
+        return 0
+    return min(limits.max_items, *(lane.max_batch_rows for lane in served.lanes.values()))
 
 
 def join(calls: Sequence[CallT]) -> CallT:

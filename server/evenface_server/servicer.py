@@ -4,6 +4,7 @@
 
 import math
 from collections.abc import AsyncGenerator, AsyncIterator
+from functools import partial
 from typing import Any
 
 from evenface.v1 import face_service_pb2, model_service_pb2
@@ -13,6 +14,7 @@ from evenface_server.bulk import Bulk
 from evenface_server.codec import models, replies, requests
 from evenface_server.engine import Engine
 from evenface_server.faults import Faults
+from evenface_server.joining import most_together
 from evenface_server.streams import Streams, serve
 
 
@@ -28,13 +30,14 @@ class FaceService:
     def __init__(self, engine: Engine, streams: Streams, faults: Faults) -> None:
         self._engine = engine
         self._streams = streams
+        most_of = partial(most_together, engine.registry, engine.limits)
         self._encoding = Bulk(
             faults,
             requests.encode_call,
             engine.encode,
             replies.encode_response,
             face_service_pb2.EncodeStreamResponse,
-            engine.most_together,
+            most_of,
         )
         self._classifying = Bulk(
             faults,
@@ -42,7 +45,7 @@ class FaceService:
             engine.classify,
             replies.classify_response,
             face_service_pb2.ClassifyFaceStreamResponse,
-            engine.most_together,
+            most_of,
         )
 
     async def Encode(

@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
+from contextvars import copy_context
 from typing import Any, Generic, TypeVar
 
 from evenface_core.errors import ServiceUnavailable
@@ -124,6 +125,7 @@ class _Stream(Generic[RequestT, ReplyT]):
         self._replies: asyncio.Queue[asyncio.Future[Sequence[ReplyT]] | None] = asyncio.Queue()
         self._working: set[asyncio.Future[Sequence[ReplyT]]] = set()
         self._is_stopped = False
+        self._context = copy_context()  # the call's, in which all work on it begins
         self._reader = asyncio.create_task(self._read_all())
         self._reader.add_done_callback(self._end)
 
@@ -136,7 +138,7 @@ class _Stream(Generic[RequestT, ReplyT]):
             await self._reader  # raises what reading raised
 
     def stop_reading(self) -> None:
-        self._begin_all()
+        self._context.run(self._begin_all)
         self._reader.cancel()
 
     def stop(self) -> None:
@@ -161,7 +163,8 @@ class _Stream(Generic[RequestT, ReplyT]):
             pass
 
     def _end(self, reader: asyncio.Future[None]) -> None:
-        del reader
+        if not reader.cancelled():
+            reader.exception()  # which nobody may be there to hear of
         self._begin_all()
         self._replies.put_nowait(None)
 
@@ -181,11 +184,15 @@ class _Stream(Generic[RequestT, ReplyT]):
             for answer in self._begin(requests):
                 self._add(asyncio.ensure_future(answer))
         except Exception as error:  # noqa: BLE001 - the stream's reader gets it
-            failed = asyncio.get_running_loop().create_future()
-            failed.set_exception(error)
-            self._add(failed)
+            self._add(_failed(error))
 
     def _add(self, work: asyncio.Future[Sequence[ReplyT]]) -> None:
         self._working.add(work)
         work.add_done_callback(self._working.discard)
         self._replies.put_nowait(work)
+
+
+def _failed(error: Exception) -> asyncio.Future[Any]:
+    failed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    failed.set_exception(error)
+    return failed

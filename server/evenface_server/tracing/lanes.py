@@ -115,10 +115,10 @@ class TracedLane(Lane):
 
     def _form_batch(self, now: float) -> tuple[Sequence[Part], int]:
         parts, rows = super()._form_batch(now)
-        places = dict.fromkeys(part.entry.place for part in parts)
-        calls = {place: self._traced[place] for place in places if place in self._traced}
+        requests = {part.entry.place: part.entry.requests for part in parts}
+        calls = {place: self._traced[place] for place in requests if place in self._traced}
         if calls:
-            self._batch = self._begin(calls, len(places), rows)
+            self._batch = self._begin(calls, sum(requests.values()), rows)
         return parts, rows
 
     def _begin(self, calls: Mapping[Place, _Call], requests: int, rows: int) -> _Batch:

@@ -130,12 +130,12 @@ async def test_draining_answers_what_a_stream_has_sent_and_then_ends_it(slow_mod
         stream = open_stream()
         await stream.write(EncodeStreamRequest(id=1, request=encode(picture)))
         first = await stream.read()
-        await stream.write(EncodeStreamRequest(id=2, request=encode(images(40))))
-        await admitted(server.app, 40)
+        await stream.write(EncodeStreamRequest(id=2, request=encode(images(600))))
+        await admitted(server.app, 600)
         assert await server.drain(delay=0.0, grace=20.0)
         second = await stream.read()
         assert (first.id, second.id) == (1, 2)
-        assert len(array(second.response.mean)) == 40
+        assert len(array(second.response.mean)) == 600
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await stream.read()
         assert caught.value.code() is StatusCode.UNAVAILABLE

@@ -38,8 +38,8 @@ def encoding(images: int, size: int = 2) -> EncodeCall:
     )
 
 
-def any_number(target: Target) -> int:
-    del target
+def any_number(call: Call) -> int:
+    del call
     return 1000
 
 
@@ -124,6 +124,5 @@ def test_what_cannot_be_used_runs_alone_so_that_no_rows_move_to_a_neighbour() ->
 def test_no_more_run_together_than_their_model_allows() -> None:
     one, other = encoding(1), encoding(1)._replace(target=TARGETS[1])
     most = {TARGETS[0]: 3, TARGETS[1]: 0}
-    assert list(runs([one] * 7 + [other] * 2 + [encoding(4)] * 2, most.__getitem__)) == [
-        3, 3, 1, 1, 1, 1, 1
-    ]  # fmt: skip
+    calls = [one] * 7 + [other] * 2 + [encoding(4)] * 2
+    assert list(runs(calls, lambda call: most[call.target])) == [3, 3, 1, 1, 1, 1, 1]

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import aclosing
+from contextvars import Context, ContextVar
 
 import pytest
 from evenface_server.streams import SMALL, WHOLE, Streams, each
@@ -112,6 +113,22 @@ async def test_closing_begins_what_was_read_at_once() -> None:
         yield from each(answer)(numbers)
 
     assert [reply async for reply in streams.answer(requests(), begin, whole)] == [1]
+
+
+async def test_what_closing_begins_belongs_to_the_call() -> None:
+    streams, caller = Streams(8), ContextVar("caller", default="nobody")
+
+    async def requests() -> AsyncIterator[int]:
+        yield 1
+        Context().run(streams.close)  # as whoever drains the server does
+        await asyncio.Event().wait()
+
+    async def answer(number: int) -> tuple[int, str]:
+        return number, caller.get()
+
+    caller.set("one")
+    replies = streams.answer(requests(), each(answer), whole)
+    assert [reply async for reply in replies] == [(1, "one")]
 
 
 async def test_closing_before_reading_has_begun_ends_a_stream() -> None:

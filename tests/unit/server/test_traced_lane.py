@@ -43,10 +43,10 @@ class Bench:
         with self.tracer.start_as_current_span("call", record_exception=False):
             return await self.untraced(*values)
 
-    async def untraced(self, *values: float) -> Arrays:
+    async def untraced(self, *values: float, requests: int = 1) -> Arrays:
         """Run a row of each value."""
         with self.lane.admit(len(values)) as place:
-            return await self.lane.run((np.array([values], np.float32).T,), place)
+            return await self.lane.run((np.array([values], np.float32).T,), place, requests)
 
     def spans(self, name: str) -> list[ReadableSpan]:
         """Return those of a name that have ended, in that order."""
@@ -149,3 +149,10 @@ async def test_a_call_of_several_batches_is_linked_by_each(bench: Bench) -> None
 async def test_calls_that_nobody_traces_leave_no_spans(bench: Bench) -> None:
     await bench.untraced(1.0)
     assert not any(bench.spans(name) for name in ("admission", "queue", "batch", "inference"))
+
+
+async def test_calls_that_stand_for_several_requests_count_as_these(bench: Bench) -> None:
+    await asyncio.gather(bench.call(1.0), bench.untraced(2.0, 3.0, requests=2))
+    (batch,) = bench.spans("batch")
+    assert (batch.attributes or {})["evenface.batch.requests"] == 3
+    assert bench.lane.metrics.queue_wait.count == 3
