@@ -94,13 +94,14 @@ class Bulk(Generic[CallT, AnswerT]):
     def begin(self, asked: Sequence[Asked[CallT]]) -> Iterator[Awaitable[Sequence[Reply]]]:
         """Yield what answers requests that came in together, one run of them after another."""
         left = iter(asked)
-        for length in runs([each.call for each in asked], self._most_of):
+        calls, counts = [each.call for each in asked], [each.images for each in asked]
+        for length in runs(calls, counts, self._most_of):
             yield self._answer(list(islice(left, length)))
 
     async def _answer(self, run: Sequence[Asked[CallT]]) -> Sequence[Reply]:
-        calls = [each.call for each in run if not isinstance(each.call, Exception)]
         if len(run) == 1:
             return [self._fill(run[0].reply, await self._ask(run[0].call))]
+        calls = [each.call for each in run if not isinstance(each.call, Exception)]
         answers: Sequence[AnswerT | Exception]
         found = await self._ask(join(calls))
         if isinstance(found, _REFUSALS):

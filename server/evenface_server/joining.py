@@ -21,17 +21,19 @@ CallT = TypeVar("CallT", bound=EncodeCall | ClassifyCall)
 
 def runs(
     calls: Sequence[EncodeCall | ClassifyCall | Exception],
+    counts: Sequence[int],
     most_of: Callable[[EncodeCall | ClassifyCall], int],
 ) -> Iterator[int]:
     """Yield how many of the calls run as one, from the first to the last.
 
     Args:
         calls: In the order of their replies; errors, which stay alone, in the place of some.
+        counts: `count_of` each.
         most_of: Says how many images of calls like one may run together.
     """
     length, room, wanted = 0, 0, None
-    for call in calls:
-        count, wants = count_of(call), _wants(call)
+    for call, count in zip(calls, counts, strict=True):
+        wants = _wants(call)
         if wants is not None and wants == wanted and 0 < count <= room:
             length, room = length + 1, room - count
             continue

@@ -67,6 +67,37 @@ async def ask(channel: grpc.aio.Channel, path: str, data: bytes) -> str:
     return str(code.name)
 
 
+async def stream_together(server: Running, name: str, requests: Sequence[Any]) -> list[Any]:
+    """Send requests on one stream in one go.
+
+    Args:
+        server: The server.
+        name: Of the unary RPC that the stream is made of.
+        requests: For it, a MiB at most.
+
+    Returns:
+        The stream's replies, each in the place of its request.
+
+    Raises:
+        AssertionError: One is missing or in another place, or the stream ended with an error.
+        TimeoutError: The stream does not end.
+    """
+    kind, reply_kind = _STREAMS[name]
+    items = [kind(id=3 * place, request=request) for place, request in enumerate(requests)]
+    async with (
+        asyncio.timeout(_PATIENCE),
+        connected(int(server.address.rpartition(":")[2])) as peer,
+    ):
+        peer.open(1, f"/evenface.v1.FaceService/{name}Stream")
+        messages = [prefixed(item.SerializeToString()) for item in items]
+        peer.data(1, b"".join(messages), ends=True)
+        whole = await peer.reply(1)
+    assert whole.status == (0, ""), whole.status
+    replies = [reply_kind.FromString(message) for message in whole.messages]
+    assert [reply.id for reply in replies] == [item.id for item in items]
+    return replies
+
+
 async def ask_together(server: Running, name: str, requests: Sequence[bytes]) -> Counter[str]:
     """Send requests on one stream at once, and insist that each is answered as it is alone.
 
@@ -83,27 +114,13 @@ async def ask_together(server: Running, name: str, requests: Sequence[bytes]) ->
         TimeoutError: One is missing and the stream does not end.
     """
     path = f"/evenface.v1.FaceService/{name}"
-    kind, reply_kind = _STREAMS[name]
-    items = [kind(id=3 * place) for place in range(len(requests))]
-    for item, request in zip(items, requests, strict=True):
-        item.request.ParseFromString(request)
-    sizes = accumulate(item.ByteSize() + _OVERHEAD for item in items)
-    items = [item for item, size in zip(items, sizes, strict=True) if size < _WINDOW]
+    request_kind = _STREAMS[name][0]().request.__class__
+    sizes = accumulate(len(request) + _OVERHEAD for request in requests)
+    sent = [request for request, size in zip(requests, sizes, strict=True) if size < _WINDOW]
+    replies = await stream_together(server, name, [request_kind.FromString(each) for each in sent])
     alone = server.channel.unary_unary(path, lambda raw: raw, _REPLIES[path].FromString)
-    async with (
-        asyncio.timeout(_PATIENCE),
-        connected(int(server.address.rpartition(":")[2])) as peer,
-    ):
-        peer.open(1, f"{path}Stream")
-        messages = [prefixed(item.SerializeToString()) for item in items]
-        peer.data(1, b"".join(messages), ends=True)
-        whole = await peer.reply(1)
-        expected = await asyncio.gather(
-            *(alone(item.request.SerializeToString()) for item in items), return_exceptions=True
-        )
-    assert whole.status == (0, ""), whole.status
-    replies = [reply_kind.FromString(message) for message in whole.messages]
-    assert [reply.id for reply in replies] == [item.id for item in items]
+    async with asyncio.timeout(_PATIENCE):
+        expected = await asyncio.gather(*map(alone, sent), return_exceptions=True)
     for reply, one in zip(replies, expected, strict=True):
         if isinstance(one, grpc.aio.AioRpcError):
             assert reply.error.code == one.code().value[0]

@@ -11,13 +11,12 @@ from evenface.v1.face_service_pb2 import (
     EncodeRequest,
     EncodeResponse,
     EncodeStreamRequest,
-    EncodeStreamResponse,
 )
 from evenface_server.admission import Place
 from evenface_server.batching import Lane
 from grpc.aio import AioRpcError
+from support.asking import stream_together
 from support.bundles import Tiny, images, write_tiny_bundle
-from support.http2 import connected, prefixed
 from support.messages import encode
 from support.patience import PATIENCE
 from support.servers import Running, admitted, running
@@ -77,10 +76,10 @@ async def test_a_stream_works_on_several_requests_at_a_time(tiny_models: Path) -
 async def test_a_stream_works_on_four_times_as_many_small_requests(tiny_models: Path) -> None:
     async with running(tiny_models, stream_requests=4, max_batch_rows=64) as server:
         ran = _note_runs(server.app.engine.registry.resolve("", "").lanes["encode"])
-        await _together(server, *[encode(images(1))] * 40)
+        await stream_together(server, "Encode", [encode(images(1))] * 40)
         together = list(ran)
         ran.clear()
-        await _together(server, *[encode(images(1, size=20))] * 3)
+        await stream_together(server, "Encode", [encode(images(1, size=20))] * 3)
     assert sum(together) == 40
     assert max(together) == together[0] == 4 * 4
     assert ran == [1, 1, 1]  # as they are not of the model's size
@@ -103,22 +102,6 @@ async def test_a_stream_that_is_cut_off_leaves_nothing_behind(
         await admitted(server.app, 0)
 
 
-async def _together(server: Running, *requests: EncodeRequest) -> list[EncodeStreamResponse]:
-    """Send requests on one stream in one go; return the replies."""
-    messages = [
-        EncodeStreamRequest(id=number, request=request).SerializeToString()
-        for number, request in enumerate(requests)
-    ]
-    async with connected(int(server.address.rpartition(":")[2])) as peer:
-        peer.open(1, "/evenface.v1.FaceService/EncodeStream")
-        peer.data(1, b"".join(map(prefixed, messages)), ends=True)
-        whole = await peer.reply(1)
-    assert whole.status == (0, "")
-    replies = [EncodeStreamResponse.FromString(message) for message in whole.messages]
-    assert [reply.id for reply in replies] == list(range(len(requests)))
-    return replies
-
-
 async def test_weights_on_versions_deal_out_the_requests_of_a_stream_each_by_itself(
     tmp_path: Path,
 ) -> None:
@@ -132,11 +115,11 @@ async def test_weights_on_versions_deal_out_the_requests_of_a_stream_each_by_its
             reply
             for _ in range(3)
             for count in (1, 7)
-            for reply in await _together(server, *[one] * count)
+            for reply in await stream_together(server, "Encode", [one] * count)
         ]
         named = encode(images(1), model="faces", version="2")
         ran = _note_runs(registry.resolve("faces", "2").lanes["encode"])
-        await _together(server, *[named] * 8)
+        await stream_together(server, "Encode", [named] * 8)
     assert Counter(reply.response.version for reply in replies) == {"1": 12, "2": 12}
     assert ran == [8]
 
@@ -147,7 +130,7 @@ async def test_no_more_requests_run_together_than_a_request_or_a_batch_may_hold(
 ) -> None:
     async with running(tiny_models, **{limit: 4}) as server:
         ran = _note_runs(server.app.engine.registry.resolve("", "").lanes["encode"])
-        await _together(server, *[encode(images(1))] * 10)
+        await stream_together(server, "Encode", [encode(images(1))] * 10)
     assert ran == [4, 4, 2]
 
 
@@ -188,7 +171,7 @@ async def test_requests_that_come_together_are_run_together_and_answered_like_ot
     async with running(tiny_models, stream_requests=64) as server:
         lane = server.app.engine.registry.resolve("", "").lanes["encode"]
         ran = _note_runs(lane)
-        found = await _together(server, *requests)
+        found = await stream_together(server, "Encode", requests)
         counted = await _queued(server)
         together = list(ran)
         alone = await asyncio.gather(
