@@ -7,6 +7,7 @@ for are what is looked for.
 
 import argparse
 import asyncio
+import itertools
 import json
 import time
 import urllib.request
@@ -35,22 +36,39 @@ _MIB = 2**20
 
 
 @dataclass(frozen=True)
-class Sample:
-    """What was seen at one moment.
+class Seen:
+    """What callers have seen up to one moment.
+
+    Attributes:
+        calls: Made so far.
+        waiting: Those that had not ended, at most since the sample before.
+        refused: Those that ended for want of room.
+    """
+
+    calls: int
+    waiting: int
+    refused: int
+
+
+@dataclass(frozen=True)
+class Sample(Seen):
+    """What was seen at one moment, by callers and on the server.
 
     Attributes:
         seconds: Since the start.
         memory: Bytes of all processes, shared ones divided (PSS).
         threads: Of all processes.
         files: Open descriptors of all processes.
-        calls: Made so far.
+        rows: Images that wait for an answer, as the server counts them.
+        held: Bytes of calls that are not answered, as the server counts them.
     """
 
     seconds: float
     memory: int
     threads: int
     files: int
-    calls: int
+    rows: float
+    held: float
 
 
 def main() -> int:
@@ -69,9 +87,10 @@ async def _soak(options: argparse.Namespace) -> None:
         traffic = Traffic(str(facts["address"]), _CONNECTIONS, options.seed)
         rate = options.load * await _capacity(traffic)
         print(f"{rate:.0f} calls/s are {options.load:.0%} of capacity", flush=True)
-        samples = await _load(traffic, rate, 60 * options.minutes, server.pid)
+        metrics = str(facts["metrics_address"])
+        samples = await _load(traffic, rate, 60 * options.minutes, server.pid, metrics)
         await traffic.close()
-        left = await _left(str(facts["metrics_address"]))
+        left = await _left(metrics)
     _write(options, rate, traffic, samples, left, server.returncode)
 
 
@@ -89,11 +108,13 @@ async def _capacity(traffic: Traffic) -> float:
     return count / _MEASURE_SECONDS
 
 
-async def _load(traffic: Traffic, rate: float, seconds: float, pid: int) -> list[Sample]:
+async def _load(
+    traffic: Traffic, rate: float, seconds: float, pid: int, metrics: str
+) -> list[Sample]:
     start = time.monotonic()
     samples: list[Sample] = []
     at_work: set[asyncio.Task[None]] = set()
-    due = calls = 0
+    due = calls = waiting = 0
     while (now := time.monotonic() - start) < seconds:
         while due < int(now * rate):
             due += 1
@@ -103,14 +124,17 @@ async def _load(traffic: Traffic, rate: float, seconds: float, pid: int) -> list
             task = asyncio.create_task(traffic.one())
             at_work.add(task)
             task.add_done_callback(at_work.discard)
+        waiting = max(waiting, len(at_work))
         if now >= len(samples) * _SAMPLE_SECONDS:
-            samples.append(_sample(pid, now, calls))
+            seen = Seen(calls, waiting, traffic.outcomes["RESOURCE_EXHAUSTED"])
+            waiting = 0
+            samples.append(await asyncio.to_thread(_sample, pid, metrics, now, seen))
         await asyncio.sleep(0.002)
     await asyncio.gather(*at_work)
     return samples
 
 
-def _sample(pid: int, now: float, calls: int) -> Sample:
+def _sample(pid: int, metrics: str, now: float, seen: Seen) -> Sample:
     threads = files = 0
     for process in tree(pid):
         folder = Path("/proc", str(process))
@@ -119,7 +143,15 @@ def _sample(pid: int, now: float, calls: int) -> Sample:
             files += len(list((folder / "fd").iterdir()))
         except (FileNotFoundError, ProcessLookupError):
             continue
-    return Sample(round(now, 1), memory(pid), threads, files, calls)
+    says = _scrape(metrics)
+    rows, held = (
+        sum(value for name, value in says.items() if name.startswith(prefix))
+        for prefix in ("evenface_queue_rows", "evenface_held_bytes")
+    )
+    return Sample(
+        **asdict(seen), seconds=round(now, 1), memory=memory(pid), threads=threads, files=files,
+        rows=rows, held=held,
+    )  # fmt: skip
 
 
 async def _left(address: str) -> dict[str, float]:
@@ -182,19 +214,30 @@ def _slope(samples: list[Sample]) -> float:
     return float(np.polyfit(seconds / 3600, memory, 1)[0]) if len(samples) > 1 else 0.0
 
 
+def _rates(samples: list[Sample]) -> list[float]:
+    """Refusals per second between samples."""
+    return [
+        (b.refused - a.refused) / (b.seconds - a.seconds) for a, b in itertools.pairwise(samples)
+    ]
+
+
 def _plot(samples: list[Sample], path: Path) -> None:
-    figure, axes = plt.subplots(3, 1, figsize=(8, 7), sharex=True, layout="constrained")
+    lines = {
+        "memory (PSS), MiB": [s.memory / _MIB for s in samples],
+        "held for calls, MiB": [s.held / _MIB for s in samples],
+        "calls waiting, at most": [float(s.waiting) for s in samples],
+        "refused, a second": [0.0, *_rates(samples)],
+        "open files": [float(s.files) for s in samples],
+        "threads": [float(s.threads) for s in samples],
+    }
     minutes = [s.seconds / 60 for s in samples]
-    for axis, name, values in (
-        (axes[0], "memory (PSS), MiB", [s.memory / _MIB for s in samples]),
-        (axes[1], "open files", [float(s.files) for s in samples]),
-        (axes[2], "threads", [float(s.threads) for s in samples]),
-    ):
+    figure, axes = plt.subplots(len(lines), figsize=(8, 11), sharex=True, layout="constrained")
+    for axis, (name, values) in zip(axes, lines.items(), strict=True):
         axis.plot(minutes, values)
         axis.set_ylim(bottom=0)
-        axis.set_ylabel(name)
+        axis.set_ylabel(name, fontsize="small")
         axis.grid(alpha=0.3)
-    axes[2].set_xlabel("minutes")
+    axes[-1].set_xlabel("minutes")
     figure.suptitle(f"{samples[-1].calls:,} calls, all processes of the server")
     figure.savefig(path, dpi=110)
 

@@ -2,13 +2,10 @@
 
 import asyncio
 import logging
-import re
-import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from functools import partial
-from itertools import count
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -28,17 +25,13 @@ from evenface_server.codec.wire import check_fields, leading_names
 from evenface_server.faults import Faults
 from evenface_server.logs import CURRENT_CALL, CallLog, CallRecord
 from evenface_server.metrics import Metrics
-
-REQUEST_ID: Final = "x-request-id"
+from evenface_server.request_ids import KEY, request_id
 
 _LOG = logging.getLogger(__name__)
-_REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 # A caller whose deadline has passed cancels; its clock started before ours.
 _DEADLINE_SLACK_SECONDS: Final = 0.02
 # Less than a batch of most models: a queue that was too long is no shorter before one has run.
 _ALIKE_SECONDS: Final = 0.002
-_PROCESS: Final = secrets.token_hex(8)
-_NUMBERS: Final = count()
 
 # Why a call, of which so much is known, would be refused.
 Refusal = Callable[[Target], QueueFull | None]
@@ -167,7 +160,9 @@ class _Rpc:
             self._metrics.received.inc()
             try:
                 self._enter(record, call)
-                reply = (await handler(self._parse(data), call)).SerializeToString()
+                work = handler(self._parse(data), call)
+                del data  # what was sent is held once while the call waits
+                reply = (await work).SerializeToString()
             except Exception as error:  # noqa: BLE001 - goes on as a status
                 status = self._faults.status_of(error)
                 code = status.code
@@ -278,8 +273,8 @@ class _Rpc:
         return record, time.monotonic()
 
     def _record(self, call: Call) -> CallRecord:
-        record = CallRecord(_request_id(call))
-        call.trailers.append((REQUEST_ID, record.request_id))
+        record = CallRecord(request_id(call))
+        call.trailers.append((KEY, record.request_id))
         self._metrics.started.inc()
         return record
 
@@ -309,7 +304,9 @@ class _Rpc:
             if not is_first:
                 await caller.turn()
             is_first = False
-            yield self._parse(data)
+            parsed = [self._parse(data)]
+            del data  # the next one may be long in coming
+            yield parsed.pop()
 
     def _parse(self, data: bytes) -> Message:
         check_fields(data, self._input, self._max_fields)
@@ -340,10 +337,3 @@ def code_of_end(call: Call) -> Code:
     if time.monotonic() >= call.deadline - _DEADLINE_SLACK_SECONDS:
         return Code.DEADLINE_EXCEEDED
     return call.ended or Code.CANCELLED
-
-
-def _request_id(call: Call) -> str:
-    for key, value in call.metadata:
-        if key == REQUEST_ID and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
-            return value
-    return f"{_PROCESS}{next(_NUMBERS):016x}"

@@ -1,4 +1,8 @@
-"""The RPCs: unpack, ask the engine, pack. Nothing is decided here."""
+"""The RPCs: unpack, ask the engine, pack. Nothing is decided here.
+
+A request that is large is let go of once it has been unpacked, as what was sent would else be held
+twice while the call waits.
+"""
 
 # ruff: noqa: N802 - the RPCs' names are those of the .proto files
 
@@ -53,6 +57,7 @@ class FaceService:
     ) -> face_service_pb2.EncodeResponse:
         """Encode images."""
         call = requests.encode_call(request, deadline_of(context))
+        del request
         reply = face_service_pb2.EncodeResponse()
         return replies.encode_response(await self._engine.encode(call), reply)
 
@@ -75,6 +80,7 @@ class FaceService:
     ) -> face_service_pb2.ClassifyFaceResponse:
         """Tell faces from other images."""
         call = requests.classify_call(request, deadline_of(context))
+        del request
         reply = face_service_pb2.ClassifyFaceResponse()
         return replies.classify_response(await self._engine.classify(call), reply)
 
@@ -83,6 +89,7 @@ class FaceService:
     ) -> face_service_pb2.ResampleWeightsResponse:
         """Compute resampling weights."""
         call = requests.weights_call(request, deadline_of(context))
+        del request
         return replies.weights_response(await self._engine.weigh(call))
 
     def EncodeStream(

@@ -100,7 +100,9 @@ def each(answer: Callable[[RequestT], Awaitable[ReplyT]]) -> Begin[RequestT, Rep
     """Begin work on each request by itself."""
 
     async def alone(request: RequestT) -> Sequence[ReplyT]:
-        return [await answer(request)]
+        work = answer(request)
+        del request
+        return [await work]
 
     return lambda requests: map(alone, requests)
 

@@ -89,7 +89,9 @@ class Answers:
             if isinstance(message, Compressed):
                 message = await self.inflate(stream, message)
             if answer is not None:
-                self._reply(stream, await answer(message, stream.call))
+                work = answer(message, stream.call)
+                del message  # the handler's alone, which may let go of it while it waits
+                self._reply(stream, await work)
         except asyncio.CancelledError:
             self.fail(stream, StatusError(Code.UNAVAILABLE, _GIVEN_UP))
         except StatusError as error:

@@ -1,7 +1,7 @@
 """The engine's answers, and what is known of models, to the protocol's messages."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from evenface.oip import inference_pb2 as oip
@@ -21,31 +21,41 @@ _DATATYPES: Final = {
 _NANOSECONDS: Final = 1e9
 
 
+class Asked(NamedTuple):
+    """What a reply needs to know of its request.
+
+    Attributes:
+        model: The name that the request gave.
+        number: The id that it gave.
+        outputs: Names of those wanted, in the order of the reply.
+    """
+
+    model: str
+    number: str
+    outputs: Sequence[str]
+
+
 def infer_response(
-    request: oip.ModelInferRequest,
-    served: Served,
-    outputs: Mapping[str, NDArray[Any]],
-    wanted: Sequence[str],
+    asked: Asked, served: Served, outputs: Mapping[str, NDArray[Any]]
 ) -> oip.ModelInferResponse:
     """Pack the outputs that are wanted.
 
     Args:
-        request: What is answered.
+        asked: What is answered.
         served: What answered.
         outputs: By name, all that there are.
-        wanted: Names, in the order of the reply.
     """
-    arrays = [outputs[name] for name in wanted]
+    arrays = [outputs[name] for name in asked.outputs]
     return oip.ModelInferResponse(
-        model_name=request.model_name,
+        model_name=asked.model,
         model_version=served.version,
-        id=request.id,
+        id=asked.number,
         parameters={"manifest_digest": oip.InferParameter(string_param=served.digest)},
         outputs=[
             oip.ModelInferResponse.InferOutputTensor(
                 name=name, datatype=_DATATYPES[array.dtype], shape=array.shape
             )
-            for name, array in zip(wanted, arrays, strict=True)
+            for name, array in zip(asked.outputs, arrays, strict=True)
         ],
         raw_output_contents=[to_bytes(array) for array in arrays],
     )

@@ -2,7 +2,7 @@
 
 # ruff: noqa: N802 - the RPCs' names are those of the .proto file
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from evenface_core.errors import ModelNotFound, QueueFull
 from evenface_transport import Call
 from numpy.typing import NDArray
 
-from evenface_server.calls import Served, Target
+from evenface_server.calls import ClassifyCall, DecodeCall, EncodeCall, Served, Target
 from evenface_server.engine import Engine
 from evenface_server.faults import Faults
 from evenface_server.oip import replies, requests
@@ -21,6 +21,9 @@ from evenface_server.streams import Streams, each, serve
 
 _NAME: Final = "evenface"
 _EXTENSIONS: Final = ("model_configuration", "statistics")
+
+# What answered, and all outputs by name.
+_Found = tuple[Served, Mapping[str, NDArray[Any]]]
 
 
 class InferenceService:
@@ -120,8 +123,11 @@ class InferenceService:
         """Run a model."""
         entry = self._catalog.route(request.model_name, request.model_version)
         wanted = requests.wanted_outputs(request, entry)
-        served, outputs = await self._run(request, entry, deadline_of(context))
-        return replies.infer_response(request, served, outputs, wanted)
+        work = self._run(request, entry, deadline_of(context))
+        asked = replies.Asked(request.model_name, request.id, wanted)
+        del request  # what was sent would else be held twice while the call waits
+        served, outputs = await work
+        return replies.infer_response(asked, served, outputs)
 
     def ModelStreamInfer(
         self, request_iterator: AsyncIterator[oip.ModelInferRequest], context: Call
@@ -129,12 +135,14 @@ class InferenceService:
         """Run models for the requests of a stream."""
 
         async def answer(request: oip.ModelInferRequest) -> oip.ModelStreamInferResponse:
+            number, work = request.id, self.ModelInfer(request, context)
+            del request
             try:
-                response = await self.ModelInfer(request, context)
+                response = await work
             except Exception as error:  # noqa: BLE001 - the stream goes on
                 return oip.ModelStreamInferResponse(
                     error_message=self._faults.of(error).status.message,
-                    infer_response=oip.ModelInferResponse(id=request.id),
+                    infer_response=oip.ModelInferResponse(id=number),
                 )
             return oip.ModelStreamInferResponse(infer_response=response)
 
@@ -152,25 +160,33 @@ class InferenceService:
         model, function = found
         return self._engine.refusal(function, target._replace(model=model))
 
-    async def _run(
+    def _run(
         self, request: oip.ModelInferRequest, entry: Entry, deadline: float | None
-    ) -> tuple[Served, Mapping[str, NDArray[Any]]]:
-        """Ask the engine for exactly the version that was chosen; returns all outputs by name."""
-        engine, limits = self._engine, self._engine.limits
+    ) -> Awaitable[_Found]:
+        """Ask the engine for exactly the version that was chosen."""
+        limits = self._engine.limits
         manifest = entry.served.manifest
         target = Target(manifest.name, manifest.version, deadline)
         if entry.function == "encode":
-            latents = await engine.encode(requests.encode_call(request, target, limits))
-            return latents.served, {"mean": latents.mean, "log_variance": latents.log_variance}
+            return self._encode(requests.encode_call(request, target, limits))
         if entry.function == "classify":
-            found = await engine.classify(requests.classify_call(request, target, limits))
-            return found.served, {
-                "logits": found.logits,
-                "probabilities": found.probabilities,
-                "is_face": found.is_face,
-            }
-        call = requests.decode_call(request, target, manifest.conditions)
-        pictures = await engine.decode(call)
+            return self._classify(requests.classify_call(request, target, limits))
+        return self._decode(requests.decode_call(request, target, manifest.conditions))
+
+    async def _encode(self, call: EncodeCall) -> _Found:
+        latents = await self._engine.encode(call)
+        return latents.served, {"mean": latents.mean, "log_variance": latents.log_variance}
+
+    async def _classify(self, call: ClassifyCall) -> _Found:
+        found = await self._engine.classify(call)
+        return found.served, {
+            "logits": found.logits,
+            "probabilities": found.probabilities,
+            "is_face": found.is_face,
+        }
+
+    async def _decode(self, call: DecodeCall) -> _Found:
+        pictures = await self._engine.decode(call)
         return pictures.served, {"images": _raw(pictures.images)}
 
 

@@ -67,7 +67,9 @@ class TracedRpcs:
         async def traced(data: bytes, call: Call) -> bytes:
             span = self._begin(name, call)
             try:
-                reply: bytes = await answer(data, call)
+                work = answer(data, call)
+                del data  # which the handler lets go of while it waits
+                reply: bytes = await work
             except BaseException as error:
                 _end(span, _code_of(error, call))
                 raise

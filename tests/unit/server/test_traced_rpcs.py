@@ -1,6 +1,7 @@
 """Spans of calls, by the ways in which calls end."""
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 
@@ -129,3 +130,18 @@ async def test_a_context_that_is_none_is_passed_over(bench: Bench, sent: str) ->
     assert await method.unary(b"reply", context) == b"reply"
     assert bench.span().parent is None
     assert code_of(bench.span()) == "OK"
+
+
+async def test_a_request_is_not_held_by_its_span(bench: Bench) -> None:
+    holders = []
+
+    async def answer(data: bytes, call: Call) -> bytes:
+        del call
+        holders.append(sys.getrefcount(data))
+        return b""
+
+    traced = bench.method(Method(unary=answer)).unary
+    assert traced is not None
+    await answer(bytes(bytearray(9)), call())
+    await traced(bytes(bytearray(9)), call())
+    assert holders[0] == holders[1]
