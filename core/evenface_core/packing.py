@@ -117,21 +117,24 @@ class Packing:
 
     def _join(self, packed: Bins, table: NDArray[Any], join: np.ufunc) -> NDArray[Any]:
         tables = self._joined(table, join)
-
-        def find(first: int, levels: int) -> NDArray[Any]:
-            if not levels:
-                found: NDArray[Any] = tables[first].take(packed[first])
-                return found
-            left, middle = find(first, levels - 1), first + 2 ** (levels - 1)
-            if middle < self.groups:
-                join(left, find(middle, levels - 1), out=left)
-            return left
-
         step = _LEVELS - self.levels
-        result = find(0, step)
+        result = self._find(packed, tables, join, 0, step)
         for first in range(2**step, self.groups, 2**step):
-            join(result, find(first, step), out=result)
+            join(result, self._find(packed, tables, join, first, step), out=result)
         return result
+
+    def _find(
+        self, packed: Bins, tables: NDArray[Any], join: np.ufunc, first: int, levels: int
+    ) -> NDArray[Any]:
+        """What items find in the tables of a group and of the next ones, 2^levels of them."""
+        if not levels:
+            found: NDArray[Any] = tables[first].take(packed[first])
+            return found
+        left = self._find(packed, tables, join, first, levels - 1)
+        middle = first + 2 ** (levels - 1)
+        if middle < self.groups:
+            join(left, self._find(packed, tables, join, middle, levels - 1), out=left)
+        return left
 
     def _joined(self, table: NDArray[Any], join: np.ufunc) -> NDArray[Any]:
         """A table of all that a number can stand for, [G, B to the dimensions in a number]."""

@@ -146,6 +146,7 @@ class _Stream(Generic[RequestT, ReplyT]):
     def stop(self) -> None:
         self._is_stopped = True
         self._reader.cancel()
+        del self._reader  # by what that ends with, it would hold this, and all that was read
         for work in self._working:
             work.cancel()
 

@@ -68,9 +68,8 @@ class Workshop:
         """
         job = _Job(self._pool, function, tuple(items), work, deadline, self._meter)
         self._jobs.add(job)
-        job.start(self._threads)
         try:
-            return await asyncio.wrap_future(job.done)
+            return await asyncio.wrap_future(job.start(self._threads))
         finally:
             self._jobs.discard(job)
 
@@ -117,7 +116,9 @@ class _Job(Generic[T, R]):
         deadline: float | None,
         meter: _Meter,
     ) -> None:
-        self.done: Future[list[R]] = Future()
+        # Until the job is settled: an error would hold the job, and what it works on, by its
+        # traceback, and so itself.
+        self._done: Future[list[R]] | None = Future()
         self._pool = pool
         self._function = function
         self._items = items
@@ -126,7 +127,6 @@ class _Job(Generic[T, R]):
         self._meter = meter
         self._results: dict[int, R] = {}
         self._begun = 0
-        self._settled = False
         self._lock = threading.Lock()
 
     @property
@@ -134,12 +134,15 @@ class _Job(Generic[T, R]):
         """Pixels of the items that have not been begun."""
         return self._work * (1 - self._begun / len(self._items)) if self._items else 0.0
 
-    def start(self, threads: int) -> None:
-        """Let up to that many threads work on the items."""
+    def start(self, threads: int) -> "Future[list[R]]":
+        """Let up to that many threads work on the items; return what gets the results."""
+        assert self._done is not None  # noqa: S101 - it has not begun
+        done = self._done
         if not self._items:
             self._settle()
         for _ in self._items[:threads]:
             self._pool.submit(self._turn)
+        return done
 
     def _turn(self) -> None:
         try:
@@ -164,7 +167,7 @@ class _Job(Generic[T, R]):
 
     def _take(self, now: float) -> int | None:
         with self._lock:
-            if self._settled or self.done.cancelled() or self._begun == len(self._items):
+            if self._done is None or self._done.cancelled() or self._begun == len(self._items):
                 return None
             if self._deadline is not None and now >= self._deadline:
                 raise DeadlineExpired("the deadline passed while the images waited to be prepared")
@@ -173,12 +176,10 @@ class _Job(Generic[T, R]):
 
     def _settle(self, error: BaseException | None = None) -> None:
         with self._lock:
-            if self._settled:
-                return
-            self._settled = True
-        if not self.done.set_running_or_notify_cancel():
+            done, self._done = self._done, None
+        if done is None or not done.set_running_or_notify_cancel():
             return
         if error is not None:
-            self.done.set_exception(error)
+            done.set_exception(error)
         else:
-            self.done.set_result([self._results[index] for index in range(len(self._items))])
+            done.set_result([self._results[index] for index in range(len(self._items))])

@@ -209,6 +209,7 @@ class Calls:
         stream.closed = True
         self._account.release(stream.overhead + sum(stream.held) + stream.sending)
         self._outbox.drop(stream)
+        stream.let_go()
         del self.streams[stream.number]
 
     def _stream(self, number: int, head: RequestHead, now: float) -> Stream:

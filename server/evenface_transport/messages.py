@@ -53,6 +53,11 @@ class Assembler:
         """Whether no message has been begun and not ended."""
         return self.size < 0 and not self._head
 
+    def clear(self) -> None:
+        """Forget what there is of a message."""
+        self._head, self._body = b"", None
+        self.size, self.missing = -1, 0
+
     def begin(self, data: memoryview, at: int, end: int) -> int:
         """Read what goes before a message; with the whole of it, `size` is known.
 

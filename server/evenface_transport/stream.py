@@ -135,3 +135,8 @@ class Stream:
         self.sending = 0
         self.tail: bytes | None = None
         self.drained: asyncio.Future[None] | None = None
+
+    def let_go(self) -> None:
+        """Forget what it held of the request, and what refers to it; it is closed."""
+        self.message = self.requests = self.task = None
+        self.assembler.clear()
