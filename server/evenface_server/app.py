@@ -134,8 +134,7 @@ class App:
         await asyncio.sleep(delay)
         await self._server.leave()
         self._streams.close()
-        for _ in range(2):  # turns, in which what they have read goes through the door
-            await asyncio.sleep(0)
+        await asyncio.sleep(0)  # a turn, in which what they have read goes through the door
         try:
             async with asyncio.timeout(grace):
                 await self.engine.drain()

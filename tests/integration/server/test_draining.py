@@ -13,6 +13,7 @@ import grpc
 import pytest
 from evenface.v1.face_service_pb2 import EncodeStreamRequest
 from evenface.v1.face_service_pb2_grpc import FaceServiceStub
+from evenface_server.bulk import Bulk
 from grpc import StatusCode
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from support.bundles import Tiny, expected_mean, images, write_tiny_bundle
@@ -140,6 +141,31 @@ async def test_draining_answers_what_a_stream_has_sent_and_then_ends_it(slow_mod
             await stream.read()
         assert caught.value.code() is StatusCode.UNAVAILABLE
         assert details(caught.value).info.reason == "SERVICE_UNAVAILABLE"
+
+
+async def test_draining_answers_what_a_stream_has_read_and_not_begun(
+    tiny_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tiny_models) as server:
+        is_read = asyncio.Event()
+        take = Bulk.take
+
+        def taken(bulk: Any, item: Any, deadline: float | None) -> Any:  # noqa: ANN401 - of any stream
+            is_read.set()  # so that draining goes on in the very next turn
+            return take(bulk, item, deadline)
+
+        async def leave() -> None:
+            await is_read.wait()
+
+        monkeypatch.setattr(Bulk, "take", taken)
+        monkeypatch.setattr(server.app._server, "leave", leave)  # noqa: SLF001
+        draining = asyncio.create_task(server.drain(delay=0.0, grace=20.0))
+        open_stream: Any = server.face.EncodeStream
+        stream = open_stream()
+        await stream.write(EncodeStreamRequest(id=1, request=encode(images(1))))
+        reply = await stream.read()
+        assert not reply.error.code, reply.error
+        assert await draining
 
 
 async def test_an_open_health_watch_sees_the_end_and_does_not_hold_it_up(
