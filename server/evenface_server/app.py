@@ -37,6 +37,7 @@ from evenface_server.metrics import Metrics
 from evenface_server.models.loader import Loader
 from evenface_server.models.registry import Registry, ServedModel
 from evenface_server.oip import InferenceService
+from evenface_server.plain_rpcs import PlainRpcs
 from evenface_server.rpc import Refusal, Rpcs
 from evenface_server.servicer import FaceService, ModelService
 from evenface_server.settings import Settings
@@ -206,11 +207,12 @@ def open_app(
     if settings.open_inference:
         inference = InferenceService(engine, streams, faults, lambda: not health.is_draining)
         methods |= rpcs.methods(_INFERENCE, inference, {"ModelInfer": inference.refusal})
-    methods = kit.methods(methods) | rpcs.plain_methods(_HEALTH, health)
+    plain = PlainRpcs(faults, access)
+    methods = kit.methods(methods) | plain.methods(_HEALTH, health)
     if settings.reflection:
         names = tuple(service.full_name for service in (*services, _HEALTH, _REFLECTION))
         reflector = reflection.aio.ReflectionServicer(names)
-        methods |= rpcs.plain_methods(_REFLECTION, reflector)
+        methods |= plain.methods(_REFLECTION, reflector)
     server = transport.Server(
         methods,
         _transport_limits(settings),

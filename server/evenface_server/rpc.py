@@ -79,46 +79,6 @@ class Rpcs:
             for method in service.methods
         }
 
-    def plain_methods(self, service: ServiceDescriptor, servicer: object) -> dict[str, Method]:
-        """Return the methods of a service that is not ours: neither measured nor logged."""
-        return {
-            f"/{service.full_name}/{method.name}": self._plain(
-                method, getattr(servicer, method.name)
-            )
-            for method in service.methods
-            if hasattr(servicer, method.name)
-        }
-
-    def _plain(self, method: MethodDescriptor, handler: Any) -> Method:  # noqa: ANN401 - either kind
-        parse = GetMessageClass(method.input_type).FromString
-
-        async def unary(data: bytes, call: Call) -> bytes:
-            try:
-                _caller(self._access, call).charge()
-                reply: Message = await handler(_parsed(parse, data), call)
-            except EvenfaceError as error:
-                raise self._faults.status_of(error) from error
-            return reply.SerializeToString()
-
-        async def stream(requests: AsyncIterator[bytes], call: Call) -> AsyncGenerator[bytes, None]:
-            parsed = (_parsed(parse, data) async for data in requests)
-            try:
-                _caller(self._access, call).charge()
-                async with aclosing(handler(parsed, call)) as replies:
-                    async for reply in replies:
-                        yield reply.SerializeToString()
-            except EvenfaceError as error:
-                raise self._faults.status_of(error) from error
-
-        def refuse(call: Call) -> StatusError | None:
-            error = _denial_of(_caller(self._access, call))
-            return None if error is None else self._faults.status_of(error)
-
-        streams = method.client_streaming or method.server_streaming
-        if streams:
-            return Method(stream=stream, refuse=refuse)
-        return Method(unary=unary, refuse=refuse)
-
     def _method(
         self, method: MethodDescriptor, servicer: object, refusal: Refusal | None
     ) -> Method:
@@ -193,7 +153,10 @@ class _Rpc:
                 parsed = self._parse_all(requests, caller)
                 async with aclosing(handler(parsed, call)) as replies:
                     async for reply in replies:
-                        yield reply.SerializeToString()
+                        data = reply.SerializeToString()
+                        del reply
+                        yield data
+                        del data  # nor is it held while the next one is long in coming
                         self._metrics.sent.inc()
             except Exception as error:  # noqa: BLE001 - goes on as a status
                 status = self._faults.status_of(error)
@@ -212,8 +175,8 @@ class _Rpc:
 
     def refuse(self, call: Call) -> StatusError | None:
         """Say why a caller may not; the call is not counted against its rates yet."""
-        caller = _caller(self._access, call)
-        error = _denial_of(caller)
+        caller = caller_of(self._access, call)
+        error = denial_of(caller)
         if error is None:
             return None
         record, status = self._record(call), self._faults.status_of(error)
@@ -280,7 +243,7 @@ class _Rpc:
 
     def _enter(self, record: CallRecord, call: Call) -> Caller:
         """Let the caller in, and count what it does against its rates."""
-        caller = _caller(self._access, call)
+        caller = caller_of(self._access, call)
         try:
             caller.charge()
         finally:
@@ -310,14 +273,16 @@ class _Rpc:
 
     def _parse(self, data: bytes) -> Message:
         check_fields(data, self._input, self._max_fields)
-        return _parsed(self._from_bytes, data)
+        return message_of(self._from_bytes, data)
 
 
-def _caller(access: Access, call: Call) -> Caller:
+def caller_of(access: Access, call: Call) -> Caller:
+    """Return who calls."""
     return access.caller(call.path, call.metadata, call.peer.certificate)
 
 
-def _denial_of(caller: Caller) -> EvenfaceError | None:
+def denial_of(caller: Caller) -> EvenfaceError | None:
+    """Return why a caller may not call; None lets it."""
     try:
         caller.charge(0)
     except EvenfaceError as error:
@@ -325,7 +290,12 @@ def _denial_of(caller: Caller) -> EvenfaceError | None:
     return None
 
 
-def _parsed(parse: Callable[[bytes], Message], data: bytes) -> Message:
+def message_of(parse: Callable[[bytes], Message], data: bytes) -> Message:
+    """Parse a message.
+
+    Raises:
+        InvalidInput: It is none.
+    """
     try:
         return parse(data)
     except DecodeError as error:

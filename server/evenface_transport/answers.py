@@ -108,6 +108,7 @@ class Answers:
                         if stream.closed or stream.tail is not None:
                             return
                         await self._send(stream, message)
+                        del message  # the next one may be long in coming
                 self._outbox.end(stream, _trailers(stream.call))
         except asyncio.CancelledError:
             self.fail(stream, StatusError(Code.UNAVAILABLE, _GIVEN_UP))

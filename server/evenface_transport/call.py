@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from dataclasses import dataclass
 from typing import Any
 
+from evenface_transport.budget import Account
 from evenface_transport.status import Code, StatusError
 
 
@@ -31,9 +32,10 @@ class Call:
         peer: Who calls.
         trailers: Metadata to end the call with; handlers append to it.
         ended: Why the transport cancelled the handler, once it has: CANCELLED, DEADLINE_EXCEEDED.
+        held: Bytes that its handler has said that it holds.
     """
 
-    __slots__ = ("deadline", "ended", "metadata", "path", "peer", "trailers")
+    __slots__ = ("_account", "deadline", "ended", "held", "metadata", "path", "peer", "trailers")
 
     def __init__(
         self,
@@ -41,6 +43,7 @@ class Call:
         metadata: tuple[tuple[str, str | bytes], ...],
         deadline: float,
         peer: Peer,
+        account: Account | None = None,
     ) -> None:
         self.path = path
         self.metadata = metadata
@@ -48,6 +51,22 @@ class Call:
         self.peer = peer
         self.trailers: list[tuple[str, str | bytes]] = []
         self.ended: Code | None = None
+        self.held = 0
+        self._account = account
+
+    def hold(self, size: int) -> None:
+        """Count bytes besides those of requests and of what is being sent, or so many less.
+
+        What is still held when the call ends is let go of then.
+        """
+        if self._account is not None:
+            self._account.add(size)
+            self.held += size
+
+    def let_go(self) -> None:
+        """Let go of what is held, and count nothing more: the call has ended."""
+        self.hold(-self.held)
+        self._account = None
 
     @property
     def has_deadline(self) -> bool:

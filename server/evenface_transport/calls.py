@@ -219,7 +219,7 @@ class Calls:
         stream = Stream(
             number,
             self._host.methods.get(head.path, _NO_METHOD),
-            Call(head.path, head.metadata, deadline, self._peer),
+            Call(head.path, head.metadata, deadline, self._peer, self._account),
             Assembler(limits.max_message_bytes, may_compress=head.encoding != IDENTITY),
             head.encoding,
             self._outbox.initial_window,

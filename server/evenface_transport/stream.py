@@ -139,4 +139,5 @@ class Stream:
     def let_go(self) -> None:
         """Forget what it held of the request, and what refers to it; it is closed."""
         self.message = self.requests = self.task = None
+        self.call.let_go()
         self.assembler.clear()

@@ -146,7 +146,7 @@ class InferenceService:
                 )
             return oip.ModelStreamInferResponse(infer_response=response)
 
-        return serve(self._streams, request_iterator, each(answer))
+        return serve(self._streams, request_iterator, each(answer), context.hold)
 
     def refusal(self, target: Target) -> QueueFull | None:
         """Return why a ModelInfer that begins to come in now would be refused; None lets it come.

@@ -85,6 +85,7 @@ class TracedRpcs:
                 async with aclosing(answer(requests, call)) as replies:
                     async for reply in replies:
                         yield reply
+                        del reply  # the next one may be long in coming
             except BaseException as error:
                 _end(span, _code_of(error, call))
                 raise

@@ -1,7 +1,6 @@
 """A span for each request of a bulk stream, and errors in the spans of those who met them."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing
 
 from evenface_core.errors import QueueFull
 from evenface_transport import Code, StatusError
@@ -10,7 +9,7 @@ from opentelemetry.trace import Tracer
 
 from evenface_server.codec.status import Fault
 from evenface_server.faults import Faults
-from evenface_server.streams import Begin, ReplyT, RequestT, Streams, each
+from evenface_server.streams import Begin, Keep, ReplyT, RequestT, Streams, each, keep_none
 from evenface_server.tracing.rpcs import mark_error
 
 
@@ -26,11 +25,12 @@ class TracedStreams(Streams):
         super().__init__(max_requests)
         self._tracer = tracer
 
-    async def answer(
+    def answer(
         self,
         requests: AsyncIterator[RequestT],
         begin: Begin[RequestT, ReplyT],
         weigh: Callable[[RequestT], int],
+        keep: Keep[ReplyT] = keep_none,
     ) -> AsyncGenerator[ReplyT, None]:
         """Yield the replies to requests, as `Streams.answer` does; those with a span run alone."""
 
@@ -42,9 +42,7 @@ class TracedStreams(Streams):
                 return reply
 
         own = each(traced) if trace.get_current_span().is_recording() else begin
-        async with aclosing(super().answer(requests, own, weigh)) as replies:
-            async for reply in replies:
-                yield reply
+        return super().answer(requests, own, weigh, keep)
 
 
 class TracedFaults(Faults):

@@ -11,6 +11,7 @@ import pytest_asyncio
 from evenface_core.errors import DeadlineExpired
 from evenface_server.workshop import Workshop
 from support.lanes import Clock
+from support.patience import PATIENCE
 
 SLOW = 0.006  # longer than a turn
 
@@ -58,6 +59,24 @@ async def test_an_error_ends_the_call_and_drops_what_has_not_begun(one_thread: W
         await one_thread.each(third_fails, range(100), work=100)
     await one_thread.run(int)
     assert seen == [0, 1, 2]
+
+
+async def test_after_an_error_other_threads_begin_nothing_more() -> None:
+    workshop, go_on = Workshop(2), threading.Event()
+    seen: list[int] = []
+
+    def second_fails(index: int, _: int) -> None:
+        seen.append(index)
+        if index == 1:
+            raise ValueError("the second")
+        assert go_on.wait(PATIENCE)
+
+    with pytest.raises(ValueError, match="the second"):
+        await workshop.each(second_fails, range(100), work=100)
+    go_on.set()
+    await asyncio.gather(*[workshop.run(int) for _ in range(2)])
+    workshop.stop()
+    assert sorted(seen) == [0, 1]
 
 
 async def test_items_of_a_cancelled_call_are_dropped(one_thread: Workshop) -> None:

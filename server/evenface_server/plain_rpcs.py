@@ -1,0 +1,87 @@
+"""RPCs of services that are not ours, health and reflection: neither measured nor logged."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Any, Final
+
+from evenface_core.errors import EvenfaceError, InvalidInput
+from evenface_transport import Call, Method, StatusError
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from evenface_server.access import Access
+from evenface_server.faults import Faults
+from evenface_server.rpc import caller_of, denial_of, message_of
+
+# Of a request, which is the name of something, and may be held for as long as a stream is open.
+_MOST_BYTES: Final = 2**10
+
+
+class PlainRpcs:
+    """Makes the methods of such services.
+
+    Args:
+        faults: Says what callers are told of errors.
+        access: Says who may call what.
+    """
+
+    def __init__(self, faults: Faults, access: Access) -> None:
+        self._faults = faults
+        self._access = access
+
+    def methods(self, service: ServiceDescriptor, servicer: object) -> dict[str, Method]:
+        """Return the methods of a service by path, those that the servicer has."""
+        return {
+            f"/{service.full_name}/{method.name}": self._plain(
+                method, getattr(servicer, method.name)
+            )
+            for method in service.methods
+            if hasattr(servicer, method.name)
+        }
+
+    def _plain(self, method: MethodDescriptor, handler: Any) -> Method:  # noqa: ANN401 - either kind
+        parse = GetMessageClass(method.input_type).FromString
+
+        async def unary(data: bytes, call: Call) -> bytes:
+            try:
+                caller_of(self._access, call).charge()
+                reply: Message = await handler(_message(parse, data), call)
+            except EvenfaceError as error:
+                raise self._faults.status_of(error) from error
+            return reply.SerializeToString()
+
+        async def stream(requests: AsyncIterator[bytes], call: Call) -> AsyncGenerator[bytes, None]:
+            try:
+                caller_of(self._access, call).charge()
+                async with aclosing(handler(_parsed_all(parse, requests), call)) as replies:
+                    async for reply in replies:
+                        yield reply.SerializeToString()
+                        del reply
+            except EvenfaceError as error:
+                raise self._faults.status_of(error) from error
+
+        def refuse(call: Call) -> StatusError | None:
+            error = denial_of(caller_of(self._access, call))
+            return None if error is None else self._faults.status_of(error)
+
+        streams = method.client_streaming or method.server_streaming
+        if streams:
+            return Method(stream=stream, refuse=refuse)
+        return Method(unary=unary, refuse=refuse)
+
+
+async def _parsed_all(
+    parse: Callable[[bytes], Message], requests: AsyncIterator[bytes]
+) -> AsyncIterator[Message]:
+    async for data in requests:
+        parsed = [_message(parse, data)]
+        del data  # the next one may be long in coming
+        yield parsed.pop()
+
+
+def _message(parse: Callable[[bytes], Message], data: bytes) -> Message:
+    if len(data) > _MOST_BYTES:
+        problem = f"{len(data)} bytes; limit {_MOST_BYTES}"
+        raise InvalidInput("request", problem, value=len(data), limit=_MOST_BYTES)
+    return message_of(parse, data)
