@@ -234,7 +234,7 @@ def _plot(samples: list[Sample], path: Path) -> None:
     figure, axes = plt.subplots(len(lines), figsize=(8, 11), sharex=True, layout="constrained")
     for axis, (name, values) in zip(axes, lines.items(), strict=True):
         axis.plot(minutes, values)
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, 1.1 * max(*values, 1.0))
         axis.set_ylabel(name, fontsize="small")
         axis.grid(alpha=0.3)
     axes[-1].set_xlabel("minutes")
