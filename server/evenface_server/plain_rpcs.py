@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any, Final
 
-from evenface_core.errors import EvenfaceError, InvalidInput
+from evenface_core.errors import EvenfaceError
 from evenface_transport import Call, Method, StatusError
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
@@ -46,7 +46,7 @@ class PlainRpcs:
         async def unary(data: bytes, call: Call) -> bytes:
             try:
                 caller_of(self._access, call).charge()
-                reply: Message = await handler(_message(parse, data), call)
+                reply: Message = await handler(message_of(parse, data), call)
             except EvenfaceError as error:
                 raise self._faults.status_of(error) from error
             return reply.SerializeToString()
@@ -66,22 +66,19 @@ class PlainRpcs:
             return None if error is None else self._faults.status_of(error)
 
         streams = method.client_streaming or method.server_streaming
-        if streams:
-            return Method(stream=stream, refuse=refuse)
-        return Method(unary=unary, refuse=refuse)
+        return Method(
+            unary=None if streams else unary,
+            stream=stream if streams else None,
+            refuse=refuse,
+            max_message_bytes=_MOST_BYTES,
+            takes_one=not method.client_streaming,
+        )
 
 
 async def _parsed_all(
     parse: Callable[[bytes], Message], requests: AsyncIterator[bytes]
 ) -> AsyncIterator[Message]:
     async for data in requests:
-        parsed = [_message(parse, data)]
+        parsed = [message_of(parse, data)]
         del data  # the next one may be long in coming
         yield parsed.pop()
-
-
-def _message(parse: Callable[[bytes], Message], data: bytes) -> Message:
-    if len(data) > _MOST_BYTES:
-        problem = f"{len(data)} bytes; limit {_MOST_BYTES}"
-        raise InvalidInput("request", problem, value=len(data), limit=_MOST_BYTES)
-    return message_of(parse, data)

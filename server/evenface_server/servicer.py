@@ -112,7 +112,7 @@ class FaceService:
         self, bulk: Bulk[Any, Any], items: AsyncIterator[Any], context: Call
     ) -> AsyncGenerator[Any, None]:
         asked = _taken(bulk, items, deadline_of(context))
-        return serve(self._streams, asked, bulk.begin, context.hold, lambda each: each.weight)
+        return serve(self._streams, asked, bulk.begin, lambda each: each.weight)
 
 
 class ModelService:

@@ -14,11 +14,9 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from evenface_core.errors import ServiceUnavailable
-from google.protobuf.message import Message
 
 RequestT = TypeVar("RequestT")
 ReplyT = TypeVar("ReplyT")
-MessageT = TypeVar("MessageT", bound=Message)
 
 # Begins work on requests that came in together: what gives the replies to the first of them, to the
 # next ones, and so on.
@@ -29,6 +27,22 @@ Keep = Callable[[Sequence[ReplyT]], Callable[[], None]]
 WHOLE, SMALL = 4, 1  # what requests count as
 
 _RETRY_AFTER_DRAIN = 1.0
+
+
+def keeping(hold: Callable[[int], None], size_of: Callable[[ReplyT], int]) -> Keep[ReplyT]:
+    """Count replies by their bytes.
+
+    Args:
+        hold: Told of bytes, and, below 0, of so many less.
+        size_of: Says how many bytes a reply has.
+    """
+
+    def keep(replies: Sequence[ReplyT]) -> Callable[[], None]:
+        size = sum(map(size_of, replies))
+        hold(size)
+        return partial(hold, -size)
+
+    return keep
 
 
 def keep_none(replies: Sequence[object]) -> Callable[[], None]:
@@ -96,28 +110,15 @@ class Streams:
 async def serve(
     streams: Streams,
     requests: AsyncIterator[RequestT],
-    begin: Begin[RequestT, MessageT],
-    hold: Callable[[int], None],
+    begin: Begin[RequestT, ReplyT],
     weigh: Callable[[RequestT], int] = lambda _: WHOLE,
-) -> AsyncGenerator[MessageT, None]:
+    keep: Keep[ReplyT] = keep_none,
+) -> AsyncGenerator[ReplyT, None]:
     """Yield the replies to requests, in order, as `Streams.answer` does.
-
-    Args:
-        streams: All of the server's.
-        requests: Read as room allows.
-        begin: Told what was read in one turn of the loop.
-        hold: Told of bytes of replies that have to wait, and, below 0, that they have waited.
-        weigh: Says what a request counts as.
 
     Raises:
         ServiceUnavailable: The server drains: what was read has been answered, no more is read.
     """
-
-    def keep(replies: Sequence[MessageT]) -> Callable[[], None]:
-        size = sum(reply.ByteSize() for reply in replies)
-        hold(size)
-        return partial(hold, -size)
-
     async with aclosing(streams.answer(requests, begin, weigh, keep)) as answers:
         async for reply in answers:
             passed = [reply]
@@ -171,10 +172,10 @@ class _Stream(Generic[RequestT, ReplyT]):
             let_go = self._kept.pop(work)
             replies = deque(await work)
             del work  # which has them, too
+            let_go()  # they count as being sent
             while replies:
                 yield replies.popleft()
                 self._hold(-self._weights.popleft())  # only now: the reply has been taken
-            let_go()
         if not self._reader.cancelled():
             await self._reader  # raises what reading raised
 

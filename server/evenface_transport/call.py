@@ -1,6 +1,7 @@
 """What a handler knows of the call that it answers, and how handlers are registered."""
 
 import math
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -90,9 +91,14 @@ class Method:
             ends the call, which costs a fraction of what a handler does.
         refuse_request: For a unary call, asked as soon as its request begins to come in, with the
             first bytes of it, up to 256; else as `refuse`.
+        max_message_bytes: Of one request, also of what it becomes when inflated, where that is less
+            than for all.
+        takes_one: Whether a stream takes one request, so that another ends the call.
     """
 
     unary: Unary | None = None
     stream: Stream | None = None
     refuse: Callable[[Call], StatusError | None] | None = None
     refuse_request: Callable[[Call, bytes], StatusError | None] | None = None
+    max_message_bytes: int = sys.maxsize
+    takes_one: bool = False

@@ -216,11 +216,15 @@ class Calls:
         limits = self._host.limits
         deadline = math.inf if head.timeout is None else now + head.timeout
         self._due = min(self._due, deadline)
+        method = self._host.methods.get(head.path, _NO_METHOD)
         stream = Stream(
             number,
-            self._host.methods.get(head.path, _NO_METHOD),
+            method,
             Call(head.path, head.metadata, deadline, self._peer, self._account),
-            Assembler(limits.max_message_bytes, may_compress=head.encoding != IDENTITY),
+            Assembler(
+                min(limits.max_message_bytes, method.max_message_bytes),
+                may_compress=head.encoding != IDENTITY,
+            ),
             head.encoding,
             self._outbox.initial_window,
         )
@@ -257,11 +261,14 @@ class Calls:
         return Requests(on_take, lambda message: self._answers.inflate(stream, message))
 
     def _take(self, stream: Stream, message: bytes) -> None:
-        if stream.requests is not None:
-            stream.coming_since = None
-            stream.requests.put(message)
-        elif stream.message is not None:
+        requests = stream.requests
+        if stream.message is not None or (requests is not None and requests.is_ended):
             raise StatusError(Code.INTERNAL, "more than one request")
+        if requests is not None:
+            stream.coming_since = None
+            requests.put(message)
+            if stream.method.takes_one:
+                requests.end()
         else:
             stream.message = message
 

@@ -42,6 +42,11 @@ class Requests:
         self.unread += len(message) + MESSAGE_BYTES
         self._wake()
 
+    @property
+    def is_ended(self) -> bool:
+        """Whether there will be no more."""
+        return self._is_ended
+
     def end(self) -> None:
         """There will be no more."""
         self._is_ended = True

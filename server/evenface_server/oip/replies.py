@@ -1,5 +1,6 @@
 """The engine's answers, and what is known of models, to the protocol's messages."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -13,11 +14,12 @@ from evenface_server.oip.catalog import Entry, Tensor
 
 # As Triton calls ONNX graphs that ONNX Runtime runs.
 _PLATFORM: Final = "onnxruntime_onnx"
-_DATATYPES: Final = {
+_DATATYPES: Final[Mapping[np.dtype[Any], str]] = {
     np.dtype(np.uint8): "UINT8",
     np.dtype(np.float32): "FP32",
     np.dtype(np.bool_): "BOOL",
 }
+_ITEM_BYTES: Final = {name: dtype.itemsize for dtype, name in _DATATYPES.items()}
 _NANOSECONDS: Final = 1e9
 
 
@@ -58,6 +60,14 @@ def infer_response(
             for name, array in zip(asked.outputs, arrays, strict=True)
         ],
         raw_output_contents=[to_bytes(array) for array in arrays],
+    )
+
+
+def size_of(reply: oip.ModelStreamInferResponse) -> int:
+    """Bytes of the outputs, without looking at them."""
+    return sum(
+        _ITEM_BYTES[output.datatype] * math.prod(output.shape)
+        for output in reply.infer_response.outputs
     )
 
 

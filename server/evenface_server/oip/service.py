@@ -17,7 +17,7 @@ from evenface_server.faults import Faults
 from evenface_server.oip import replies, requests
 from evenface_server.oip.catalog import Catalog, Entry, split_name
 from evenface_server.servicer import deadline_of
-from evenface_server.streams import Streams, each, serve
+from evenface_server.streams import Streams, each, keeping, serve
 
 _NAME: Final = "evenface"
 _EXTENSIONS: Final = ("model_configuration", "statistics")
@@ -146,7 +146,9 @@ class InferenceService:
                 )
             return oip.ModelStreamInferResponse(infer_response=response)
 
-        return serve(self._streams, request_iterator, each(answer), context.hold)
+        # Pictures are many times as large as the latents that ask for them, which count anyway.
+        keep = keeping(context.hold, replies.size_of)
+        return serve(self._streams, request_iterator, each(answer), keep=keep)
 
     def refusal(self, target: Target) -> QueueFull | None:
         """Return why a ModelInfer that begins to come in now would be refused; None lets it come.

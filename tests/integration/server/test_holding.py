@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import gzip
 from collections.abc import Awaitable, Callable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -204,6 +205,16 @@ async def test_what_waits_for_a_reader_who_leaves_is_let_go(tiny_models: Path) -
         await until(lambda: not server.app.held_bytes)
 
 
+async def test_a_watch_takes_one_request(tiny_models: Path) -> None:
+    async with running(tiny_models) as server, connected(port_of(server)) as peer:
+        peer.open(1, "/grpc.health.v1.Health/Watch")
+        peer.message(1, b"")
+        await peer.until(frames.DATA, 1)
+        peer.message(1, b"")
+        assert (await peer.reply(1)).status == (13, "more than one request")
+        assert not server.app.held_bytes
+
+
 @pytest.mark.parametrize("method", ["Check", "Watch"])
 async def test_a_long_name_is_refused_where_it_might_be_held_for_days(
     tiny_models: Path, method: str
@@ -215,7 +226,7 @@ async def test_a_long_name_is_refused_where_it_might_be_held_for_days(
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await (reply if method == "Check" else reply.read())
         assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-        assert caught.value.details() == "request: 1027 bytes; limit 1024"
+        assert caught.value.details() == "request: a request of 1027 bytes; limit 1024"
 
 
 async def answered(peer: Peer, kind: Kind) -> None:
@@ -301,3 +312,15 @@ def garbage() -> list[str]:
     found = [type(each).__qualname__ for each in gc.garbage]
     gc.garbage.clear()
     return found
+
+
+async def test_what_a_small_request_becomes_when_inflated_is_limited_alike(
+    tiny_models: Path,
+) -> None:
+    async with running(tiny_models) as server, connected(port_of(server)) as peer:
+        request = health_pb2.HealthCheckRequest(service="x" * 2**14).SerializeToString()
+        peer.open(1, "/grpc.health.v1.Health/Watch", ("grpc-encoding", "gzip"))
+        peer.data(1, prefixed(gzip.compress(request), compressed=True))
+        code, text = (await peer.reply(1)).status
+        assert code == 3
+        assert text.endswith("when inflated; limit 1024")
