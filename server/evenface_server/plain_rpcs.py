@@ -1,6 +1,6 @@
 """RPCs of services that are not ours, health and reflection: neither measured nor logged."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -52,9 +52,10 @@ class PlainRpcs:
             return reply.SerializeToString()
 
         async def stream(requests: AsyncIterator[bytes], call: Call) -> AsyncGenerator[bytes, None]:
+            parsed = (message_of(parse, data) async for data in requests)
             try:
                 caller_of(self._access, call).charge()
-                async with aclosing(handler(_parsed_all(parse, requests), call)) as replies:
+                async with aclosing(handler(parsed, call)) as replies:
                     async for reply in replies:
                         yield reply.SerializeToString()
                         del reply
@@ -73,12 +74,3 @@ class PlainRpcs:
             max_message_bytes=_MOST_BYTES,
             takes_one=not method.client_streaming,
         )
-
-
-async def _parsed_all(
-    parse: Callable[[bytes], Message], requests: AsyncIterator[bytes]
-) -> AsyncIterator[Message]:
-    async for data in requests:
-        parsed = [message_of(parse, data)]
-        del data  # the next one may be long in coming
-        yield parsed.pop()

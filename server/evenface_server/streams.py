@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from contextvars import copy_context
-from functools import partial
 from typing import Any, Generic, TypeVar
 
 from evenface_core.errors import ServiceUnavailable
@@ -21,34 +20,10 @@ ReplyT = TypeVar("ReplyT")
 # Begins work on requests that came in together: what gives the replies to the first of them, to the
 # next ones, and so on.
 Begin = Callable[[Sequence[RequestT]], Iterable[Awaitable[Sequence[ReplyT]]]]
-# Counts replies that are done before it is their turn; returns what counts them no longer.
-Keep = Callable[[Sequence[ReplyT]], Callable[[], None]]
 
 WHOLE, SMALL = 4, 1  # what requests count as
 
 _RETRY_AFTER_DRAIN = 1.0
-
-
-def keeping(hold: Callable[[int], None], size_of: Callable[[ReplyT], int]) -> Keep[ReplyT]:
-    """Count replies by their bytes.
-
-    Args:
-        hold: Told of bytes, and, below 0, of so many less.
-        size_of: Says how many bytes a reply has.
-    """
-
-    def keep(replies: Sequence[ReplyT]) -> Callable[[], None]:
-        size = sum(map(size_of, replies))
-        hold(size)
-        return partial(hold, -size)
-
-    return keep
-
-
-def keep_none(replies: Sequence[object]) -> Callable[[], None]:
-    """Count nothing."""
-    del replies
-    return _nothing
 
 
 class Streams:
@@ -69,7 +44,6 @@ class Streams:
         requests: AsyncIterator[RequestT],
         begin: Begin[RequestT, ReplyT],
         weigh: Callable[[RequestT], int],
-        keep: Keep[ReplyT] = keep_none,
     ) -> AsyncGenerator[ReplyT, None]:
         """Yield the replies to requests, in order.
 
@@ -81,9 +55,8 @@ class Streams:
             begin: Told what was read in one turn of the loop. Each of what it yields is awaited
                 in a task of its own; what that or itself raises ends the stream.
             weigh: Says what a request counts as, `WHOLE` or `SMALL`.
-            keep: Counts replies that have to wait.
         """
-        stream = _Stream(requests, begin, weigh, keep, self._most)
+        stream = _Stream(requests, begin, weigh, self._most)
         self._open.add(stream)
         try:
             if not self._closed:
@@ -112,14 +85,13 @@ async def serve(
     requests: AsyncIterator[RequestT],
     begin: Begin[RequestT, ReplyT],
     weigh: Callable[[RequestT], int] = lambda _: WHOLE,
-    keep: Keep[ReplyT] = keep_none,
 ) -> AsyncGenerator[ReplyT, None]:
     """Yield the replies to requests, in order, as `Streams.answer` does.
 
     Raises:
         ServiceUnavailable: The server drains: what was read has been answered, no more is read.
     """
-    async with aclosing(streams.answer(requests, begin, weigh, keep)) as answers:
+    async with aclosing(streams.answer(requests, begin, weigh)) as answers:
         async for reply in answers:
             passed = [reply]
             del reply  # which is its reader's alone
@@ -145,13 +117,11 @@ class _Stream(Generic[RequestT, ReplyT]):
         requests: AsyncIterator[RequestT],
         begin: Begin[RequestT, ReplyT],
         weigh: Callable[[RequestT], int],
-        keep: Keep[ReplyT],
         most: int,
     ) -> None:
         self._requests = requests
         self._begin = begin
         self._weigh = weigh
-        self._keep = keep
         self._most = most
         self._weights: deque[int] = deque()  # of what was read and has no reply yet
         self._held = 0
@@ -160,8 +130,6 @@ class _Stream(Generic[RequestT, ReplyT]):
         self._read: list[RequestT] = []  # and not begun
         self._replies: asyncio.Queue[asyncio.Future[Sequence[ReplyT]] | None] = asyncio.Queue()
         self._working: set[asyncio.Future[Sequence[ReplyT]]] = set()
-        # What lets go of the replies of work whose turn has not come.
-        self._kept: dict[asyncio.Future[Sequence[ReplyT]], Callable[[], None]] = {}
         self._is_stopped = False
         self._context = copy_context()  # the call's, in which all work on it begins
         self._reader = asyncio.create_task(self._read_all())
@@ -169,10 +137,8 @@ class _Stream(Generic[RequestT, ReplyT]):
 
     async def replies(self) -> AsyncIterator[ReplyT]:
         while (work := await self._replies.get()) is not None:
-            let_go = self._kept.pop(work)
             replies = deque(await work)
             del work  # which has them, too
-            let_go()  # they count as being sent
             while replies:
                 yield replies.popleft()
                 self._hold(-self._weights.popleft())  # only now: the reply has been taken
@@ -231,18 +197,8 @@ class _Stream(Generic[RequestT, ReplyT]):
 
     def _add(self, work: asyncio.Future[Sequence[ReplyT]]) -> None:
         self._working.add(work)
-        self._kept[work] = _nothing
-        work.add_done_callback(self._on_done)
+        work.add_done_callback(self._working.discard)
         self._replies.put_nowait(work)
-
-    def _on_done(self, work: asyncio.Future[Sequence[ReplyT]]) -> None:
-        self._working.discard(work)
-        if work in self._kept and not work.cancelled() and work.exception() is None:
-            self._kept[work] = self._keep(work.result())
-
-
-def _nothing() -> None:
-    pass
 
 
 def _failed(error: Exception) -> asyncio.Future[Any]:

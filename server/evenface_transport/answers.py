@@ -61,7 +61,7 @@ class Answers:
         Raises:
             StatusError: It cannot be inflated; the call has ended.
         """
-        limit = min(self._host.limits.max_message_bytes, stream.method.max_message_bytes)
+        limit = stream.assembler.max_bytes
         try:
             inflated, reserved = await inflate(message, stream.encoding, limit, self._account)
         except StatusError as error:

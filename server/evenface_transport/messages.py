@@ -24,6 +24,7 @@ class Assembler:
         may_compress: Whether the caller has said how messages are compressed.
 
     Attributes:
+        max_bytes: As above.
         size: Of the message at hand; negative between messages.
         missing: Bytes that it still lacks.
         is_compressed: Whether it is compressed.
@@ -32,15 +33,15 @@ class Assembler:
     __slots__ = (
         "_body",
         "_head",
-        "_max_bytes",
         "_may_compress",
         "is_compressed",
+        "max_bytes",
         "missing",
         "size",
     )
 
     def __init__(self, max_bytes: int, *, may_compress: bool) -> None:
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._may_compress = may_compress
         self._head = b""
         self._body: BytesIO | None = None
@@ -77,9 +78,9 @@ class Assembler:
         else:
             flag, size = PREFIX.unpack_from(data, at)
             stop = at + PREFIX_BYTES
-        if size > self._max_bytes:
+        if size > self.max_bytes:
             raise StatusError(
-                Code.RESOURCE_EXHAUSTED, f"a request of {size} bytes; limit {self._max_bytes}"
+                Code.RESOURCE_EXHAUSTED, f"a request of {size} bytes; limit {self.max_bytes}"
             )
         if flag and (flag > 1 or not self._may_compress):
             raise StatusError(Code.INTERNAL, "a message is compressed without grpc-encoding")

@@ -86,7 +86,7 @@ async def stream_together(server: Running, name: str, requests: Sequence[Any]) -
     items = [kind(id=3 * place, request=request) for place, request in enumerate(requests)]
     async with (
         asyncio.timeout(_PATIENCE),
-        connected(int(server.address.rpartition(":")[2])) as peer,
+        connected(server.port) as peer,
     ):
         peer.open(1, f"/evenface.v1.FaceService/{name}Stream")
         messages = [prefixed(item.SerializeToString()) for item in items]

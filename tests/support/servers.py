@@ -61,6 +61,11 @@ class Running:
         """Where it listens."""
         return self.listener.address
 
+    @property
+    def port(self) -> int:
+        """Where on this machine."""
+        return int(self.address.rpartition(":")[2])
+
     async def drain(self, delay: float, grace: float) -> bool:
         """As `App.drain`; connections are accepted until its end."""
         finished = await self.app.drain(delay, grace)

@@ -3,6 +3,7 @@
 # ruff: noqa: N802 - the RPCs' names are those of the .proto file
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from evenface_server.faults import Faults
 from evenface_server.oip import replies, requests
 from evenface_server.oip.catalog import Catalog, Entry, split_name
 from evenface_server.servicer import deadline_of
-from evenface_server.streams import Streams, each, keeping, serve
+from evenface_server.streams import Streams, each, serve
 
 _NAME: Final = "evenface"
 _EXTENSIONS: Final = ("model_configuration", "statistics")
@@ -129,7 +130,7 @@ class InferenceService:
         served, outputs = await work
         return replies.infer_response(asked, served, outputs)
 
-    def ModelStreamInfer(
+    async def ModelStreamInfer(
         self, request_iterator: AsyncIterator[oip.ModelInferRequest], context: Call
     ) -> AsyncGenerator[oip.ModelStreamInferResponse, None]:
         """Run models for the requests of a stream."""
@@ -144,11 +145,17 @@ class InferenceService:
                     error_message=self._faults.of(error).status.message,
                     infer_response=oip.ModelInferResponse(id=number),
                 )
-            return oip.ModelStreamInferResponse(infer_response=response)
+            reply = oip.ModelStreamInferResponse(infer_response=response)
+            # Until it is sent: pictures are many times as large as the latents that ask for them.
+            context.hold(replies.size_of(reply))
+            return reply
 
-        # Pictures are many times as large as the latents that ask for them, which count anyway.
-        keep = keeping(context.hold, replies.size_of)
-        return serve(self._streams, request_iterator, each(answer), keep=keep)
+        async with aclosing(serve(self._streams, request_iterator, each(answer))) as answers:
+            async for reply in answers:
+                context.hold(-replies.size_of(reply))
+                passed = [reply]
+                del reply  # which is its reader's alone
+                yield passed.pop()
 
     def refusal(self, target: Target) -> QueueFull | None:
         """Return why a ModelInfer that begins to come in now would be refused; None lets it come.

@@ -9,7 +9,7 @@ from opentelemetry.trace import Tracer
 
 from evenface_server.codec.status import Fault
 from evenface_server.faults import Faults
-from evenface_server.streams import Begin, Keep, ReplyT, RequestT, Streams, each, keep_none
+from evenface_server.streams import Begin, ReplyT, RequestT, Streams, each
 from evenface_server.tracing.rpcs import mark_error
 
 
@@ -30,7 +30,6 @@ class TracedStreams(Streams):
         requests: AsyncIterator[RequestT],
         begin: Begin[RequestT, ReplyT],
         weigh: Callable[[RequestT], int],
-        keep: Keep[ReplyT] = keep_none,
     ) -> AsyncGenerator[ReplyT, None]:
         """Yield the replies to requests, as `Streams.answer` does; those with a span run alone."""
 
@@ -42,7 +41,7 @@ class TracedStreams(Streams):
                 return reply
 
         own = each(traced) if trace.get_current_span().is_recording() else begin
-        return super().answer(requests, own, weigh, keep)
+        return super().answer(requests, own, weigh)
 
 
 class TracedFaults(Faults):

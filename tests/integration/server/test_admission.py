@@ -92,7 +92,7 @@ async def test_calls_that_are_refused_together_are_all_counted_and_one_line_of_t
         limits = {"max_queue_rows": 4, "max_items_per_request": 4, "metrics": True}
         async with (
             running(tiny_models, log=lines, metrics_port=0, **limits) as server,
-            connected(int(server.address.rpartition(":")[2])) as peer,
+            connected(server.port) as peer,
         ):
             with server.app.engine.registry.resolve("", "").lanes["encode"].admit(4):
                 calls = [
@@ -150,7 +150,7 @@ async def test_a_refusal_stands_only_for_calls_of_its_rpc_model_and_deadline(
     ]
     async with (
         running(tmp_path, **limits) as server,
-        connected(int(server.address.rpartition(":")[2])) as peer,
+        connected(server.port) as peer,
     ):
         streams = count(1, 2)
         for call in known:  # both sides learn the header blocks

@@ -27,7 +27,7 @@ from support.bundles import LATENT, images
 from support.http2 import Peer, connected, prefixed
 from support.inference import infer
 from support.messages import classify, encode, files, tensor
-from support.servers import Running, admitted, running, until
+from support.servers import admitted, running, until
 
 ROWS = 250
 IMAGES = images(ROWS)
@@ -60,8 +60,6 @@ STREAMS = (
     ),
     Kind(f"{OPEN}/ModelStreamInfer", UNARY[-1].make),
 )
-
-
 DECODE = Kind(f"{FACES}/Decode", lambda: DecodeRequest(latents=tensor(LATENTS)), "decode")
 DRAWN = Kind(
     f"{OPEN}/ModelStreamInfer", lambda: infer("faces.decode", {"latents": LATENTS}), "decode"
@@ -74,11 +72,6 @@ def only_what_is_new() -> Iterator[None]:
     gc.freeze()
     yield
     gc.unfreeze()
-
-
-def port_of(server: Running) -> int:
-    """Where it listens on this machine."""
-    return int(server.address.rpartition(":")[2])
 
 
 def large() -> dict[int, str]:
@@ -100,6 +93,11 @@ def large() -> dict[int, str]:
     return found
 
 
+def new_since(before: dict[int, str]) -> list[str]:
+    """Kinds of what is `large` and was not before."""
+    return [kind for number, kind in large().items() if number not in before]
+
+
 def bytes_of(thing: Any) -> int:  # noqa: ANN401 - anything
     """How many bytes something holds by itself."""
     kind = type(thing)  # isinstance asks some things of other packages to warn
@@ -118,24 +116,19 @@ async def test_what_was_sent_is_held_once_while_a_call_waits_and_not_afterwards(
 ) -> None:
     async with running(tiny_models, open_inference=True) as server:
         lane = server.app.engine.registry.resolve("", "").lanes[kind.function]
-        async with connected(port_of(server)) as peer:
+        async with connected(server.port) as peer:
             data = prefixed(kind.make().SerializeToString())
             before = large()
-
-            def held() -> list[str]:
-                now = large().items()
-                return [name for number, name in now if number not in before]
-
             lane._is_pumping = True  # noqa: SLF001 - so that calls wait while this test looks
             peer.open(1, kind.path)
             peer.data(1, data)
             if kind in UNARY:
                 peer.data(1, b"", ends=True)
             await admitted(server.app, ROWS, kind.function)
-            assert held() == ["bytes"]
+            assert new_since(before) == ["bytes"]
             lane._pump_here()  # noqa: SLF001
             await peer.until(frames.DATA, 1)
-            await until(lambda: not held())  # a thread may be about to let go
+            await until(lambda: not new_since(before))  # a thread may be about to let go
 
 
 @pytest.mark.parametrize("kind", [UNARY[0], STREAMS[0]], ids=["unary", "stream"])
@@ -143,10 +136,7 @@ async def test_what_was_sent_is_held_once_while_a_call_waits_and_not_afterwards(
 async def test_a_connection_holds_nothing_of_a_request_that_was_cut_off(
     tiny_models: Path, kind: Kind, missing: int
 ) -> None:
-    async with (
-        running(tiny_models) as server,
-        connected(port_of(server)) as peer,
-    ):
+    async with running(tiny_models) as server, connected(server.port) as peer:
         data = prefixed(kind.make().SerializeToString())
         data = data[: len(data) - missing]
         before = large()
@@ -155,13 +145,13 @@ async def test_a_connection_holds_nothing_of_a_request_that_was_cut_off(
         peer.send(frames.reset(1, ErrorCode.CANCEL))
         await peer.settled()
         await until(lambda: not server.app._server.tasks)  # noqa: SLF001
-        assert [name for number, name in large().items() if number not in before] == []
+        assert new_since(before) == []
 
 
 async def test_an_idle_stream_holds_nothing_of_its_last_reply(tiny_models: Path) -> None:
     async with (
         running(tiny_models, open_inference=True) as server,
-        connected(port_of(server), WIDE) as peer,
+        connected(server.port, WIDE) as peer,
     ):
         peer.send(frames.window_update(0, 2**24))
         before = large()
@@ -170,14 +160,14 @@ async def test_an_idle_stream_holds_nothing_of_its_last_reply(tiny_models: Path)
         size = 0
         while size < IMAGES.nbytes:
             size += len((await peer.until(frames.DATA, 1)).payload)
-        await until(lambda: not large().keys() - before.keys())
+        await until(lambda: not new_since(before))
 
 
 async def test_replies_that_wait_for_a_slow_reader_are_counted(tiny_models: Path) -> None:
     count = 3
     async with (
         running(tiny_models, open_inference=True, stream_requests=count) as server,
-        connected(port_of(server), {INITIAL_WINDOW: 0}) as peer,
+        connected(server.port, {INITIAL_WINDOW: 0}) as peer,
     ):
         peer.open(1, DRAWN.path)
         for _ in range(count):
@@ -195,7 +185,7 @@ async def test_replies_that_wait_for_a_slow_reader_are_counted(tiny_models: Path
 async def test_what_waits_for_a_reader_who_leaves_is_let_go(tiny_models: Path) -> None:
     async with (
         running(tiny_models, open_inference=True) as server,
-        connected(port_of(server), {INITIAL_WINDOW: 0}) as peer,
+        connected(server.port, {INITIAL_WINDOW: 0}) as peer,
     ):
         peer.open(1, DRAWN.path)
         for _ in range(2):
@@ -206,7 +196,7 @@ async def test_what_waits_for_a_reader_who_leaves_is_let_go(tiny_models: Path) -
 
 
 async def test_a_watch_takes_one_request(tiny_models: Path) -> None:
-    async with running(tiny_models) as server, connected(port_of(server)) as peer:
+    async with running(tiny_models) as server, connected(server.port) as peer:
         peer.open(1, "/grpc.health.v1.Health/Watch")
         peer.message(1, b"")
         await peer.until(frames.DATA, 1)
@@ -288,7 +278,7 @@ async def test_nothing_of_a_call_waits_for_the_garbage_collector(
     tiny_models: Path, end: Callable[[Peer, Kind], Awaitable[None]], kind: Kind
 ) -> None:
     async with running(tiny_models, open_inference=True) as server:
-        async with connected(port_of(server), WIDE) as peer:
+        async with connected(server.port, WIDE) as peer:
             peer.send(frames.window_update(0, 2**24))
             await peer.settled()
             gc.collect()
@@ -317,7 +307,7 @@ def garbage() -> list[str]:
 async def test_what_a_small_request_becomes_when_inflated_is_limited_alike(
     tiny_models: Path,
 ) -> None:
-    async with running(tiny_models) as server, connected(port_of(server)) as peer:
+    async with running(tiny_models) as server, connected(server.port) as peer:
         request = health_pb2.HealthCheckRequest(service="x" * 2**14).SerializeToString()
         peer.open(1, "/grpc.health.v1.Health/Watch", ("grpc-encoding", "gzip"))
         peer.data(1, prefixed(gzip.compress(request), compressed=True))
