@@ -56,6 +56,19 @@ def test_a_tab_can_be_linked_to(browser: Browser, studio: StudioProcess) -> None
         expect(visit.page.get_by_role("tabpanel", name="Explore")).to_be_hidden()
 
 
+def test_the_tab_that_is_open_can_be_seen_where_not_all_fit(
+    browser: Browser, studio: StudioProcess
+) -> None:
+    with visiting(browser, studio, "live", width=240) as visit:
+        page = visit.page
+        first, last = (page.get_by_role("tab", name=name) for name in ("Explore", "Live"))
+        expect(last).to_be_in_viewport(ratio=0.9)
+        expect(first).not_to_be_in_viewport(ratio=0.9)
+        page.goto(f"{studio.url}#explore")  # no focus goes there, which would show it
+        expect(first).to_be_in_viewport(ratio=0.9)
+        expect(last).not_to_be_in_viewport(ratio=0.9)
+
+
 def test_the_theme_is_kept(browser: Browser, studio: StudioProcess) -> None:
     with visiting(browser, studio) as visit:
         page, root = visit.page, visit.page.locator("html")

@@ -19,7 +19,7 @@ export function startTabs(names, open) {
       document.getElementById(names[index]).hidden = !on;
     });
     document.title = `${tabs[place].textContent} · evenface studio`;
-    tabs[place].scrollIntoView({ block: "nearest", inline: "nearest" });
+    reveal(tabs[place]);
     open(names[place]);
   }
 
@@ -49,4 +49,12 @@ export function startTabs(names, open) {
     open: () => open(names[tabs.findIndex((tab) => tab.tabIndex === 0)]),
     go: (name) => go(names.indexOf(name)),
   };
+}
+
+// Not by `scrollIntoView`, from which Chromium 150 goes on at the first Tab: past the way to main.
+function reveal(tab) {
+  const list = tab.parentElement;
+  const { left, right } = tab.getBoundingClientRect();
+  const seen = list.getBoundingClientRect();
+  list.scrollLeft += Math.min(0, left - seen.left) + Math.max(0, right - seen.right);
 }
