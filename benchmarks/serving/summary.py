@@ -83,12 +83,13 @@ def _medians(rounds: Sequence[Mapping[str, Figures]]) -> dict[str, Figures]:
 
 def _limit_ratios(rounds: Sequence[Round], cores: int) -> list[Ratio]:
     compare = _Comparison(rounds)
-    for against, client in (("no-op + session", 0), ("no-op + session + client", 1)):
-        compare.rate("single", f"cores / CPU of {against}", _unary_limit(cores, client))
-    compare.cpu("single", "no-op + session", _microseconds(_unary_limit(1, 0)))
     for key in BULK:
         compare.rate(key, "session on the cores that the client leaves", _bulk_limit(cores, key))
         compare.cpu(key, "session", _beside_cpu(key))
+    for key in ("single", *BULK):
+        for against, client in (("no-op + session", 0), ("no-op + session + client", 1)):
+            compare.rate(key, f"cores / CPU of {against}", _call_limit(cores, key, client))
+        compare.cpu(key, "no-op + session", _microseconds(_call_limit(1, key, 0)))
     for key in FILES:
         compare.rate(key, "JPEG decoding alone", _decoding(key))
         compare.rate(key, "cores / CPU of no-op + decoding + session", _file_limit(cores, key))
@@ -175,13 +176,14 @@ def _best_p99(names: Sequence[str], key: str) -> _Figure:
     return lambda each: min(peer.p99 for peer in _present(each, names, key))
 
 
-def _session_cpu(each: Round) -> float:
-    """CPU seconds an image costs the session where a batch is best."""
-    return min(floor.cpu_per_image for floor in each.sessions.values())
+def _session_cpu(each: Round, key: str) -> float:
+    """CPU seconds an image costs the session, measured beside evenface or where a batch is best."""
+    floors = (each.beside[key],) if key in BULK else each.sessions.values()
+    return min(floor.cpu_per_image for floor in floors)
 
 
 def _beside_cpu(key: str) -> _Figure:
-    return lambda each: 1e6 * each.beside[key].cpu_per_image
+    return lambda each: 1e6 * _session_cpu(each, key)
 
 
 def _microseconds(one_core: _Figure) -> _Figure:
@@ -189,13 +191,16 @@ def _microseconds(one_core: _Figure) -> _Figure:
     return lambda each: 1e6 / one_core(each)
 
 
-def _unary_limit(cores: int, client: int) -> _Figure:
-    return lambda each: unary_limit(
-        cores,
-        _of(each, NOOP, "single").server_cpu,
-        _session_cpu(each),
-        client * _of(each, EVENFACE, "single").client_cpu,
-    )
+def _call_limit(cores: int, key: str, client: int) -> _Figure:
+    """Images per second of calls that cost the bare transport and the bare session."""
+
+    def limit(each: Round) -> float:
+        own = _of(each, EVENFACE, key)
+        images = own.images_per_second / own.requests_per_second
+        noop_cpu, session_cpu = _of(each, NOOP, key).server_cpu, images * _session_cpu(each, key)
+        return images * unary_limit(cores, noop_cpu, session_cpu, client * own.client_cpu)
+
+    return limit
 
 
 def _bulk_limit(cores: int, key: str) -> _Figure:
@@ -214,6 +219,6 @@ def _file_limit(cores: int, key: str) -> _Figure:
     return lambda each: file_limit(
         cores,
         _of(each, NOOP, key).server_cpu,
-        _session_cpu(each),
+        _session_cpu(each, key),
         each.decoding[key].cpu_per_image,
     )

@@ -115,7 +115,7 @@ class Settings(BaseSettings):
         2, ge=1, le=1024, description="Threads of a worker that decode, resize and encode images."
     )
     max_batch_rows: int = Field(
-        64, ge=1, le=65536, description="Images or latents that run together at most."
+        32, ge=1, le=65536, description="Images or latents that run together at most."
     )
     max_queue_rows: int = Field(
         4096,

@@ -2,10 +2,14 @@
 
 import asyncio
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from evenface_server.batching import INLINE_SECONDS, Arrays, Lane
 from evenface_server.metrics import LaneMetrics, Metrics
+
+from support.patience import PATIENCE
 
 
 class Clock:
@@ -102,3 +106,19 @@ async def hold(lane: Lane, session: Session) -> asyncio.Task[Arrays]:
     blocker = start(lane, 1000)
     await session.next_run()
     return blocker
+
+
+@contextmanager
+def held(lane: Lane) -> Iterator[None]:
+    """Let no run of a server's lane end meanwhile; none may have run before, as those are timed."""
+    run, free = lane._run, threading.Event()  # noqa: SLF001
+
+    def wait(inputs: Arrays) -> Arrays:
+        assert free.wait(PATIENCE)
+        return run(inputs)
+
+    lane._run = wait  # noqa: SLF001
+    try:
+        yield
+    finally:
+        free.set()

@@ -25,6 +25,7 @@ from grpc import StatusCode
 from numpy.typing import NDArray
 from support.bundles import LATENT, Tiny, images, write_tiny_bundle
 from support.image_files import png
+from support.lanes import held
 from support.messages import Details, array, details, encode, files, raw, status_details, tensor
 from support.servers import Running, admitted, running, until
 
@@ -251,14 +252,15 @@ async def test_a_full_queue_is_resource_exhausted_with_retry_and_pushback(tmp_pa
 async def test_a_request_that_expires_in_the_queue_never_reaches_the_session(
     tmp_path: Path,
 ) -> None:
-    write_tiny_bundle(tmp_path, SLOW)
+    write_tiny_bundle(tmp_path)
     settings = {"max_batch_rows": 1, "metrics": True, "metrics_port": 0}
     async with running(tmp_path, **settings) as server:
-        blocker = asyncio.ensure_future(server.face.Encode(encode(images(1))))
-        await admitted(server.app, 1)
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await server.face.Encode(encode(images(1)), timeout=0.05)
-        assert caught.value.code() is StatusCode.DEADLINE_EXCEEDED
+        with held(server.app.engine.registry.resolve("", "").lanes["encode"]):
+            blocker = asyncio.ensure_future(server.face.Encode(encode(images(1))))
+            await admitted(server.app, 1)
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await server.face.Encode(encode(images(1)), timeout=0.05)
+            assert caught.value.code() is StatusCode.DEADLINE_EXCEEDED
         await blocker
         lane = 'function="encode",model="faces",version="1"'
         await until(lambda: server.samples()[f"evenface_queue_rows{{{lane}}}"] == 0)
@@ -267,15 +269,16 @@ async def test_a_request_that_expires_in_the_queue_never_reaches_the_session(
 
 
 async def test_a_cancelled_request_never_reaches_the_session(tmp_path: Path) -> None:
-    write_tiny_bundle(tmp_path, SLOW)
+    write_tiny_bundle(tmp_path)
     settings = {"max_batch_rows": 1, "metrics": True, "metrics_port": 0}
     async with running(tmp_path, **settings) as server:
-        blocker = asyncio.ensure_future(server.face.Encode(encode(images(1))))
-        await admitted(server.app, 1)
-        victim = server.face.Encode(encode(images(5)))
-        await admitted(server.app, 6)
-        victim.cancel()
-        await admitted(server.app, 1)
+        with held(server.app.engine.registry.resolve("", "").lanes["encode"]):
+            blocker = asyncio.ensure_future(server.face.Encode(encode(images(1))))
+            await admitted(server.app, 1)
+            victim = server.face.Encode(encode(images(5)))
+            await admitted(server.app, 6)
+            victim.cancel()
+            await admitted(server.app, 1)
         await blocker
         await server.face.Encode(encode(images(1)))
         samples = server.samples()

@@ -30,7 +30,7 @@ def figures(rate: float, cpu: float, images: int = 1, p99: float = 20.0) -> Figu
 
 def one_round(**own: Figures) -> Round:
     servers: Mapping[str, Mapping[str, Figures]] = {
-        "no-op grpc.aio": {"single": figures(6000, 300e-6)},
+        "no-op grpc.aio": {"single": figures(6000, 300e-6), "batch": figures(900, 480e-6)},
         "evenface": own,
         "PyTriton": {"single": figures(1500, 1e-3, p99=40.0)},
         "MLServer": {"single": figures(700, 3e-3, p99=80.0)},
@@ -114,9 +114,22 @@ def test_the_unary_ratio_is_against_no_op_and_session_cpu_of_the_same_round() ->
 
 def test_bulk_is_compared_with_the_session_beside_it_on_what_the_client_leaves() -> None:
     found = summary_of(one_round(batch=figures(225, 6e-3, images=32)))
-    rate, cpu = found.ratios
+    ratios = {(each.against, each.unit): each for each in found.ratios}
+    rate = ratios["session on the cores that the client leaves", "images/s"]
     assert (rate.other, rate.evenface, rate.ratio) == pytest.approx((8550, 7200, 7200 / 8550))
+    cpu = ratios["session", "CPU µs/image"]
     assert (cpu.other, cpu.evenface) == pytest.approx((210, 187.5))
+
+
+def test_bulk_is_compared_with_no_op_and_the_session_beside_it() -> None:
+    found = summary_of(one_round(batch=figures(225, 6e-3, images=32)))
+    ratios = {(each.against, each.unit): each for each in found.ratios}
+    cpu = ratios["no-op + session", "CPU µs/image"]
+    assert (cpu.other, cpu.evenface) == pytest.approx((225, 187.5))
+    alone = ratios["cores / CPU of no-op + session", "images/s"]
+    with_client = ratios["cores / CPU of no-op + session + client", "images/s"]
+    assert alone.other == pytest.approx(2 / 225e-6)
+    assert with_client.other == pytest.approx(2 * 32 / (32 * 225e-6 + 20e-6))
 
 
 def test_peers_are_compared_by_protocol() -> None:
