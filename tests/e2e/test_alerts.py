@@ -124,7 +124,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     write_tiny_bundle(good)
     write_tiny_bundle(bad)
     write_tiny_bundle(bad, Tiny(name="broken", broken="white"))
-    write_tiny_bundle(bad, Tiny(name="slow", encode_loops=60))
+    write_tiny_bundle(bad, Tiny(name="slow", encode_seconds=0.02))
     make_authority(folder, "ca")
     make_certificate(folder, "renewed", "DNS:localhost", days=90)
     make_old_certificate(folder, "server", timedelta(days=89), timedelta(days=1))

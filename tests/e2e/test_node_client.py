@@ -73,7 +73,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("node")
     write_tiny_bundle(root / "models")
     write_tiny_bundle(root / "models", Tiny(name="judge", functions=("classify",)))
-    write_tiny_bundle(root / "slow", Tiny(encode_loops=800))
+    write_tiny_bundle(root / "slow", Tiny(encode_seconds=0.4))
     make_certificates(root, "faces.test")
     make_authority(root, "other")
     digest = sha256(TOKEN.encode()).hexdigest()

@@ -30,6 +30,8 @@ from evenface_core.resampling import LatentHistogram
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from support.slowness import wasted_seconds
+
 Float32 = NDArray[np.float32]
 UInt8 = NDArray[np.uint8]
 
@@ -59,7 +61,7 @@ class Tiny:
         functions: What it can do.
         conditions: Up to two names; the decoder is conditional where there are any.
         attribute_vectors: By name.
-        encode_loops: Matrix products that encode spends time on, about 1 ms for 3.
+        encode_seconds: That a run of encode takes at least; about as many where nothing else runs.
         shift: Added to every mean, so that models can be told apart.
         joint: Whether encode gives logits, too, as bundles of before do not.
         broken: How the bundle is spoiled, if at all: "domain" and "external" in all graphs,
@@ -72,7 +74,7 @@ class Tiny:
     functions: tuple[FunctionName, ...] = ALL
     conditions: tuple[str, ...] = ()
     attribute_vectors: tuple[tuple[str, tuple[float, ...]], ...] = (("smiling", (1, 0, 0, 2)),)
-    encode_loops: int = 0
+    encode_seconds: float = 0.0
     shift: float = 0.0
     joint: bool = False
     broken: str = ""
@@ -238,11 +240,11 @@ def _encode(tiny: Tiny) -> _Parts:
         helper.make_node("MatMul", ["colour", "spread"], ["raw_spread"]),
         helper.make_node("Sub", ["raw_spread", "one"], ["log_variance"]),
     ]
-    if tiny.encode_loops:
-        extra_nodes, extra_weights = _wasted_time(tiny.encode_loops)
+    if tiny.encode_seconds:
+        extra_nodes, extra_weights = wasted_seconds(tiny.encode_seconds)
         nodes += extra_nodes
         weights |= extra_weights
-    shift = "slow_shift" if tiny.encode_loops else "shift"
+    shift = "slow_shift" if tiny.encode_seconds else "shift"
     nodes.append(helper.make_node("Add", ["raw_mean", shift], ["mean"]))
     batch = 1 if tiny.broken == "shape" else "batch"
     mean = _floats_value("mean", batch, LATENT)
@@ -284,37 +286,6 @@ def _spoil_mean(broken: str, nodes: list[Any], weights: dict[str, Any]) -> Any: 
         nodes.append(helper.make_node("Compress", ["single", "two"], ["at_most_two"], axis=0))
         nodes.append(helper.make_node("Add", ["single", "at_most_two"], ["mean"]))
     return None
-
-
-def _wasted_time(loops: int) -> tuple[list[Any], dict[str, Any]]:
-    """A loop of matrix products whose result, zero, is added to `shift`."""
-    side = 192
-    body = helper.make_graph(
-        [
-            helper.make_node("Identity", ["go_in"], ["go_out"]),
-            helper.make_node("MatMul", ["state_in", "state_in"], ["state_out"]),
-        ],
-        "body",
-        [
-            helper.make_tensor_value_info("number", TensorProto.INT64, []),
-            helper.make_tensor_value_info("go_in", TensorProto.BOOL, []),
-            _floats_value("state_in", side, side),
-        ],
-        [
-            helper.make_tensor_value_info("go_out", TensorProto.BOOL, []),
-            _floats_value("state_out", side, side),
-        ],
-    )
-    nodes = [
-        helper.make_node("Loop", ["loops", "go", "state"], ["final"], body=body),
-        helper.make_node("ReduceMean", ["final"], ["nothing"], keepdims=0),
-        helper.make_node("Add", ["shift", "nothing"], ["slow_shift"]),
-    ]
-    return nodes, {
-        "loops": np.int64(loops),
-        "go": np.bool_(True),  # noqa: FBT003
-        "state": np.zeros((side, side), np.float32),
-    }
 
 
 def _decode(tiny: Tiny) -> _Parts:

@@ -35,7 +35,7 @@ from support.ports import free_port
 from support.servers import ServerProcess, grpc_server, server_process
 
 COUNT = 24
-SLOW = Tiny(encode_loops=240)  # 0.04 s a run and more
+SLOW = Tiny(encode_seconds=0.08)
 
 
 @pytest.fixture(scope="module")

@@ -163,7 +163,7 @@ def test_ctrl_c_ends_with_one_line(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("EVENFACE_SERVER")  # the server would take it for a mistyped setting
-    write_tiny_bundle(tmp_path / "models", Tiny(encode_loops=1000))
+    write_tiny_bundle(tmp_path / "models", Tiny(encode_seconds=0.5))
     out = tmp_path / "latents.npy"
     many = [str(folder)] * 60  # 420 images: seconds of work
     with server_process(tmp_path / "models") as server:

@@ -216,9 +216,9 @@ def test_calls_and_streams_live_through_a_restart(kind: str, client_models: Path
 
 @pytest.fixture(scope="module")
 def slow_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Takes the better part of a second to encode."""
+    """Takes a second to encode."""
     root = tmp_path_factory.mktemp("slow")
-    write_tiny_bundle(root, Tiny(encode_loops=2000))
+    write_tiny_bundle(root, Tiny(encode_seconds=1.0))
     with server_process(root, "--workers", "1", "--drain-grace", "0") as server:
         yield server.address
 
@@ -258,7 +258,7 @@ def test_there_may_be_no_deadline_to_speak_of(kind: str, timeout: float, address
 def stuck_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Takes seconds to encode."""
     root = tmp_path_factory.mktemp("stuck")
-    write_tiny_bundle(root, Tiny(encode_loops=20_000))
+    write_tiny_bundle(root, Tiny(encode_seconds=8.0))
     with server_process(root, "--workers", "1", "--drain-grace", "0") as server:
         yield server.address
 

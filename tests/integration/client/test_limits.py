@@ -174,7 +174,7 @@ def test_replies_are_as_large_as_the_server_allows(client_models: Path) -> None:
 
 
 def test_our_own_chunks_do_not_overload_a_server(tmp_path: Path) -> None:
-    write_tiny_bundle(tmp_path, Tiny(encode_loops=30))
+    write_tiny_bundle(tmp_path, Tiny(encode_seconds=0.01))
     queue = ("--max-queue-rows", "4", "--max-items-per-request", "4", "--max-batch-rows", "1")
     with (
         server_process(tmp_path, *queue) as server,

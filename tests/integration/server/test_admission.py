@@ -25,7 +25,7 @@ from support.servers import Running, admitted, running, until
 
 ENCODE = 'grpc_method="Encode",grpc_service="evenface.v1.FaceService",grpc_type="unary"'
 ONE = encode(images(1)).SerializeToString()
-SLOW = Tiny(encode_loops=500)  # some 0.3 s a run
+SLOW = Tiny(encode_seconds=0.3)
 
 
 async def refused(call: Awaitable[object]) -> Details:
@@ -67,7 +67,7 @@ async def test_a_request_that_cannot_be_answered_in_time_is_refused_at_once(tmp_
 
 async def test_a_full_queue_of_one_model_keeps_nobody_from_another(tmp_path: Path) -> None:
     for name in ("a", "z"):
-        write_tiny_bundle(tmp_path, Tiny(name=name, encode_loops=500 * (name == "z")))
+        write_tiny_bundle(tmp_path, Tiny(name=name, encode_seconds=0.3 * (name == "z")))
     limits = {"max_queue_rows": 4, "max_items_per_request": 4}
     async with running(tmp_path, metrics=True, metrics_port=0, **limits) as server:
         work = asyncio.ensure_future(server.face.Encode(encode(images(4), model="z")))

@@ -14,7 +14,7 @@ LANE = 'function="encode",model="faces",version="1"'
 
 
 async def test_requests_that_wait_together_run_together(tmp_path: Path) -> None:
-    write_tiny_bundle(tmp_path, Tiny(encode_loops=200))
+    write_tiny_bundle(tmp_path, Tiny(encode_seconds=0.1))
     pictures = [images(1, seed=number) for number in range(40)]
     async with running(tmp_path, max_batch_rows=16) as server:
         alone = asyncio.ensure_future(server.face.Encode(encode(images(1))))

@@ -21,9 +21,9 @@ from support.messages import array, details, encode
 from support.patience import PATIENCE
 from support.servers import admitted, running, scrape, server_process, until
 
-SLOW = Tiny(encode_loops=40)  # some 20 ms a run
+SLOW = Tiny(encode_seconds=0.02)
 METRICS = ("--metrics", "--metrics-port", "0")
-VERY_SLOW = Tiny(encode_loops=2000)  # some 1 s a run
+VERY_SLOW = Tiny(encode_seconds=1.0)
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ from support.servers import Running, admitted, running, until
 
 LATENTS = np.zeros((2, LATENT), np.float32)
 EDGES = np.tile(np.arange(200.0), (LATENT, 1))
-SLOW = Tiny(encode_loops=500)  # some 0.3 s a run
+SLOW = Tiny(encode_seconds=0.3)
 
 
 async def refused(call: Awaitable[object], code: StatusCode) -> Details:

@@ -404,7 +404,7 @@ async def test_a_full_queue_refuses_before_the_request_has_come_in(models: Path)
 
 
 async def test_a_call_that_has_no_time_left_ends_at_its_deadline(tmp_path: Path) -> None:
-    write_tiny_bundle(tmp_path, Tiny(encode_loops=2000))  # 0.3 s a run and more
+    write_tiny_bundle(tmp_path, Tiny(encode_seconds=0.5))
     async with running(tmp_path, open_inference=True) as server:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await inference(server).ModelInfer(infer(ENCODE, {"images": PICTURES}), timeout=0.1)

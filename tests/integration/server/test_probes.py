@@ -90,7 +90,7 @@ def test_without_workers_the_server_is_not_ready_until_one_has_replaced_them(
 
 
 async def test_a_server_that_drains_is_alive_and_not_ready(tmp_path: Path) -> None:
-    write_tiny_bundle(tmp_path, Tiny(encode_loops=2000))  # some 1 s a run
+    write_tiny_bundle(tmp_path, Tiny(encode_seconds=1.0))
     with server_process(tmp_path, *PORT, "--workers", "1", "--drain-delay", "1") as server:
         address = str(server.wait_for("serving")["health_address"])
         async with grpc.aio.insecure_channel(server.address) as channel:

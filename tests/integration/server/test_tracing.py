@@ -93,7 +93,7 @@ def test_a_callers_span_has_the_servers_below_and_these_those_of_all_that_the_ca
 def test_a_batch_links_to_all_its_calls_and_they_to_it(
     tmp_path: Path, collector: Collector
 ) -> None:
-    write_tiny_bundle(tmp_path, Tiny(encode_loops=30))
+    write_tiny_bundle(tmp_path, Tiny(encode_seconds=0.01))
     with (
         server_process(tmp_path, "--tracing", "--workers", "1") as server,
         client_of(server) as client,

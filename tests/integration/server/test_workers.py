@@ -321,7 +321,7 @@ def test_a_worker_whose_event_loop_hangs_ends_with_its_supervisor() -> None:
 async def test_a_signal_to_the_whole_group_drains_all_workers(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    write_tiny_bundle(tmp_path, Tiny(encode_loops=2000))  # some 1 s a run
+    write_tiny_bundle(tmp_path, Tiny(encode_seconds=1.0))
     options = ("--workers", "2", "--max-batch-rows", "1", *METRICS)
     with server_process(tmp_path, *options) as server:
         samples = _metrics_of(server)

@@ -129,7 +129,7 @@ async def test_weights_by_what_is_hard_keep_the_effective_sample_size_asked_for(
 async def test_a_run_that_is_cancelled_ends_and_leaves_no_data_set(
     tmp_path: Path, photos: Path
 ) -> None:
-    write_tiny_bundle(tmp_path / "models", Tiny(encode_loops=3000))
+    write_tiny_bundle(tmp_path / "models", Tiny(encode_seconds=1.0))
     async with (
         running(tmp_path / "models") as server,
         studio_over(server.address, photos) as studio,

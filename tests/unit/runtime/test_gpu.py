@@ -94,7 +94,7 @@ def test_graphs_are_captured_for_every_thread_and_function_while_others_run(tmp_
 
 
 def test_a_graph_that_cannot_be_captured_is_refused_with_the_reason(tmp_path: Path) -> None:
-    bundle = open_bundle(write_tiny_bundle(tmp_path, Tiny(encode_loops=1)))
+    bundle = open_bundle(write_tiny_bundle(tmp_path, Tiny(encode_seconds=1e-6)))
     with pytest.raises(BundleError, match="graph capture"):
         open_model(bundle, "cuda", gpu=GpuOptions(cuda_graphs=True))
 

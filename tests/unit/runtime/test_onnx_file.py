@@ -113,7 +113,7 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
 
 
 def test_a_whole_graph_is_read_as_the_onnx_package_reads_it(tmp_path: Path) -> None:
-    path = write_tiny_bundle(tmp_path, Tiny(encode_loops=1)) / "encode.onnx"
+    path = write_tiny_bundle(tmp_path, Tiny(encode_seconds=1e-6)) / "encode.onnx"
     assert [opset.domain for opset in onnx.load(path).opset_import] == [""]
     check_onnx_file(path.read_bytes(), name="encode.onnx")
 
