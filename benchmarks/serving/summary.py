@@ -192,7 +192,7 @@ def _microseconds(one_core: _Figure) -> _Figure:
 
 
 def _call_limit(cores: int, key: str, client: int) -> _Figure:
-    """Images per second of calls that cost the bare transport and the bare session."""
+    """Images per second of calls that cost the bare transport, the session and the client."""
 
     def limit(each: Round) -> float:
         own = _of(each, EVENFACE, key)

@@ -34,7 +34,7 @@ class GpuOptions:
             bundle is opened. Nobody else may be able to write there: engines are programs.
     """
 
-    max_rows: int = 64
+    max_rows: int = 32
     cuda_graphs: bool = False
     memory_limit: int | None = None
     tf32: bool = False

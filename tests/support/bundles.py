@@ -61,7 +61,7 @@ class Tiny:
         functions: What it can do.
         conditions: Up to two names; the decoder is conditional where there are any.
         attribute_vectors: By name.
-        encode_seconds: That a run of encode takes at least; about as many where nothing else runs.
+        encode_seconds: That a run of encode takes, about, where nothing else runs.
         shift: Added to every mean, so that models can be told apart.
         joint: Whether encode gives logits, too, as bundles of before do not.
         broken: How the bundle is spoiled, if at all: "domain" and "external" in all graphs,

@@ -110,15 +110,16 @@ async def hold(lane: Lane, session: Session) -> asyncio.Task[Arrays]:
 
 @contextmanager
 def held(lane: Lane) -> Iterator[None]:
-    """Let no run of a server's lane end meanwhile; none may have run before, as those are timed."""
-    run, free = lane._run, threading.Event()  # noqa: SLF001
+    """Let no run of a server's lane that begins meanwhile end before; all go to its thread."""
+    run, inline_seconds, free = lane._run, lane._inline_seconds, threading.Event()  # noqa: SLF001
 
     def wait(inputs: Arrays) -> Arrays:
         assert free.wait(PATIENCE)
         return run(inputs)
 
-    lane._run = wait  # noqa: SLF001
+    lane._run, lane._inline_seconds = wait, 0.0  # noqa: SLF001
     try:
         yield
     finally:
         free.set()
+        lane._run, lane._inline_seconds = run, inline_seconds  # noqa: SLF001

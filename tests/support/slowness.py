@@ -20,7 +20,7 @@ def wasted_seconds(seconds: float) -> tuple[list[Any], dict[str, Any]]:
     """Return nodes and weights that add zero to `shift`, in a while, and call it `slow_shift`.
 
     Args:
-        seconds: Of one core that they take at least, > 0.
+        seconds: Of one core that they take, about, > 0.
     """
     return _wasted_loops(max(1, round(seconds / _loop_seconds())))
 

@@ -20,6 +20,7 @@ from evenface_transport import Code, frames
 from support.bundles import Tiny, images, write_tiny_bundle
 from support.http2 import Peer, Reply, connected, prefixed
 from support.image_files import png
+from support.lanes import held
 from support.messages import Details, classify, details, encode, files
 from support.servers import Running, admitted, running, until
 
@@ -67,16 +68,15 @@ async def test_a_request_that_cannot_be_answered_in_time_is_refused_at_once(tmp_
 
 async def test_a_full_queue_of_one_model_keeps_nobody_from_another(tmp_path: Path) -> None:
     for name in ("a", "z"):
-        write_tiny_bundle(tmp_path, Tiny(name=name, encode_seconds=0.3 * (name == "z")))
+        write_tiny_bundle(tmp_path, Tiny(name=name))
     limits = {"max_queue_rows": 4, "max_items_per_request": 4}
     async with running(tmp_path, metrics=True, metrics_port=0, **limits) as server:
-        work = asyncio.ensure_future(server.face.Encode(encode(images(4), model="z")))
         lane = server.app.engine.registry.resolve("z", "").lanes["encode"]
-        await until(lambda: lane.rows == 4)
-        full = server.face.Encode(encode(images(1), model="z"))
-        await refused(full)
-        assert (await server.face.Encode(encode(images(1), model="a"))).model == "a"
-        assert not work.done()
+        with held(lane):
+            work = asyncio.ensure_future(server.face.Encode(encode(images(4), model="z")))
+            await until(lambda: lane.rows == 4)
+            await refused(server.face.Encode(encode(images(1), model="z")))
+            assert (await server.face.Encode(encode(images(1), model="a"))).model == "a"
         await work
         samples = server.samples()
     # What was refused was so at the name of its model, before it had come in.

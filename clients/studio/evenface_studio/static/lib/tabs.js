@@ -19,7 +19,7 @@ export function startTabs(names, open) {
       document.getElementById(names[index]).hidden = !on;
     });
     document.title = `${tabs[place].textContent} · evenface studio`;
-    reveal(tabs[place]);
+    showInList(tabs[place]);
     open(names[place]);
   }
 
@@ -52,7 +52,7 @@ export function startTabs(names, open) {
 }
 
 // Not by `scrollIntoView`, from which Chromium 150 goes on at the first Tab: past the way to main.
-function reveal(tab) {
+function showInList(tab) {
   const list = tab.parentElement;
   const { left, right } = tab.getBoundingClientRect();
   const seen = list.getBoundingClientRect();
